@@ -1,0 +1,6 @@
+"""Entry point for spark-submit: see `./spark-submit.sh jobs/train.py --help`."""
+
+from headrace.cli.job import main
+
+if __name__ == "__main__":
+    main("train")

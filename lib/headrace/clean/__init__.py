@@ -1,0 +1,1 @@
+"""Clean: typed rows, one per key."""

@@ -1,0 +1,1 @@
+"""The typed YAML: reading it, its types. Needs no Spark."""

@@ -1,0 +1,51 @@
+"""The names of the metrics, as Spark ML's evaluators have them, and which way is better. Needs no Spark."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Task = Literal["binary", "multiclass", "regression"]
+
+_CLASSES = {"accuracy": True, "f1": True, "logLoss": False, "weightedPrecision": True, "weightedRecall": True}
+
+METRICS: dict[str, dict[str, bool]] = {
+    "binary": {"areaUnderROC": True, "areaUnderPR": True, **_CLASSES},
+    "multiclass": dict(_CLASSES),
+    "regression": {"rmse": False, "mae": False, "r2": True, "mse": False},
+}
+"""Task -> metric -> whether larger is better."""
+
+DEFAULT_METRIC: dict[str, str] = {"binary": "areaUnderROC", "multiclass": "f1", "regression": "rmse"}
+"""What a search optimizes when nothing is said."""
+
+ALL_METRICS: tuple[str, ...] = tuple(dict.fromkeys(name for names in METRICS.values() for name in names))
+
+
+def larger_is_better(metric: str) -> bool:
+    """Whether a larger value of this metric is the better one.
+
+    >>> larger_is_better("areaUnderROC"), larger_is_better("rmse")
+    (True, False)
+
+    Raises:
+        KeyError: If no task has a metric of this name.
+    """
+    for names in METRICS.values():
+        if metric in names:
+            return names[metric]
+    raise KeyError(metric)
+
+
+def unknown_metric(metric: str, task: str | None) -> str | None:
+    """What is wrong with a metric's name, or None where nothing is.
+
+    Args:
+        metric: The name as written.
+        task: `binary`, `multiclass`, `regression`, or None while it is not known.
+    """
+    allowed = METRICS[task] if task else ALL_METRICS
+    if metric in allowed:
+        return None
+    close = [name for name in allowed if name.lower() == metric.lower().replace("_", "")]
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{metric!r} is no metric of {task or 'any'} task; write one of {', '.join(allowed)}{hint}"

@@ -1,0 +1,190 @@
+"""Entity keys: what may be one, which bucket it falls into, and its code within the bucket.
+
+A key of several columns is never glued together as text: buckets hash the columns as they are, and within a bucket
+each column's values get codes, which are then combined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_, or_
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from headrace.engine.exact import Bools, Ints
+from headrace.errors import ConfigError
+
+BUCKET = "__headrace_bucket"
+PER_PARTITION = 4
+"Buckets per shuffle partition: a task takes several small ones, and less is in memory at once."
+
+_TIMES = (T.TimestampType, T.TimestampNTZType, T.DateType)
+KEYS = (T.StringType, T.IntegralType, T.FractionalType, T.BooleanType, T.BinaryType, *_TIMES)
+"Types that can be a key: equality and order are plain."
+
+
+def field_of(frame: DataFrame, column: str, what: str) -> T.StructField:
+    """A column of a frame, by its name in any case.
+
+    Raises:
+        ConfigError: If the frame does not have it.
+    """
+    found = [field for field in frame.schema if field.name.lower() == column.lower()]
+    if len(found) != 1:
+        names = ", ".join(frame.columns)
+        came = "is not there" if not found else "stands more than once"
+        raise ConfigError(f"{what}: column {column!r} {came}; the columns are {names}")
+    return found[0]
+
+
+def check_time(frame: DataFrame, column: str, what: str) -> None:
+    """Refuse a column that is no point in time. A date counts as 00:00 UTC, a time without a zone as UTC."""
+    kind = field_of(frame, column, what).dataType
+    if not isinstance(kind, _TIMES):
+        raise ConfigError(
+            f"{what}: column {column!r} is {kind.simpleString()}, not a timestamp, timestamp_ntz or date; "
+            f"cast it, as in to_timestamp({column})"
+        )
+
+
+def check_new_names(frame: DataFrame, names: Sequence[str], what: str) -> None:
+    """Refuse a new column whose name is taken, by a column of the frame or by another new one."""
+    taken = {name.lower(): f"the spine's column {name!r}" for name in frame.columns}
+    for name in names:
+        if name.lower() in taken:
+            raise ConfigError(f"{what} {name!r} has the same name as {taken[name.lower()]}; rename one of the two")
+        taken[name.lower()] = f"{what} {name!r}"
+
+
+def key_types(left: DataFrame, right: DataFrame, entity: Sequence[str]) -> list[T.DataType]:
+    """The type in which the two sides' keys are compared.
+
+    Raises:
+        ConfigError: If there are no keys, one is missing or of a type that cannot be compared, or the sides differ.
+    """
+    if not entity or isinstance(entity, str):
+        raise ConfigError(f"entity: {entity!r} is no list of columns; name at least one, as in ['customer_id']")
+    if len({name.lower() for name in entity}) < len(entity):
+        raise ConfigError(f"entity: {list(entity)} names a column twice; name each once")
+    return [
+        _common(name, field_of(left, name, "entity").dataType, field_of(right, name, "entity").dataType)
+        for name in entity
+    ]
+
+
+def _common(name: str, left: T.DataType, right: T.DataType) -> T.DataType:
+    for kind in (left, right):
+        if not isinstance(kind, KEYS):
+            raise ConfigError(
+                f"entity: column {name!r} is {kind.simpleString()}; a key is a string, number, decimal, boolean, "
+                "binary, date or timestamp; cast it first"
+            )
+    if left == right:
+        return left
+    if isinstance(left, T.StringType) and isinstance(right, T.StringType):
+        return T.StringType()
+    if isinstance(left, T.IntegralType) and isinstance(right, T.IntegralType):
+        return T.LongType()
+    if isinstance(left, (T.FloatType, T.DoubleType)) and isinstance(right, (T.FloatType, T.DoubleType)):
+        return T.DoubleType()
+    if isinstance(left, T.DecimalType) and isinstance(right, T.DecimalType):
+        scale = max(left.scale, right.scale)
+        precision = max(left.precision - left.scale, right.precision - right.scale) + scale
+        if precision <= 38:
+            return T.DecimalType(precision, scale)
+    raise ConfigError(
+        f"entity: column {name!r} is {left.simpleString()} on one side and {right.simpleString()} on the other; "
+        "equal keys would not be found equal; cast one of the two"
+    )
+
+
+def comparable(column: Column, kind: T.DataType) -> Column:
+    """A key such that equal ones have equal bits: -0.0 is 0.0, and there is one NaN."""
+    cast = column.cast(kind)
+    if isinstance(kind, (T.FloatType, T.DoubleType)):
+        return F.when(cast == 0, F.lit(0.0).cast(kind)).otherwise(F.nanvl(cast, F.lit(float("nan")).cast(kind)))
+    return cast
+
+
+def without_nulls(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """Rows with nothing null in these columns (`dropna` would drop NaN too, which is a value)."""
+    return frame.where(reduce(and_, (F.col(name).isNotNull() for name in columns)))
+
+
+def bucket(keys: Sequence[Column], count: int, spread: Column | None = None) -> Column:
+    """The bucket of an entity; all rows of an entity share it.
+
+    Args:
+        keys: The key's columns, of the same types on both sides.
+        count: Number of buckets.
+        spread: Rows with a null in their key have no entity; they go where this sends them, not all into one bucket.
+    """
+    whole = F.pmod(F.hash(*keys), F.lit(count))
+    if spread is None:
+        return whole
+    anything = reduce(or_, (key.isNull() for key in keys))
+    return F.when(anything, F.pmod(F.xxhash64(spread, *keys), F.lit(count)).cast("int")).otherwise(whole)
+
+
+def bucket_count(frame: DataFrame, asked: int | None) -> int:
+    """The number asked for, or a few per shuffle partition of the session."""
+    return asked or PER_PARTITION * int(str(frame.sparkSession.conf.get("spark.sql.shuffle.partitions")))
+
+
+def entity_codes(left: pa.Table, right: pa.Table, casts: Sequence[tuple[str, str, pa.DataType]]) -> tuple[Ints, Ints]:
+    """Codes such that equal keys, and only they, have equal codes; -1 where a part of the key is null.
+
+    Args:
+        left: One side.
+        right: The other.
+        casts: Per key column its name on the left, on the right, and the type to compare in.
+    """
+    codes = np.zeros(left.num_rows + right.num_rows, np.int64)
+    null = np.zeros(len(codes), bool)
+    for on_left, on_right, kind in casts:
+        both = [part for side, name in ((left, on_left), (right, on_right)) for part in side[name].cast(kind).chunks]
+        column = pa.chunked_array(both, kind).combine_chunks()
+        if pa.types.is_floating(kind):
+            bits = column.fill_null(0).to_numpy(zero_copy_only=False) + 0.0
+            part = np.unique(bits, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        else:
+            part = np.asarray(column.dictionary_encode().indices.fill_null(0)).astype(np.int64)
+        null |= np.asarray(column.is_null())
+        size = int(part.max()) + 1 if len(part) else 1
+        codes = part if len(casts) == 1 else np.unique(codes * size + part, return_inverse=True)[1].reshape(-1)
+    codes = np.where(null, -1, codes).astype(np.int64)
+    return codes[: left.num_rows], codes[left.num_rows :]
+
+
+def in_utc(table: pa.Table) -> pa.Table:
+    """The same instants, labelled UTC: Arrow tables come in the session's time zone, and must go back in UTC."""
+    schema = pa.schema([pa.field(field.name, _utc(field.type), field.nullable) for field in table.schema])
+    return table if schema.equals(table.schema) else table.cast(schema)
+
+
+def _utc(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pa.timestamp(kind.unit, tz="UTC")
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_utc(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_utc(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(_utc(kind.key_type), kind.item_field.with_type(_utc(kind.item_type)))
+    return kind
+
+
+def micros(column: pa.ChunkedArray) -> tuple[Ints, Bools]:
+    """Microseconds since 1970 in UTC, whatever the session's time zone, and where there are any."""
+    kind = column.type
+    if not pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us"))
+    elif kind.unit != "us":
+        column = column.cast(pa.timestamp("us", tz=kind.tz))
+    there = np.asarray(column.is_valid())
+    return np.asarray(column.cast(pa.int64()).fill_null(0)).astype(np.int64), there

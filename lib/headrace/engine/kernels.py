@@ -1,0 +1,213 @@
+"""Which events count for which row: positions in sorted orders, for all entities of a bucket at once.
+
+An event that happened at `s` and was known at `k >= s` counts for cut-off `t` and window `w` when `k <= t` and
+`s > t - w`. Of the events that ever count (`k < s + w`), those with `s <= t - w` are all known by `t`; so the window
+is exactly the prefix `{k <= t}` of the order by knowledge, less the prefix `{s <= t - w}` of the order by event
+time. Counts, exact sums and order statistics follow by subtraction, however late an event is. Where events
+become known in the order in which they happen (no delay, a fixed delay, daily batches) the two orders are one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.engine.exact import Bools, Ints
+
+LONGEST = 1 << 61
+"Microseconds; a longer window is cut to it, for it holds all of time anyway."
+
+
+class Timeline:
+    """(entity, time) pairs in ascending order, searchable by many rows at once.
+
+    Times are replaced by their ranks, so that entity and time fit into one 64-bit code.
+    """
+
+    def __init__(self, entity: Ints, time: Ints) -> None:
+        self._times = np.unique(time)
+        self._codes = self._code(entity, time)
+
+    def _code(self, entity: Ints, time: Ints) -> Ints:
+        return entity * (len(self._times) + 1) + np.searchsorted(self._times, time, side="right")
+
+    def upto(self, entity: Ints, time: Ints) -> Ints:
+        """How many pairs come before or at (entity, time)."""
+        return np.searchsorted(self._codes, self._code(entity, time), side="right").astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that ask.
+
+    Attributes:
+        entity: Codes; -1 where the key is null.
+        cutoff: Microseconds in UTC.
+        usable: False where the key or the cut-off is null: all features are null there.
+        order: The rows by entity and cut-off: neighbours ask for neighbouring events, which caches like.
+    """
+
+    entity: Ints
+    cutoff: Ints
+    usable: Bools
+
+    @cached_property
+    def order(self) -> Ints:
+        """The usable rows, by entity and cut-off."""
+        order = np.lexsort((self.cutoff, self.entity))
+        return order[self.usable[order]].astype(np.int64)
+
+
+class Events:
+    """Events of a bucket in their two orders.
+
+    Args:
+        entity: Codes.
+        happened: Event time in microseconds.
+        known: When the event was known, never before `happened`.
+        rows: Which rows of the columns these are; default: all.
+    """
+
+    def __init__(self, entity: Ints, happened: Ints, known: Ints, rows: Ints | None = None) -> None:
+        self.entity, self.happened, self.known = entity, happened, known
+        rows = np.arange(len(entity), dtype=np.int64) if rows is None else rows
+        self.by_time = rows[np.lexsort((known[rows], happened[rows], entity[rows]))]
+        same = np.diff(entity[self.by_time]) == 0
+        self.in_order = not bool((same & (np.diff(known[self.by_time]) < 0)).any())
+        self.by_known = self.by_time
+        if not self.in_order:
+            self.by_known = rows[np.lexsort((happened[rows], known[rows], entity[rows]))]
+
+    def __len__(self) -> int:
+        return len(self.by_time)
+
+    @cached_property
+    def place(self) -> Ints:
+        """Per row of the columns its place in `by_time`; 0 for rows that are not among these events."""
+        place = np.zeros(len(self.entity), np.int64)
+        place[self.by_time] = np.arange(len(self.by_time))
+        return place
+
+    @cached_property
+    def _time_line(self) -> Timeline:
+        return Timeline(self.entity[self.by_time], self.happened[self.by_time])
+
+    @cached_property
+    def _known_line(self) -> Timeline:
+        return Timeline(self.entity[self.by_known], self.known[self.by_known])
+
+    def known_by(self, entity: Ints, time: Ints) -> Ints:
+        """Length of the prefix of `by_known` that is known at these times."""
+        return self._known_line.upto(entity, time)
+
+    def happened_by(self, entity: Ints, time: Ints) -> Ints:
+        """Length of the prefix of `by_time` that had happened at these times."""
+        return self._time_line.upto(entity, time)
+
+    def that_ever_count(self, window: int) -> Events:
+        """Without the events that are known only when they have left the window."""
+        if self.in_order:
+            return self
+        delay = self.known[self.by_time] - self.happened[self.by_time]
+        if delay.max() < window:
+            return self
+        return Events(self.entity, self.happened, self.known, self.by_time[delay < window])
+
+    def prefixes(self, values: NDArray[Any]) -> tuple[Ints, Ints]:
+        """Prefix sums of integers (one per row of the columns) in both orders; the same object if they are one."""
+        plus = _prefix(values[self.by_known])
+        return plus, plus if self.in_order else _prefix(values[self.by_time])
+
+
+def _prefix(values: NDArray[Any]) -> Ints:
+    out = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, dtype=np.int64, out=out[1:])
+    return out
+
+
+@dataclass(frozen=True)
+class Span:
+    """The events in the windows of many rows: `by_known[:upto]` less `by_time[:without]`.
+
+    Where the two orders are one this is the range from `without` to `upto`.
+    """
+
+    events: Events
+    upto: Ints
+    without: Ints
+
+    def sums(self, prefixes: tuple[Ints, Ints]) -> Ints:
+        """Exact sums within each window, modulo 2**64."""
+        return prefixes[0][self.upto] - prefixes[1][self.without]
+
+
+def spans(events: Events, entity: Ints, cutoff: Ints, windows: list[int]) -> dict[int, Span]:
+    """The events that count for each row, per window length in microseconds. Subsets of events are shared."""
+    subsets: dict[int, Events] = {}
+    known: dict[int, Ints] = {}
+    out = {}
+    for window in windows:
+        length = min(window, LONGEST)
+        subset = events.that_ever_count(length)
+        subset = subsets.setdefault(len(subset), subset)
+        if len(subset) not in known:
+            known[len(subset)] = subset.known_by(entity, cutoff)
+        upto = known[len(subset)]
+        without = subset.happened_by(entity, cutoff - length)
+        out[window] = Span(subset, upto, np.minimum(without, upto) if subset.in_order else without)
+    return out
+
+
+def distinct(span: Span, codes: Ints, order: Ints, window: int) -> Ints:
+    """How many distinct values there are in each window.
+
+    A value is present while any event that bears it counts, from `known` until `happened + window`. The union of
+    these stretches per (entity, value) is a row of disjoint ones; the answer is how many have begun and not ended.
+
+    Args:
+        span: The events in each window.
+        codes: A code per value, per row of the columns.
+        order: The rows that have a value, by entity, code and time of knowledge.
+        window: Its length in microseconds.
+    """
+    events, window = span.events, min(window, LONGEST)
+    rows = order[events.known[order] - events.happened[order] < window]
+    first = np.ones(len(rows), bool)
+    first[1:] = (np.diff(events.entity[rows]) != 0) | (np.diff(codes[rows]) != 0)
+    group = np.cumsum(first) * len(events)
+    last = np.maximum.accumulate(group + events.place[rows]) - group
+    end = events.happened[events.by_time[last]] + window
+    begins = first.copy()
+    begins[1:] |= events.known[rows][1:] > end[:-1]
+    ends = np.append(begins[1:], True)[: len(rows)]
+    begun, ended = np.zeros(len(events.entity), np.int64), np.zeros(len(events), np.int64)
+    begun[rows[begins]] = 1
+    ended[last[ends]] = 1
+    return span.sums((_prefix(begun[events.by_known]), _prefix(ended)))
+
+
+def latest(events: Events, by_time: Ints, entity: Ints, cutoff: Ints, max_age: int | None) -> Ints:
+    """The row of the last event known at each cut-off, or -1.
+
+    Args:
+        events: The events.
+        by_time: Rows in ascending order of entity, event time and whatever breaks ties.
+        entity: Codes of the rows that ask.
+        cutoff: Their times.
+        max_age: The event happened within (cutoff - max_age, cutoff]; None: any time before.
+    """
+    if not len(events) or not len(entity):
+        return np.full(len(entity), -1, np.int64)
+    place = np.empty(len(events.entity), np.int64)
+    place[by_time] = np.arange(len(by_time))
+    newest = np.maximum.accumulate(place[events.by_known])
+    upto = events.known_by(entity, cutoff)
+    row = by_time[newest[np.maximum(upto - 1, 0)]]
+    found = (upto > 0) & (events.entity[row] == entity)
+    if max_age is not None:
+        found &= events.happened[row] > cutoff - min(max_age, LONGEST)
+    return np.where(found, row, -1)

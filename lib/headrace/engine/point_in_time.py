@@ -1,0 +1,206 @@
+"""Point-in-time joins: for each row the last one known at its time, and lookups without time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_type
+
+from headrace.config.durations import microseconds
+from headrace.engine import buckets
+from headrace.engine.buckets import BUCKET
+from headrace.engine.exact import Ints
+from headrace.engine.kernels import Events, latest
+from headrace.errors import ConfigError
+
+_TIME, _AVAILABLE = "__headrace_time", "__headrace_available"
+
+
+def point_in_time_join(
+    spine: DataFrame,
+    features: DataFrame,
+    *,
+    entity: list[str],
+    spine_time: str,
+    feature_time: str,
+    available_at: str | None = None,
+    max_age: str | None = None,
+    columns: list[str] | None = None,
+    num_buckets: int | None = None,
+) -> DataFrame:
+    """Join to each row of the spine the last row of `features` that was known at its time.
+
+    That is one whole row, never a mixture: of those with `available_at <= t` and `feature_time` in (t - max_age, t]
+    the greatest by (feature_time, available_at, then `columns` in their order, null lowest, NaN greatest). Its
+    nulls stay null. Rows in are rows out, duplicates too; where nothing is found, and where the key or the time has
+    a null, the new columns are null. A task holds one bucket of both sides in memory.
+
+    Args:
+        spine: Rows to join to; all columns are passed through.
+        features: Rows that hold from `feature_time` on; of the same key types.
+        entity: Key columns, on both sides.
+        spine_time: The spine's cut-off: timestamp, timestamp_ntz (read as UTC) or date (00:00 UTC).
+        feature_time: When a row of `features` came to hold.
+        available_at: When it was known (null: never); without this, at once.
+        max_age: The greatest age, as `3 hours`; without this, any.
+        columns: What to take; default: all but the keys, `feature_time` and `available_at`.
+        num_buckets: Default: four per shuffle partition.
+
+    Returns:
+        The spine's columns, then `columns`, with the types they have in `features`.
+
+    Raises:
+        ConfigError: For a column, type or duration that cannot be used, or a name that would stand twice.
+    """
+    age = _microseconds(max_age)
+    kinds = buckets.key_types(spine, features, entity)
+    buckets.check_time(spine, spine_time, "spine_time")
+    buckets.check_time(features, feature_time, "feature_time")
+    if available_at is not None:
+        buckets.check_time(features, available_at, "available_at")
+    taken = _columns(features, columns, {*entity, feature_time, available_at or feature_time})
+    buckets.check_new_names(spine, [field.name for field in taken], "the feature column")
+    keys = [f"__headrace_key_{i}" for i in range(len(entity))]
+    right = features.select(
+        *(buckets.comparable(features[e], k).alias(key) for e, k, key in zip(entity, kinds, keys, strict=True)),
+        features[feature_time].alias(_TIME),
+        *([features[available_at].alias(_AVAILABLE)] if available_at else []),
+        *(features[field.name].alias(f"__headrace_value_{i}") for i, field in enumerate(taken)),
+    )
+    right = buckets.without_nulls(right, [*keys, _TIME, *([_AVAILABLE] if available_at else [])])
+    count = buckets.bucket_count(spine, num_buckets)
+    hashed = [buckets.comparable(spine[e], k) for e, k in zip(entity, kinds, strict=True)]
+    left = spine.withColumn(BUCKET, buckets.bucket(hashed, count, spread=spine[spine_time]))
+    right = right.withColumn(BUCKET, buckets.bucket([F.col(key) for key in keys], count))
+    types = [to_arrow_type(kind, timezone="UTC") for kind in kinds]
+    names = [buckets.field_of(spine, e, "entity").name for e in entity]
+    time = buckets.field_of(spine, spine_time, "spine_time").name
+    compute = _bucket_function(list(zip(names, keys, types, strict=True)), time, [f.name for f in taken], age)
+    schema = T.StructType([*spine.schema.fields, *taken])
+    joined = left.groupBy(BUCKET).cogroup(right.groupBy(BUCKET)).applyInArrow(compute, schema)  # type: ignore[arg-type]
+    return joined.select(*schema.names)
+
+
+def lookup_join(
+    spine: DataFrame, table: DataFrame, *, entity: list[str], columns: list[str] | None = None
+) -> DataFrame:
+    """Add columns of a table found by its key. Rows in are rows out; a null in the key finds nothing.
+
+    Args:
+        spine: Rows to join to; all columns are passed through.
+        table: One row per key. If a key stands twice, Spark stops when the result is read, naming the key.
+        entity: Key columns, on both sides.
+        columns: What to take; default: all but the keys.
+
+    Returns:
+        The spine's columns, then `columns`.
+
+    Raises:
+        ConfigError: For a column or type that cannot be used, or a name that would stand twice.
+    """
+    kinds = buckets.key_types(spine, table, entity)
+    besides = {name.lower() for name in entity}
+    names = [name for name in table.columns if name.lower() not in besides] if columns is None else columns
+    fields = [buckets.field_of(table, name, "columns") for name in names]
+    buckets.check_new_names(spine, [field.name for field in fields], "the looked-up column")
+    keys = [f"__headrace_key_{i}" for i in range(len(entity))]
+    right = table.select(
+        *(buckets.comparable(table[e], k).alias(key) for e, k, key in zip(entity, kinds, keys, strict=True)),
+        F.struct(*(table[f.name].alias(f"v{i}") for i, f in enumerate(fields))).alias("__headrace_row"),
+    )
+    right = (
+        buckets.without_nulls(right, keys)
+        .groupBy(*keys)
+        .agg(F.first("__headrace_row").alias("__headrace_row"), F.count("*").alias("__headrace_n"))
+    )
+    shown = F.concat_ws(", ", *(F.col(key).cast("string") for key in keys))
+    message = F.concat(F.lit(f"the lookup table has more than one row for {', '.join(entity)} = "), shown)
+    row = F.when(F.col("__headrace_n") > 1, F.raise_error(message)).otherwise(F.col("__headrace_row"))
+    right = right.select(*keys, row.alias("__headrace_row"))
+    condition = F.lit(True)
+    for e, kind, key in zip(entity, kinds, keys, strict=True):
+        condition = condition & (buckets.comparable(spine[e], kind) == right[key])
+    joined = spine.join(right, condition, "left")
+    found = (F.col("__headrace_row")[f"v{i}"].alias(f.name, metadata=f.metadata) for i, f in enumerate(fields))
+    return joined.select(*(spine[name] for name in spine.columns), *found)
+
+
+def _microseconds(max_age: str | None) -> int | None:
+    try:
+        return None if max_age is None else microseconds(max_age)
+    except ValueError as error:
+        raise ConfigError(f"max_age: {error}") from error
+
+
+def _columns(features: DataFrame, columns: Sequence[str] | None, besides: set[str]) -> list[T.StructField]:
+    if columns is None:
+        left_out = {name.lower() for name in besides}
+        columns = [name for name in features.columns if name.lower() not in left_out]
+    if not columns:
+        raise ConfigError("columns: nothing to take beside the keys and times; name at least one column of `features`")
+    fields = [buckets.field_of(features, name, "columns") for name in columns]
+    return [T.StructField(field.name, field.dataType, True, field.metadata) for field in fields]
+
+
+def _bucket_function(
+    casts: Sequence[tuple[str, str, pa.DataType]], spine_time: str, names: Sequence[str], max_age: int | None
+) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    def compute(left: pa.Table, right: pa.Table) -> pa.Table:
+        left, right = buckets.in_utc(left.drop_columns([BUCKET])), buckets.in_utc(right)
+        values = [right[f"__headrace_value_{i}"] for i in range(len(names))]
+        entity, of = buckets.entity_codes(left, right, casts)
+        cutoff, there = buckets.micros(left[spine_time])
+        happened, _ = buckets.micros(right[_TIME])
+        available = buckets.micros(right[_AVAILABLE])[0] if _AVAILABLE in right.column_names else happened
+        events = Events(of, happened, np.maximum(happened, available))
+        found = latest(events, _by_time(events, available, values), entity, cutoff, max_age)
+        found[~there | (entity < 0)] = -1
+        rows = pa.array(found, mask=found < 0)
+        for name, column in zip(names, values, strict=True):
+            left = left.append_column(name, column.combine_chunks().take(rows))
+        return left
+
+    return compute
+
+
+def _by_time(events: Events, available: Ints, values: Sequence[pa.ChunkedArray]) -> Ints:
+    """Rows by entity, event time and `available_at`; only where these tie, by the columns' values."""
+    order = np.lexsort((available, events.happened, events.entity))
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for key in (events.entity, events.happened, available):
+        same &= np.diff(key[order]) == 0
+    if not same.any():
+        return order
+    tied = np.append(same, False) | np.append(False, same)
+    places = np.flatnonzero(tied)
+    rows = order[places]
+    group = np.cumsum(~np.append(False, same))[places]
+    ranks = [_ranks(column.take(pa.array(rows))) for column in values]
+    order[places] = rows[np.lexsort((*reversed(ranks), group))]
+    return order
+
+
+def _ranks(column: pa.ChunkedArray) -> Ints:
+    """Ranks of values of any type: null lowest, NaN greatest; what has no order goes by its text."""
+    array = column.combine_chunks()
+    if pa.types.is_nested(array.type) or pa.types.is_null(array.type):
+        array = pa.array([None if value is None else repr(value) for value in array.to_pylist()], pa.string())
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    if pa.types.is_floating(array.type):
+        # One NaN, and one zero, so that equal values have equal ranks.
+        values = array.fill_null(0).to_numpy(zero_copy_only=False)
+        ranks = np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    else:
+        encoded = array.dictionary_encode()
+        order = np.asarray(pc.sort_indices(encoded.dictionary)).astype(np.int64)
+        place = np.empty(len(order) + 1, np.int64)
+        place[order] = np.arange(len(order))
+        ranks = place[np.asarray(encoded.indices.fill_null(0)).astype(np.int64)]
+    return np.where(np.asarray(array.is_null()), -1, ranks)

@@ -1,0 +1,235 @@
+"""Sliding-window aggregates at each row's own cut-off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import to_arrow_type
+
+from headrace.config.durations import microseconds
+from headrace.engine import buckets
+from headrace.engine.aggregates import PLAIN, Aggregate, evaluate
+from headrace.engine.buckets import BUCKET
+from headrace.engine.exact import Ints
+from headrace.engine.kernels import Events, Rows, spans
+from headrace.engine.slices import SLICE, slice_length, sliced_events, sliced_rows
+from headrace.errors import ConfigError
+
+_ORDERED = buckets.KEYS
+_EVENT_TIME, _AVAILABLE_AT = "__headrace_event_time", "__headrace_available_at"
+
+
+@dataclass(frozen=True)
+class EventColumns:
+    """Where a bucket's events keep what, once `narrowed`."""
+
+    keys: tuple[str, ...]
+    kinds: tuple[pa.DataType, ...]
+    available: bool
+    values: Mapping[str, str]
+
+
+def window_features(
+    spine: DataFrame,
+    events: DataFrame,
+    *,
+    entity: list[str],
+    spine_time: str,
+    event_time: str,
+    available_at: str | None = None,
+    aggregates: Mapping[str, tuple[str, str, str]],
+    num_buckets: int | None = None,
+    slice_by: str | None = None,
+) -> DataFrame:
+    """Aggregate, for each row of the spine, the events known at its time.
+
+    An event counts for cut-off t and window w exactly when `available_at <= t` and `t - w < event_time <= t`.
+    Nulls are ignored; no events: `count` and `distinct` are 0, all else null. A row whose key or time has a null gets
+    nulls. Rows in are rows out, duplicates too. Sums are exact until they are rounded once, so a result depends
+    neither on partitions nor on the order of rows. `first` and `last` go by event time, then by the time of
+    knowledge, then by value. A task holds one bucket of both sides in memory (not the pairs); with
+    `slice_by` an entity that has a large part of all events is shared among tasks.
+
+    Args:
+        spine: Rows to compute features for; all columns are passed through.
+        events: What happened; of the same key types.
+        entity: Key columns, on both sides.
+        spine_time: The spine's cut-off: timestamp, timestamp_ntz (read as UTC) or date (00:00 UTC).
+        event_time: When an event happened; events without it never count.
+        available_at: When it was known (null: never); without this, when it happened.
+        aggregates: Per feature (column, function, window), as `{"delay_mean_3h": ("arr_delay", "mean", "3 hours")}`.
+            Functions: count, sum, mean, stddev, min, max, first, last, distinct, p01 ... p99 (exact `percentile`).
+            The column `*` with count counts events.
+        num_buckets: Default: four per shuffle partition.
+        slice_by: Cut time into slices of this length, at least the longest window, as `90 days`: the slices of an
+            entity are then computed apart, with the same results. An event is shuffled once per slice it reaches.
+
+    Returns:
+        The spine's columns, then the features: `count`, `distinct` and the `sum` of integers are bigint; `min`, `max`,
+        `first`, `last` have the column's type; all else is double (also for decimals and booleans, as 0 and 1).
+
+    Raises:
+        ConfigError: For a column, type, function or window that cannot be used, or a name that would stand twice.
+    """
+    asked = parse(events, aggregates)
+    buckets.check_new_names(spine, [a.name for a in asked], "the feature")
+    buckets.check_time(spine, spine_time, "spine_time")
+    kinds = buckets.key_types(spine, events, entity)
+    right, columns = narrowed(events, entity, kinds, event_time, available_at, asked)
+    count = buckets.bucket_count(spine, num_buckets)
+    names = [buckets.field_of(spine, e, "entity").name for e in entity]
+    casts = list(zip(names, columns.keys, columns.kinds, strict=True))
+    keys = [buckets.comparable(spine[name], kind) for name, kind in zip(entity, kinds, strict=True)]
+    left = spine
+    if slice_by is not None:
+        longest = max(aggregate.window for aggregate in asked)
+        length = slice_length(slice_by, longest)
+        left = sliced_rows(spine, spine_time, length)
+        right = sliced_events(right, _EVENT_TIME, _AVAILABLE_AT if available_at else None, longest, length)
+        casts, keys = [*casts, (SLICE, SLICE, pa.int64())], [*keys, F.col(SLICE)]
+    left = left.withColumn(BUCKET, buckets.bucket(keys, count, spread=spine[spine_time]))
+    right = right.withColumn(BUCKET, buckets.bucket([F.col(on_right) for _, on_right, _ in casts], count))
+    time = buckets.field_of(spine, spine_time, "spine_time").name
+    compute = _bucket_function(spine.columns, casts, time, columns, asked)
+    out = T.StructType([*spine.schema.fields, *feature_schema(events, asked).fields])
+    joined = left.groupBy(BUCKET).cogroup(right.groupBy(BUCKET)).applyInArrow(compute, out)  # type: ignore[arg-type]
+    return joined.select(*out.names)
+
+
+def _bucket_function(
+    names: Sequence[str],
+    casts: Sequence[tuple[str, str, pa.DataType]],
+    spine_time: str,
+    columns: EventColumns,
+    asked: Sequence[Aggregate],
+) -> Callable[[pa.Table, pa.Table], pa.Table]:
+    def compute(left: pa.Table, right: pa.Table) -> pa.Table:
+        left, right = buckets.in_utc(left), buckets.in_utc(right if left.num_rows else right.slice(0, 0))
+        entity, of = buckets.entity_codes(left, right, casts)
+        cutoff, there = buckets.micros(left[spine_time])
+        rows = Rows(entity, cutoff, there & (entity >= 0))
+        left = left.select(list(names))
+        for aggregate, values in zip(asked, features(rows, right, of, columns, asked), strict=True):
+            left = left.append_column(aggregate.name, values)
+        return left
+
+    return compute
+
+
+def features(
+    rows: Rows, table: pa.Table, entity: Ints, columns: EventColumns, asked: Sequence[Aggregate]
+) -> list[pa.Array]:
+    """The features of a bucket's rows, in their order.
+
+    Args:
+        rows: Who asks.
+        table: The bucket's events.
+        entity: The events' codes.
+        columns: Where the table keeps what.
+        asked: The features.
+    """
+    events = events_of(table, entity, columns)
+    order = rows.order
+    counted = spans(events, rows.entity[order], rows.cutoff[order], sorted({aggregate.window for aggregate in asked}))
+    back = np.full(len(rows.entity), -1, np.int64)
+    back[order] = np.arange(len(order))
+    taken = pa.array(back, mask=back < 0)
+    out: dict[str, pa.Array] = {}
+    for name in dict.fromkeys(aggregate.column for aggregate in asked):
+        mine = [aggregate for aggregate in asked if aggregate.column == name]
+        column = None if name == "*" else table[columns.values[name]].combine_chunks()
+        for aggregate, values in zip(mine, evaluate(column, counted, mine), strict=True):
+            out[aggregate.name] = values.take(taken)
+    return [out[aggregate.name] for aggregate in asked]
+
+
+def events_of(table: pa.Table, entity: Ints, columns: EventColumns) -> Events:
+    """The kernel's view of a bucket's events."""
+    happened, _ = buckets.micros(table[_EVENT_TIME])
+    known = np.maximum(happened, buckets.micros(table[_AVAILABLE_AT])[0]) if columns.available else happened
+    return Events(entity, happened, known)
+
+
+def narrowed(
+    events: DataFrame,
+    entity: Sequence[str],
+    kinds: Sequence[T.DataType],
+    event_time: str,
+    available_at: str | None,
+    asked: Sequence[Aggregate],
+) -> tuple[DataFrame, EventColumns]:
+    """Only the events that can ever count, and of them only what is needed, under names that cannot clash."""
+    compared = [buckets.comparable(events[e], kind) for e, kind in zip(entity, kinds, strict=True)]
+    keys = {f"__headrace_key_{i}": key for i, key in enumerate(compared)}
+    times = {_EVENT_TIME: event_time} | ({_AVAILABLE_AT: available_at} if available_at else {})
+    for what, name in times.items():
+        buckets.check_time(events, name, what.removeprefix("__headrace_"))
+    names = dict.fromkeys(a.column for a in asked if a.column != "*")
+    values = {name: f"__headrace_value_{i}" for i, name in enumerate(names)}
+    picked: list[Column] = [column.alias(name) for name, column in keys.items()]
+    picked += [events[column].alias(name) for name, column in times.items()]
+    picked += [events[column].alias(name) for column, name in values.items()]
+    frame = buckets.without_nulls(events.select(*picked), [*keys, *times])
+    types = tuple(to_arrow_type(kind, timezone="UTC") for kind in kinds)
+    return frame, EventColumns(tuple(keys), types, available_at is not None, values)
+
+
+def parse(events: DataFrame, aggregates: Mapping[str, tuple[str, str, str]]) -> list[Aggregate]:
+    """The features asked for.
+
+    Raises:
+        ConfigError: For a column, type, function or window that cannot be used.
+    """
+    if not aggregates:
+        raise ConfigError("aggregates: none given; give at least one, as {'n_1d': ('*', 'count', '1 day')}")
+    return [_parsed(events, name, *spec) for name, spec in aggregates.items()]
+
+
+def _parsed(events: DataFrame, name: str, column: str, function: str, window: str) -> Aggregate:
+    what = f"aggregates: {name!r}"
+    if function not in PLAIN and not (re.fullmatch(r"p\d\d", function) and function != "p00"):
+        raise ConfigError(f"{what}: function {function!r} is not one of {', '.join(PLAIN)}, p01 ... p99")
+    try:
+        length = microseconds(window)
+    except ValueError as error:
+        raise ConfigError(f"{what}: {error}") from error
+    if column == "*":
+        if function != "count":
+            raise ConfigError(f"{what}: {function} of '*' has no meaning; '*' goes with count, else name a column")
+        return Aggregate(name, column, function, length)
+    field = buckets.field_of(events, column, what)
+    kind = field.dataType
+    numeric = isinstance(kind, (T.NumericType, T.BooleanType))
+    if function not in ("count", "first", "last", "min", "max", "distinct") and not numeric:
+        raise ConfigError(
+            f"{what}: {function} needs a number or boolean; {column!r} is {field.dataType.simpleString()}"
+        )
+    if function != "count" and not isinstance(field.dataType, _ORDERED):
+        raise ConfigError(
+            f"{what}: {function} needs a type with an order; {column!r} is {field.dataType.simpleString()}"
+        )
+    return Aggregate(name, field.name, function, length)
+
+
+def feature_schema(events: DataFrame, asked: Sequence[Aggregate]) -> T.StructType:
+    """Names and types of the features."""
+    fields = []
+    for aggregate in asked:
+        kind: T.DataType = T.DoubleType()
+        if aggregate.function in ("count", "distinct"):
+            kind = T.LongType()
+        elif aggregate.function in ("sum", "min", "max", "first", "last"):
+            of = events.schema[aggregate.column].dataType
+            if aggregate.function != "sum":
+                kind = of
+            elif isinstance(of, T.IntegralType):
+                kind = T.LongType()
+        fields.append(T.StructField(aggregate.name, kind))
+    return T.StructType(fields)

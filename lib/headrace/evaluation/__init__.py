@@ -1,0 +1,1 @@
+"""Stage `evaluate`: the winner on the test part."""

@@ -1,0 +1,127 @@
+"""Predictions of the test part, and every metric of them with its interval, for all rows and for slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from headrace.errors import ConfigError, DataError
+from headrace.evaluation.stage import slices_of
+from headrace.metrics.measure import Measure, measure
+from headrace.models.card import ModelCard
+from headrace.models.predict import predict
+from headrace.models.store import ModelStore
+from headrace.runtime.step import Done, Output, Run
+
+EVALUATION = (
+    "metric string, slice_column string, slice_value string, value double, lower double, upper double, rows bigint"
+)
+
+
+def evaluate(run: Run) -> Done:
+    """Run the stage.
+
+    Raises:
+        ConfigError: If a slice is no column of the training set.
+        DataError: If the test part has no row with a label.
+    """
+    facts = run.facts("trials")["facts"]
+    card, store = ModelCard.from_dict(_card_part(facts)), ModelStore(run.tracking_uri)
+    slices = slices_of(run.pipeline)
+    training_set = run.read("training_set")
+    _check_slices(list(slices), training_set.columns)
+    keep = list(dict.fromkeys([*card.key, "predict_at", "split", "label", *slices]))
+    test = training_set.where("split = 'test'")
+    scored = predict(store.load(facts["model_uri"]), card, test, keep).persist(StorageLevel.MEMORY_AND_DISK)
+    rows, labelled = scored.agg(F.count("*"), F.count("label")).collect()[0]
+    if not labelled:
+        scored.unpersist()
+        raise DataError(
+            "the test part has no row with a label; move split.validation_until or test_until, or split by hash"
+        )
+    least = min(slices.values(), default=100)
+    measures = measure(scored, card.task, card.labels, [*card.key, "predict_at"], list(slices), least, seed=_seed(run))
+    measures = [one for one in measures if one.slice_column is None or one.rows >= slices[one.slice_column]]
+    overall = {one.metric: one for one in measures if one.slice_column is None}
+    _log(store, facts["mlflow_run_id"], overall)
+    return Done(
+        outputs=(
+            Output(
+                "evaluation",
+                evaluation_frame(run.spark, measures),
+                description="Metrics of the registered model on the test part, with 95 % intervals",
+                facts={"model_uri": facts["model_uri"], "rows": labelled, "task": card.task},
+            ),
+            Output(
+                "test_predictions",
+                predictions_frame(scored, card.key, run.model_name, run.run_id),
+                expect_rows=rows,
+                description="Predictions of the test part by the refitted winner",
+            ),
+        ),
+        rows_in=rows,
+        rows_out=rows,
+        notes=(f"{labelled} of {rows} test rows have a label", _line(overall)),
+        metrics={"test": {name: {"value": m.value, "lower": m.lower, "upper": m.upper} for name, m in overall.items()}},
+        cleanup=lambda: _release(scored),
+    )
+
+
+def predictions_frame(scored: DataFrame, key: Sequence[str], model_name: str, run_id: str) -> DataFrame:
+    """The table's columns, in order."""
+    return scored.select(
+        *[F.col(f"`{name}`") for name in key],
+        "predict_at",
+        "split",
+        "label",
+        "prediction",
+        "probability",
+        F.lit(model_name).alias("model_name"),
+        F.lit(run_id).alias("run_id"),
+    )
+
+
+def evaluation_frame(spark: SparkSession, measures: Sequence[Measure]) -> DataFrame:
+    """Measures as the table `evaluation`."""
+    return spark.createDataFrame([astuple(one) for one in measures], EVALUATION)
+
+
+def _card_part(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in ModelCard.__dataclass_fields__}
+
+
+def _check_slices(slices: Sequence[str], there: Sequence[str]) -> None:
+    missing = [name for name in slices if name not in there]
+    if missing:
+        raise ConfigError(
+            f"gates: slice {', '.join(missing)} is no column of the training set; write one of {', '.join(there)}"
+        )
+
+
+def _release(scored: DataFrame) -> None:
+    scored.unpersist()
+
+
+def _seed(run: Run) -> int:
+    return run.pipeline.search.seed
+
+
+def _line(overall: dict[str, Measure]) -> str:
+    parts = [f"{m.metric} {_number(m.value)} [{_number(m.lower)}, {_number(m.upper)}]" for m in overall.values()]
+    return "test: " + ", ".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4f}"
+
+
+def _log(store: ModelStore, mlflow_run: str, overall: dict[str, Measure]) -> None:
+    from mlflow.entities import Metric
+
+    values = {f"test_{one.metric}": one.value for one in overall.values() if one.value is not None}
+    store.client.log_batch(mlflow_run, metrics=[Metric(name, value, 0, 0) for name, value in values.items()])

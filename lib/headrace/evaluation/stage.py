@@ -1,0 +1,46 @@
+"""Stage `evaluate`: the refitted winner on the test part, read once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.runtime.step import Done, Run, Step
+
+if TYPE_CHECKING:
+    from headrace.config.types import Pipeline
+
+
+def steps(pipeline: Pipeline) -> tuple[Step, ...]:
+    """The evaluation, where there is a training set."""
+    if pipeline.training_set is None:
+        return ()
+    return (
+        Step(
+            "evaluate",
+            "evaluate",
+            inputs=("training_set", "trials"),
+            outputs=("evaluation", "test_predictions"),
+            config=_config(pipeline),
+            run=_run,
+        ),
+    )
+
+
+def slices_of(pipeline: Pipeline) -> dict[str, int]:
+    """Columns whose values the gates judge one by one, with the least rows any gate asks for."""
+    slices: dict[str, int] = {}
+    for gate in pipeline.gates:
+        if gate.slice:
+            slices[gate.slice] = min(gate.min_rows, slices.get(gate.slice, gate.min_rows))
+    return dict(sorted(slices.items()))
+
+
+def _config(pipeline: Pipeline) -> Any:
+    """Of the gates only what is judged slice by slice: a changed bound judges anew, but tests nothing again."""
+    return {"slices": slices_of(pipeline), "seed": pipeline.search.seed}
+
+
+def _run(run: Run) -> Done:
+    from headrace.evaluation.evaluate import evaluate  # Spark and MLflow only when there is work
+
+    return evaluate(run)

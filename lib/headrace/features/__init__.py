@@ -1,0 +1,1 @@
+"""Features: cleaned tables become feature tables."""

@@ -1,0 +1,145 @@
+"""The flow: which stages there are, and what feeds what. Rooms know nothing of each other; they meet here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from headrace.clean import stage as clean
+from headrace.config.types import Pipeline, Table
+from headrace.errors import ConfigError, Mistake
+from headrace.evaluation import stage as evaluation
+from headrace.features import stage as features
+from headrace.ingest import stage as ingest
+from headrace.monitoring import stage as monitoring
+from headrace.registry import stage as registry
+from headrace.runtime.step import STAGES, Step
+from headrace.scoring import stage as scoring
+from headrace.search import stage as search
+from headrace.training import stage as training
+from headrace.validate import rules
+from headrace.validate import stage as validate
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+ROOMS = {
+    "ingest": ("headrace.ingest",),
+    "validate": ("headrace.validate", "headrace.clean"),
+    "clean": ("headrace.clean", "headrace.validate"),
+    "features": ("headrace.features",),
+    "training_set": ("headrace.training",),
+    "search": ("headrace.search",),
+    "evaluate": ("headrace.evaluation",),
+    "register": ("headrace.registry",),
+    "score": ("headrace.scoring", "headrace.training"),
+    "monitor": ("headrace.monitoring",),
+}
+"""The rooms whose code a stage runs."""
+
+INSEPARABLE = ("validate", "clean")
+"""Two halves of one pass over the same rows: neither is run without the other."""
+
+
+def steps(pipeline: Pipeline) -> tuple[Step, ...]:
+    """All steps of a pipeline, each after those that feed it."""
+
+    def judge(frame: DataFrame, table: Table) -> DataFrame:
+        return rules.judge(frame, table.rules, table.key)
+
+    judged = {s.name: s for s in validate.steps(pipeline, clean.shaped)}
+    cleaned = clean.steps(pipeline, judge, validate.config_of)
+    tables = [s for c in cleaned for s in (judged[c.name.replace("clean:", "validate:", 1)], c)]
+    rest = [
+        *features.steps(pipeline),
+        *training.steps(pipeline),
+        *search.steps(pipeline),
+        *evaluation.steps(pipeline),
+        *registry.steps(pipeline),
+        *scoring.steps(
+            pipeline,
+            training.inputs(pipeline) if pipeline.training_set else (),
+            training.split_spine,
+            training.training_rows,
+        ),
+        *monitoring.steps(pipeline),
+    ]
+    return tuple(replace(s, code=ROOMS[s.stage]) for s in (*ingest.steps(pipeline), *tables, *rest))
+
+
+def chosen(
+    all_steps: Sequence[Step],
+    only: str | None = None,
+    from_: str | None = None,
+    to: str | None = None,
+    select: str | None = None,
+) -> tuple[Step, ...]:
+    """The steps that a command line asks for.
+
+    Args:
+        all_steps: The flow.
+        only: One stage.
+        from_: First stage.
+        to: Last stage.
+        select: A table; with a `+` behind it also all that depends on it.
+
+    Raises:
+        ConfigError: If there is no such stage or table.
+    """
+    stages = _stages(only, from_, to)
+    found = [s for s in all_steps if s.stage in stages]
+    return tuple(found if select is None else _selected(all_steps, found, select))
+
+
+def chosen_stages(first: str, last: str) -> tuple[str, ...]:
+    """The stages from one to another, both included."""
+    return STAGES[STAGES.index(first) : STAGES.index(last) + 1]
+
+
+def check_sources(steps: Sequence[Step], pipeline: Pipeline) -> None:
+    """Before Spark is asked for anything: are the files there that the steps will read?
+
+    Raises:
+        ConfigError: With all that are missing.
+    """
+    ingested = [s.outputs[0].removeprefix("raw_") for s in steps if s.stage == "ingest"]
+    missing = [
+        Mistake(f"tables.{n}.source.path", problem)
+        for n in ingested
+        if (problem := ingest.missing(pipeline.tables[n].source))
+    ]
+    if missing:
+        raise ConfigError(missing)
+
+
+def _stages(only: str | None, from_: str | None, to: str | None) -> tuple[str, ...]:
+    for flag, stage in (("--only", only), ("--from", from_), ("--to", to)):
+        if stage is not None and stage not in STAGES:
+            raise ConfigError(f"{flag} {stage}: there is no such stage; there are {', '.join(STAGES)}")
+    if only is not None:
+        return INSEPARABLE if only in INSEPARABLE else (only,)
+    first = "validate" if from_ == "clean" else from_ or STAGES[0]
+    last = "clean" if to == "validate" else to or STAGES[-1]
+    if STAGES.index(first) > STAGES.index(last):
+        raise ConfigError(f"--from {from_} comes after --to {to}; the order is {', '.join(STAGES)}")
+    return chosen_stages(first, last)
+
+
+def _selected(all_steps: Sequence[Step], found: Sequence[Step], select: str) -> list[Step]:
+    table, downstream = select.removesuffix("+").lower(), select.endswith("+")
+    makers = [s for s in all_steps if table in s.outputs]
+    if not makers:
+        there = sorted({o for s in all_steps for o in s.outputs})
+        raise ConfigError(f"--select {select}: no step makes this table; there are {', '.join(there)}")
+    names = {s.name for s in makers}
+    tables = {o for s in makers for o in s.outputs} if downstream else set()
+    for step in all_steps:
+        twin = step.name.replace("validate:", "clean:", 1)
+        if twin in names or (downstream and tables & set(step.inputs)):
+            names.add(step.name)
+            if downstream:
+                tables |= set(step.outputs)
+                if step.stage == "evaluate":  # what follows a model is fed by it, though no table says so
+                    names |= {s.name for s in all_steps if s.stage in ("register", "score", "monitor")}
+    return [s for s in found if s.name in names]

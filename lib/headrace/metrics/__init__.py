@@ -1,0 +1,1 @@
+"""Metrics on DataFrames: exact values, slices, 95 % intervals."""

@@ -1,0 +1,1 @@
+"""The model store: logging, loading, scoring, versions and aliases."""

@@ -1,0 +1,82 @@
+"""What must be known of a model, beside the model, to score with it. Needs no Spark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headrace.errors import DataError
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Stored as JSON beside every model, so that a version alone is enough to score.
+
+    Attributes:
+        task: `binary`, `multiclass` or `regression`.
+        features: Raw feature columns, in order: name -> Spark's simple type, as trained.
+        label_type: Spark's simple type of the label (`boolean`, `string`, `int`, ...).
+        labels: Classes in the order of their index, in the label's own values; empty for regression.
+        key: The spine's key columns.
+        estimator: Name of the winning estimator.
+        params: Its hyperparameters.
+        validation: Metric -> value on the validation part, before the refit.
+    """
+
+    task: str
+    features: Mapping[str, str]
+    label_type: str
+    labels: tuple[Any, ...] = ()
+    key: tuple[str, ...] = ()
+    estimator: str = ""
+    params: Mapping[str, Any] | None = None
+    validation: Mapping[str, float] | None = None
+
+    @property
+    def positive(self) -> Any:
+        """The positive class of a binary task, else None."""
+        return self.labels[1] if self.task == "binary" else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self) | {"features": [[name, kind] for name, kind in self.features.items()]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelCard:
+        """The card from `as_dict`."""
+        known = dict(data)
+        known["features"] = dict(known["features"])
+        known["labels"], known["key"] = tuple(known["labels"]), tuple(known["key"])
+        return cls(**known)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+
+def check_columns(card: ModelCard, columns: Mapping[str, str]) -> None:
+    """Refuse a frame whose feature columns differ from those the model was trained on.
+
+    Args:
+        card: Of the model.
+        columns: Name -> Spark's simple type of the frame; other columns than features are no matter.
+
+    Raises:
+        DataError: With the difference, line by line.
+    """
+    lines = []
+    for name, kind in card.features.items():
+        if name not in columns:
+            lines.append(f"  - {name} {kind}   (missing)")
+        elif columns[name] != kind:
+            lines.append(f"  - {name} {kind}\n  + {name} {columns[name]}")
+    if lines:
+        raise DataError(
+            f"these columns are not those the model was trained on ({len(lines)} of {len(card.features)} differ; "
+            "- trained on, + given):\n"
+            + "\n".join(lines[:20])
+            + ("\n  ..." if len(lines) > 20 else "")
+            + "\nBuild the features with the configuration of the model's version, or train a new version."
+        )

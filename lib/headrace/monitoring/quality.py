@@ -1,0 +1,180 @@
+"""Quality: what was predicted, held against what came true, for each model version, over all and by day.
+
+Everything is aggregated in Spark; what is returned has a row per model version, day and metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from headrace.monitoring import rows
+from headrace.monitoring.bins import quoted
+
+Z = 1.959963984540054
+"""Two-sided 95 % of the normal distribution."""
+TIES = 10_000
+"""Probabilities are ranked in steps of one part in this many, which bounds what an area under the curve costs."""
+IMPOSSIBLE = 1e-15
+"""Probabilities below this count as this in the log loss, as in Spark's evaluator."""
+_GROUP = ("model_version", "day")
+
+
+def judged(
+    predictions: DataFrame,
+    training_set: DataFrame,
+    keys: Sequence[str],
+    labels: Sequence[Any],
+    as_of: datetime,
+    label_delay_seconds: int,
+) -> DataFrame:
+    """Each prediction beside its label, as far as that is known.
+
+    Args:
+        predictions: With keys, `predict_at`, `prediction`, `model_version`, maybe `probability` and `revision`; only
+            first revisions count.
+        training_set: With keys, `predict_at`, `label`, `label_known_at`.
+        keys: Key columns of the spine.
+        labels: The label's values for a class, the positive one last; empty for regression.
+        as_of: The logical now, UTC; labels known later do not exist.
+        label_delay_seconds: Rows younger than this are not judged yet: labels that come early are not like the others
+            (a late flight's delay is known late).
+
+    Returns:
+        One row per prediction: `model_version string`, `day date` and `predict_at timestamp` (UTC), and, null while the
+        label is unknown, `label double` (1 for the last class, else 0; the number itself for regression),
+        `prediction double` (for classes: 1 when right, else 0), `probability double` of the last class, and `p_true
+        double`, the probability given to what came true.
+    """
+    known = training_set.where(F.col("label_known_at") <= F.lit(as_of)).where("label is not null")
+    known = known.select(*map(quoted, keys), "predict_at", F.col("label").alias("_label"))
+    joined = rows.matching(rows.acted_on(predictions), known, (*keys, "predict_at"), "left")
+    old_enough = F.unix_micros("predict_at") + label_delay_seconds * 1_000_000 <= F.unix_micros(F.lit(as_of))
+    truth = F.when(old_enough, F.col("_label"))
+    label, prediction = truth, F.col("prediction")
+    if labels:
+        kind = training_set.schema["label"].dataType
+        label, prediction = _same(truth, F.lit(labels[-1]), kind), _same(truth, prediction, kind)
+    probability, p_true = _probabilities(predictions, truth, label)
+    doubles = {"label": label, "prediction": prediction, "probability": probability, "p_true": p_true}
+    return joined.select(
+        F.col("model_version").cast("string").alias("model_version"),
+        F.to_date("predict_at").alias("day"),
+        "predict_at",
+        *[F.when(truth.isNotNull(), value.cast("double")).alias(name) for name, value in doubles.items()],
+    )
+
+
+def metrics_of(frame: DataFrame, task: str) -> DataFrame:
+    """Metrics with 95 % intervals, per model version over all days and by day.
+
+    Intervals: areaUnderROC by DeLong, DeLong and Clarke-Pearson (Biometrics 44(3), 1988); accuracy by Wilson (Journal
+    of the American Statistical Association 22, 1927); means by the normal approximation, rmse as the root of the
+    mean squared error's.
+
+    Args:
+        frame: From `judged`.
+        task: `binary`: areaUnderROC, accuracy, logLoss; `multiclass`: accuracy, logLoss; `regression`: rmse, mae.
+
+    Returns:
+        `model_version string`, `day date` (null: all days), `window_start`, `window_end timestamp`, `rows`,
+        `labelled_rows long`, `metric string`, `value`, `lower`, `upper double` (null where too few rows decide).
+    """
+    error = F.col("label") - F.col("prediction")
+    given = F.col("p_true")
+    surprise = -F.log(F.when(given < IMPOSSIBLE, IMPOSSIBLE).otherwise(given))
+    observed = {"accuracy": F.col("prediction"), "logLoss": surprise}
+    if task == "regression":
+        observed = {"rmse": error * error, "mae": F.abs(error)}
+    facts = frame.rollup(*_GROUP).agg(
+        F.grouping_id().alias("_level"),
+        F.min("predict_at").alias("window_start"),
+        F.max("predict_at").alias("window_end"),
+        F.count("*").alias("rows"),
+        F.count("label").alias("labelled_rows"),
+        *[F.struct(F.avg(x).alias("m"), F.stddev_samp(x).alias("s"), F.count(x).alias("n")).alias(f"_{name}")
+          for name, x in observed.items()],
+    )  # fmt: skip
+    facts = facts.where("_level < 3")  # without the grand total over all model versions
+    measured = {name: _interval(name) for name in observed}
+    if task == "binary":
+        facts = rows.matching(facts, _area(frame), _GROUP, "left")
+        measured = {"areaUnderROC": F.col("_areaUnderROC"), **measured}
+    metrics = [F.struct(F.lit(name).alias("metric"), m.alias("_")) for name, m in measured.items()]
+    shared = (*_GROUP, "window_start", "window_end", "rows", "labelled_rows")
+    return facts.select(*shared, F.explode(F.array(*metrics)).alias("_m")).select(*shared, "_m.metric", "_m._.*")
+
+
+def _same(truth: Column, other: Column, kind: T.DataType) -> Column:
+    as_type = "double" if isinstance(kind, T.NumericType) else "string"
+    return truth.cast(as_type) == other.cast(as_type)
+
+
+def _probabilities(predictions: DataFrame, truth: Column, positive: Column) -> tuple[Column, Column]:
+    """Of the last class, and of the class that came true (columns, null where `predictions` has none)."""
+    nothing = F.lit(None).cast("double")
+    kind = predictions.schema["probability"].dataType if "probability" in predictions.columns else None
+    if isinstance(kind, T.MapType):
+        return nothing, F.coalesce(F.try_element_at("probability", truth.cast("string")), F.lit(0.0))
+    if not isinstance(kind, T.NumericType):
+        return nothing, nothing
+    given = F.col("probability").cast("double")
+    return given, F.when(positive.cast("int") == 1, given).otherwise(1 - given)
+
+
+def _bounds(value: Column, lower: Column, upper: Column) -> Column:
+    return F.struct(
+        value.cast("double").alias("value"), lower.cast("double").alias("lower"), upper.cast("double").alias("upper")
+    )
+
+
+def _interval(name: str) -> Column:
+    mean, n = F.col(f"_{name}.m"), F.col(f"_{name}.n")
+    if name == "accuracy":
+        counted = F.when(n > 0, n)
+        middle = (mean + Z * Z / (2 * counted)) / (1 + Z * Z / counted)
+        half = Z / (1 + Z * Z / counted) * F.sqrt(mean * (1 - mean) / counted + Z * Z / (4 * counted * counted))
+        return _bounds(mean, middle - half, middle + half)
+    half = Z * F.col(f"_{name}.s") / F.sqrt(F.when(n > 1, n))
+    low = F.when(half.isNotNull(), F.greatest(mean - half, F.lit(0.0)))  # these losses are never negative
+    if name == "rmse":
+        return _bounds(F.sqrt(mean), F.sqrt(low), F.sqrt(mean + half))
+    return _bounds(mean, low, mean + half)
+
+
+def _area(frame: DataFrame) -> DataFrame:
+    """Area under the ROC curve with its interval, per group of the rollup; ties count half."""
+    step = F.round(F.col("probability") * TIES)
+    positive, negative = F.sum("label").alias("p"), F.sum(1 - F.col("label")).alias("n")
+    labelled = frame.where("label is not null and probability is not null and not isnan(probability)")
+    by_day = labelled.groupBy(*_GROUP, step.alias("step")).agg(positive, negative)
+    whole = by_day.groupBy("model_version", "step").agg(F.sum("p").alias("p"), F.sum("n").alias("n"))
+    counts = by_day.unionByName(whole.withColumn("day", F.lit(None).cast("date")))
+    group = Window.partitionBy(*_GROUP)
+    below = group.orderBy("step").rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    ranked = (
+        counts.withColumn("all_p", F.sum("p").over(group))
+        .withColumn("all_n", F.sum("n").over(group))
+        .where("all_p > 0 and all_n > 0")
+        .withColumn("beaten", (F.sum("n").over(below) - F.col("n") / 2) / F.col("all_n"))
+        .withColumn("beating", 1 - (F.sum("p").over(below) - F.col("p") / 2) / F.col("all_p"))
+    )
+    sums = ranked.groupBy(*_GROUP).agg(
+        F.first("all_p").alias("all_p"),
+        F.first("all_n").alias("all_n"),
+        (F.sum(F.col("p") * F.col("beaten")) / F.first("all_p")).alias("a"),
+        F.sum(F.col("p") * F.col("beaten") * F.col("beaten")).alias("pp"),
+        F.sum(F.col("n") * F.col("beating") * F.col("beating")).alias("nn"),
+    )
+    area, p, n = F.col("a"), F.col("all_p"), F.col("all_n")
+    of_positives = (F.col("pp") - p * area * area) / F.when(p > 1, p - 1) / p
+    of_negatives = (F.col("nn") - n * area * area) / F.when(n > 1, n - 1) / n
+    half = Z * F.sqrt(F.greatest(of_positives + of_negatives, F.lit(0.0)))
+    low = F.when(half.isNotNull(), F.greatest(area - half, F.lit(0.0)))
+    high = F.when(half.isNotNull(), F.least(area + half, F.lit(1.0)))
+    return sums.select(*_GROUP, _bounds(area, low, high).alias("_areaUnderROC"))

@@ -1,0 +1,66 @@
+"""Which rows are compared with which: trained on against scored, predicted against what came true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from headrace.monitoring import bins as b
+from headrace.monitoring.bins import CURRENT
+
+TRAINED = ("train", "validation")
+PREDICTION = "prediction:"
+
+
+def acted_on(predictions: DataFrame) -> DataFrame:
+    """First revisions only: what people acted on."""
+    return predictions.where("revision = 1") if "revision" in predictions.columns else predictions
+
+
+def sides(training_set: DataFrame, predictions: DataFrame, keys: Sequence[str], features: Sequence[str]) -> DataFrame:
+    """Rows to compare: those trained on, and those scored.
+
+    Args:
+        training_set: With `split`, `predict_at`, the keys and the features.
+        predictions: With the keys and `predict_at`; a row scored twice counts once.
+        keys: Key columns of the spine.
+        features: Columns to keep.
+
+    Returns:
+        `predict_at`, the features, and boolean `_current`: False for split `train` and `validation`, True for rows
+        of split `score` that are in `predictions`. Other rows are left out.
+    """
+    kept = [F.col("predict_at"), *[F.col(b.quoted(name)) for name in features if name != "predict_at"]]
+    scored = matching(training_set.where("split = 'score'"), predictions, (*keys, "predict_at"), "left_semi")
+    trained = training_set.where(F.col("split").isin(*TRAINED))
+    return trained.select(*kept, F.lit(False).alias(CURRENT)).unionByName(
+        scored.select(*kept, F.lit(True).alias(CURRENT))
+    )
+
+
+def prediction_sides(test_predictions: DataFrame, predictions: DataFrame) -> DataFrame | None:
+    """The model's own output: on the test part (baseline) and on the rows scored.
+
+    Returns:
+        One column, `prediction:probability` where it is a number, else `prediction:prediction`, and boolean `_current`;
+        None where neither can be compared.
+    """
+    for name in ("probability", "prediction"):
+        both = (test_predictions, predictions)
+        kinds = {b.kind_of(f.schema[name].dataType) if name in f.columns else None for f in both}
+        if len(kinds) == 1 and None not in kinds:
+            old, new = (f.select(F.col(name).alias(PREDICTION + name)) for f in both)
+            return old.withColumn(CURRENT, F.lit(False)).unionByName(new.withColumn(CURRENT, F.lit(True)))
+    return None
+
+
+def matching(left: DataFrame, right: DataFrame, keys: Sequence[str], how: str) -> DataFrame:
+    """Join on keys of which any may be null: null equals null."""
+    renamed = [F.col(b.quoted(k)).alias(f"_right_{i}") for i, k in enumerate(keys)]
+    wanted = right.select(*renamed, *[F.col(b.quoted(c)) for c in right.columns if c not in keys])
+    condition = F.lit(True)
+    for i, k in enumerate(keys):
+        condition = condition & F.col(b.quoted(k)).eqNullSafe(F.col(f"_right_{i}"))
+    return left.join(wanted, condition, how).drop(*[f"_right_{i}" for i in range(len(keys))])

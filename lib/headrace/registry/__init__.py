@@ -1,0 +1,1 @@
+"""Stage `register`: versions, gates, the champion."""

@@ -1,0 +1,85 @@
+"""What a version must fulfil to become champion: judged on the table `evaluation`, and against the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.config.metrics import DEFAULT_METRIC, unknown_metric
+from headrace.config.types import Gate
+from headrace.errors import ConfigError
+from headrace.metrics.measure import Difference
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one gate: whether it passes, and what was seen."""
+
+    passed: bool
+    text: str
+
+
+Beats = Callable[[str], "Difference | str"]
+"""From a metric to how much better the new version is than the champion, or why there is nothing to compare."""
+
+
+def judge(gates: Sequence[Gate], evaluation: Sequence[Mapping[str, Any]], task: str, beats: Beats) -> list[Verdict]:
+    """The verdict of each gate, in order.
+
+    Args:
+        gates: From the configuration.
+        evaluation: Rows of the table `evaluation`.
+        task: Of the model.
+        beats: Compares with the champion.
+
+    Raises:
+        ConfigError: If a gate's metric is none of the task's.
+    """
+    wrong = [unknown for gate in gates if gate.metric and (unknown := unknown_metric(gate.metric, task))]
+    if wrong:
+        raise ConfigError("gates: " + "; ".join(wrong))
+    found = []
+    for gate in gates:
+        if gate.beats:
+            found.append(_champion(beats(gate.metric or DEFAULT_METRIC[task])))
+        else:
+            found.append(_bound(gate, [row for row in evaluation if row["metric"] == gate.metric]))
+    return found
+
+
+def _bound(gate: Gate, rows: Sequence[Mapping[str, Any]]) -> Verdict:
+    bound = f">= {gate.at_least}" if gate.at_least is not None else f"<= {gate.at_most}"
+    if gate.slice is None:
+        value = next((row["value"] for row in rows if row["slice_column"] is None), None)
+        return Verdict(_holds(gate, value), f"{gate.metric} = {_number(value)}, wanted {bound}")
+    judged = [row for row in rows if row["slice_column"] == gate.slice and row["rows"] >= gate.min_rows]
+    # one class only: the metric says nothing of this slice
+    known = [row for row in judged if row["value"] is not None]
+    bad = sorted((row for row in known if not _holds(gate, row["value"])), key=lambda row: -row["rows"])
+    what = f"{gate.metric} {bound} for each {gate.slice} with {gate.min_rows} rows or more"
+    if not bad:
+        return Verdict(True, f"{what}: {len(known)} values hold")
+    examples = ", ".join(f"{row['slice_value']} = {_number(row['value'])} ({row['rows']} rows)" for row in bad[:5])
+    return Verdict(False, f"{what}: {len(bad)} of {len(known)} do not: {examples}")
+
+
+def _holds(gate: Gate, value: float | None) -> bool:
+    if value is None:
+        return False
+    return value >= gate.at_least if gate.at_least is not None else value <= (gate.at_most or 0.0)
+
+
+def _champion(compared: Difference | str) -> Verdict:
+    if isinstance(compared, str):
+        return Verdict(True, f"beats champion: {compared}")
+    text = (
+        f"beats champion: {compared.metric} better by {compared.value:+.4f} on the same rows, "
+        f"95 % interval [{compared.lower:+.4f}, {compared.upper:+.4f}]"
+    )
+    passed = compared.lower > 0
+    return Verdict(passed, text if passed else f"{text}, wanted above zero")
+
+
+def _number(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.4f}"

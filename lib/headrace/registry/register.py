@@ -1,0 +1,115 @@
+"""A version of the registered model, its tags, its gates, and the alias, which is moved last."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from headrace.errors import DataError
+from headrace.metrics.measure import Difference, difference
+from headrace.models.card import ModelCard, check_columns
+from headrace.models.predict import predict
+from headrace.models.store import CHAMPION, ModelStore, Version
+from headrace.registry.gates import Verdict, judge
+from headrace.runtime.step import Done, Run
+
+
+def register(run: Run) -> Done:
+    """Run the stage: once a version per model; a repeat with other gates judges the same version anew."""
+    facts, store = run.facts("trials")["facts"], ModelStore(run.tracking_uri)
+    card = store.card(facts["mlflow_run_id"])
+    evaluation = [row.asDict() for row in run.read("evaluation").collect()]  # bounded: metrics and slices
+    version = store.find(run.model_name, "model_uri", facts["model_uri"])
+    champion = store.alias(run.model_name)
+    verdicts = judge(run.pipeline.gates, evaluation, card.task, lambda m: _against(run, store, version, champion, m))
+    version = store.register(run.model_name, facts["model_uri"], _tags(run, card))
+    refused = [one.text for one in verdicts if not one.passed]
+    store.tag(version, _outcome(verdicts, refused))
+    if not refused:
+        store.promote(version)
+    # last of the tags: what carries it is complete
+    store.tag(version, {"fingerprint": run.fingerprint})
+    return _done(store, version, verdicts, refused)
+
+
+def registered(run: Run) -> Done | None:
+    """What an earlier run with this fingerprint brought about."""
+    store = ModelStore(run.tracking_uri)
+    version = store.find(run.model_name, "fingerprint", run.fingerprint)
+    if version is None:
+        return None
+    verdicts = [Verdict(one["passed"], one["text"]) for one in json.loads(version.tags.get("gates", "[]"))]
+    return _done(store, version, verdicts, [one.text for one in verdicts if not one.passed])
+
+
+def _done(store: ModelStore, version: Version, verdicts: list[Verdict], refused: list[str]) -> Done:
+    champion = store.alias(version.name)
+    alias = CHAMPION if champion and champion.number == version.number else None
+    text = None
+    if refused:
+        now = f"version {champion.number} stays champion" if champion else "there is no champion"
+        text = (
+            f"version {version.number} of {version.name} was refused by {len(refused)} of {len(verdicts)} gates "
+            f"({now}):\n  " + "\n  ".join(refused)
+        )
+    return Done(
+        rows_out=0,
+        notes=tuple(f"{'passed' if one.passed else 'refused'}: {one.text}" for one in verdicts),
+        model={"name": version.name, "version": version.number, "alias": alias},
+        refused=text,
+    )
+
+
+def _tags(run: Run, card: ModelCard) -> dict[str, str]:
+    trained = run.facts("trials")
+    tables = {name: run.version(name) for name in ("training_set", "trials", "evaluation")}
+    return {
+        "run_id": run.run_id,
+        "training_set_version": str((trained.get("inputs") or {}).get("training_set", tables["training_set"])),
+        "tables": json.dumps(tables),
+        "code": json.dumps(trained.get("code")),
+        "search_fingerprint": str(trained.get("fingerprint")),
+        "task": card.task,
+        "estimator": card.estimator,
+        "card": card.to_json()[:50_000],
+    }
+
+
+def _outcome(verdicts: list[Verdict], refused: list[str]) -> dict[str, str]:
+    listed = [{"passed": one.passed, "text": one.text[:1000]} for one in verdicts]
+    return {"gates": json.dumps(listed), "outcome": "refused" if refused else "passed"}
+
+
+def _against(
+    run: Run, store: ModelStore, version: Version | None, champion: Version | None, metric: str
+) -> Difference | str:
+    """The new model and the champion on the same test rows."""
+    facts = run.facts("trials")["facts"]
+    if champion is None:
+        return "there is none yet"
+    if version and version.number == champion.number:
+        return f"version {champion.number} is the champion itself"
+    new, old = store.card(facts["mlflow_run_id"]), store.card(champion.run_id)
+    test = run.read("training_set").where("split = 'test' and label is not null")
+    if (new.task, new.label_type) != (old.task, old.label_type) or (new.task == "binary" and new.labels != old.labels):
+        return f"version {champion.number} learned another label ({old.task}, {old.label_type}): nothing to compare"
+    try:
+        check_columns(old, _types(test))
+    except DataError as error:
+        return f"version {champion.number} cannot score these rows, for {error.message}"
+    keep = [*new.key, "predict_at", "label"]
+    return difference(
+        predict(store.load(facts["model_uri"]), new, test, keep),
+        predict(store.load(champion.uri), old, test, keep),
+        new.task,
+        tuple(dict.fromkeys((*new.labels, *old.labels))),
+        [*new.key, "predict_at"],
+        metric,
+        seed=run.pipeline.search.seed,
+    )
+
+
+def _types(frame: DataFrame) -> dict[str, Any]:
+    return {field.name: field.dataType.simpleString() for field in frame.schema}

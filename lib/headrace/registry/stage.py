@@ -1,0 +1,54 @@
+"""Stage `register`: the refitted winner becomes a version; when its gates pass, the champion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.config.metrics import unknown_metric
+from headrace.errors import ConfigError, Mistake
+from headrace.runtime.step import Done, Run, Step
+
+if TYPE_CHECKING:
+    from headrace.config.types import Pipeline
+
+
+def steps(pipeline: Pipeline) -> tuple[Step, ...]:
+    """The registration, where there is a training set.
+
+    Raises:
+        ConfigError: If a gate names a metric that there is not.
+    """
+    if pipeline.training_set is None:
+        return ()
+    task = pipeline.training_set.task
+    named = [(f"gates[{place}].metric", gate.metric) for place, gate in enumerate(pipeline.gates) if gate.metric]
+    mistakes = [Mistake(where, wrong) for where, metric in named if (wrong := unknown_metric(metric, task))]
+    if mistakes:
+        raise ConfigError(mistakes)
+    return (
+        Step(
+            "register",
+            "register",
+            inputs=("trials", "evaluation", "training_set"),
+            outputs=(),
+            config=_config(pipeline),
+            run=_run,
+            done=_done,
+        ),
+    )
+
+
+def _config(pipeline: Pipeline) -> Any:
+    return {"gates": [gate.model_dump(mode="json") for gate in pipeline.gates]}
+
+
+def _run(run: Run) -> Done:
+    from headrace.registry.register import register  # Spark and MLflow only when there is work
+
+    return register(run)
+
+
+def _done(run: Run) -> Done | None:
+    from headrace.registry.register import registered
+
+    return registered(run)

@@ -1,0 +1,1 @@
+"""What surrounds every stage: session, tables, running a step, progress."""

@@ -1,0 +1,247 @@
+"""Runs steps: pins their inputs, skips what is unchanged, writes what they return, and keeps the record.
+
+Everything that surrounds a stage happens here, once, for all stages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from headrace.config.types import Environment, Pipeline
+from headrace.runtime.code import code_hash
+from headrace.runtime.commits import Commit
+from headrace.runtime.home import places
+from headrace.runtime.progress import Progress
+from headrace.runtime.records import Record, append_records
+from headrace.runtime.session import task_slots
+from headrace.runtime.spark_errors import translated
+from headrace.runtime.step import Done, Output, Step
+from headrace.runtime.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks of a run.
+
+    Attributes:
+        force: None: nothing; "": every step; else the stage to run though unchanged.
+        as_of: The logical now; None is the wall clock.
+        since: Start of the window of `predict_at` to score, inclusive.
+        until: Its end, exclusive.
+        rescore: Add a revision where the result differs.
+        sample: A share of the keys, as `5%`.
+    """
+
+    force: str | None = None
+    as_of: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    rescore: bool = False
+    sample: str | None = None
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    run_id: str
+    pipeline: str
+    records: list[Record] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
+
+    @property
+    def refused(self) -> str | None:
+        """Why a gate refused the model."""
+        return next((d.refused for d in self.done if d.refused), None)
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """A step's view of the run (see `runtime.step.Run`)."""
+
+    spark: SparkSession
+    pipeline: Pipeline
+    schema: str
+    run_id: str
+    fingerprint: str
+    as_of: datetime
+    since: datetime | None
+    until: datetime | None
+    rescore: bool
+    sample: str | None
+    parallelism: int
+    tracking_uri: str
+    model_name: str
+    tables: Tables
+    pinned: dict[str, Commit]
+    note: dict[str, Any]
+    progress: Progress
+
+    def read(self, table: str) -> DataFrame:
+        """A table, at the version pinned for this step."""
+        return self.tables.read(table, self._pin(table).version)
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there."""
+        return table in self.pinned or self.tables.log.last(table) is not None
+
+    def version(self, table: str) -> int:
+        """The table's version pinned for this step."""
+        return self._pin(table).version
+
+    def facts(self, table: str) -> dict[str, Any]:
+        """What the commit of the pinned version carries."""
+        return self._pin(table).note
+
+    def append(self, table: str, frame: DataFrame) -> None:
+        """Append rows at once, before the step ends."""
+        self.tables.write(Output(table, frame, mode="append", serializable=True), {**self.note, "partial": True})
+
+    def say(self, text: str) -> None:
+        """Progress within the step."""
+        self.progress.say(text)
+
+    def _pin(self, table: str) -> Commit:
+        if table not in self.pinned:
+            self.pinned[table] = self.tables.last(table)
+        return self.pinned[table]
+
+
+class Runner:
+    """Runs steps in the order given."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        pipeline: Pipeline,
+        environment: Environment,
+        options: Options,
+        progress: Progress | None = None,
+    ) -> None:
+        self._spark, self._pipeline, self._options = spark, pipeline, options
+        self._places = places(pipeline, environment, options.sample)
+        self.tables = Tables(spark, self._places.root, self._places.schema)
+        self._progress = progress or Progress()
+        now = datetime.now(UTC)
+        self._as_of = options.as_of or now
+        self._run_id = f"{now:%Y%m%dT%H%M%S}-{hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:6]}"
+        self.outcome = Outcome(self._run_id, self._places.schema)
+
+    def run(self, steps: Sequence[Step]) -> Outcome:
+        """Run the steps; the record of each is kept, also of one that fails."""
+        for step in steps:
+            self._one(step)
+        self._flush()
+        return self.outcome
+
+    def _one(self, step: Step) -> None:
+        started, clock = datetime.now(UTC), time.monotonic()
+        run = self._prepare(step)
+        record = Record.start(step, run.fingerprint, self._run_id, self._places.schema, started)
+        record.input_versions = {t: c.version for t, c in run.pinned.items()}
+        try:
+            with self._progress.step(step.name):
+                earlier = self._earlier(step, run)
+                done = earlier or self._work(step, run, record)
+        except Exception as error:
+            problem = translated(error, step.name)
+            record.end("failed", time.monotonic() - clock, error=str(problem))
+            self._close(record)
+            self._flush()
+            if problem is error:
+                raise
+            raise problem from error
+        record.end("unchanged" if earlier else "done", time.monotonic() - clock)
+        self.outcome.done.append(done)
+        self._close(record, done)
+
+    def _close(self, record: Record, done: Done | None = None) -> None:
+        self.outcome.records.append(record)
+        self._progress.ended(record.step, record.status, record.seconds, record.rows_in, record.rows_out)
+        for note in done.notes if done and record.status == "done" else ():
+            self._progress.say(note)
+        if record.status == "done":
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the records not yet written; the table is an index, so a failure here fails no run."""
+        waiting = [r for r in self.outcome.records if not r.written]
+        if waiting:
+            append_records(self._spark, self.tables, waiting)
+
+    def _prepare(self, step: Step) -> StepRun:
+        pinned = {t: self.tables.last(t) for t in step.inputs}
+        note = {
+            "run_id": self._run_id,
+            "stage": step.stage,
+            "step": step.name,
+            "inputs": {t: c.version for t, c in pinned.items()},
+        }
+        options = self._options
+        run = StepRun(
+            self._spark, self._pipeline, self._places.schema, self._run_id, "", self._as_of, options.since,
+            options.until, options.rescore, options.sample, task_slots(self._spark), self._places.tracking_uri,
+            self._places.schema, self.tables, pinned, note, self._progress,
+        )  # fmt: skip
+        parts = fingerprint_parts(step, {t: c.identity for t, c in pinned.items()}, self._spark.version, options)
+        if step.state is not None:
+            parts["state"] = step.state(run)
+        note["hashes"] = {k: digest(v) for k, v in parts.items()}
+        fingerprint = digest(parts)
+        note["fingerprint"] = fingerprint
+        return replace(run, fingerprint=fingerprint)
+
+    def _earlier(self, step: Step, run: StepRun) -> Done | None:
+        """What an earlier run with the same inputs, configuration and code left, or None."""
+        force = self._options.force
+        if step.always or force in ("", step.stage):
+            return None
+        if step.done is not None:
+            return step.done(run)
+        last = [self.tables.log.last(t) for t in step.outputs]
+        if not last or any(c is None for c in last) or last[-1].note.get("fingerprint") != run.fingerprint:  # type: ignore[union-attr]
+            return None
+        return Done(metrics=last[-1].note.get("metrics", {}))  # type: ignore[union-attr]
+
+    def _work(self, step: Step, run: StepRun, record: Record) -> Done:
+        done = step.run(run)
+        written = 0
+        try:
+            for output in done.outputs:
+                last = output is done.outputs[-1]
+                note = {**run.note, "metrics": done.metrics} if last else {**run.note, "fingerprint": None}
+                commit = self.tables.write(output, note)
+                record.output_versions[output.table] = commit.version
+                written = commit.rows or 0
+        finally:
+            if done.cleanup is not None:
+                done.cleanup()
+        record.rows_in = done.rows_in() if callable(done.rows_in) else done.rows_in
+        record.rows_out = written if done.rows_out is None and done.outputs else done.rows_out
+        return done
+
+
+def digest(value: Any) -> str:
+    """A short hash of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def fingerprint_parts(step: Step, inputs: dict[str, str], spark_version: str, options: Options) -> dict[str, Any]:
+    """What decides whether a step is unchanged: inputs, configuration, code."""
+    return {
+        "inputs": inputs,
+        "config": step.config,
+        "code": [code_hash(*step.code), spark_version],
+        "options": [options.as_of, options.sample]
+        if step.stage not in ("ingest", "validate", "clean")
+        else [options.sample],
+    }

@@ -1,0 +1,205 @@
+"""A step as data: what it reads, what it writes, and a function between the two.
+
+A room's `stage.py` lists its steps; `flow.py` puts them in order; `runtime/runner.py` reads, runs, writes,
+commits and logs around each of them, once, for all stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from headrace.config.types import Pipeline
+
+STAGES = (
+    "ingest",
+    "validate",
+    "clean",
+    "features",
+    "training_set",
+    "search",
+    "evaluate",
+    "register",
+    "score",
+    "monitor",
+)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A table to write: one Delta commit.
+
+    Attributes:
+        table: Its name, without the schema.
+        frame: What to write. A function is called just before the write, after the earlier outputs are committed.
+        mode: `overwrite` the table, `append`, or `insert`: add rows whose `keys` are not there yet.
+        keys: With `insert`, the columns that make a row unique.
+        counts: Row counts known before the commit, written into it.
+        expect_rows: What Delta must say it wrote; on a difference the version is restored and the run fails.
+        merge_schema: Columns that are new are added to the table.
+        serializable: Of two writers of the same thing, one loses and sees it.
+        comments: Column comments.
+        description: The table's comment.
+        facts: More facts to carry in the commit.
+        views: SQL of views over the table, by name; `{schema}` stands for the schema.
+    """
+
+    table: str
+    frame: DataFrame | Callable[[], DataFrame]
+    mode: Literal["overwrite", "append", "insert"] = "overwrite"
+    keys: tuple[str, ...] = ()
+    counts: Mapping[str, int] | Callable[[], Mapping[str, int]] = field(default_factory=dict)
+    expect_rows: int | Callable[[], int] | None = None
+    merge_schema: bool = False
+    serializable: bool = False
+    comments: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    views: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step brought about.
+
+    Attributes:
+        outputs: Tables to write, in this order; the last one carries the step's fingerprint.
+        rows_in: Rows read, or a function called after the outputs are written.
+        rows_out: Rows written; default: what Delta says of the outputs.
+        notes: Lines for people.
+        model: `{name, version, alias}` where the step chose one.
+        metrics: For the summary, as `{"test": {"areaUnderROC": {"value": .., "lower": .., "upper": ..}}}`.
+        refused: Why a gate refused the model (the run ends with exit code 4, after the later stages).
+        cleanup: Called when the outputs are written.
+    """
+
+    outputs: tuple[Output, ...] = ()
+    rows_in: int | Callable[[], int] | None = None
+    rows_out: int | None = None
+    notes: tuple[str, ...] = ()
+    model: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    refused: str | None = None
+    cleanup: Callable[[], None] | None = None
+
+
+class Run(Protocol):
+    """What a step may ask of the run it is part of."""
+
+    @property
+    def spark(self) -> SparkSession:
+        """The session."""
+        ...
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The configuration."""
+        ...
+
+    @property
+    def schema(self) -> str:
+        """Schema of the pipeline's tables."""
+        ...
+
+    @property
+    def run_id(self) -> str:
+        """Names the run."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of this step's inputs, configuration and code: equal for a repeat after a kill."""
+        ...
+
+    @property
+    def as_of(self) -> datetime:
+        """The logical now."""
+        ...
+
+    @property
+    def since(self) -> datetime | None:
+        """Start of the window of `predict_at`, inclusive."""
+        ...
+
+    @property
+    def until(self) -> datetime | None:
+        """Its end, exclusive."""
+        ...
+
+    @property
+    def rescore(self) -> bool:
+        """Whether rows that have a prediction are scored again."""
+        ...
+
+    @property
+    def sample(self) -> str | None:
+        """A share of the keys, as `5%`."""
+        ...
+
+    @property
+    def parallelism(self) -> int:
+        """Task slots of the cluster."""
+        ...
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's tracking and registry."""
+        ...
+
+    @property
+    def model_name(self) -> str:
+        """Registered model: the schema's name."""
+        ...
+
+    def read(self, table: str) -> DataFrame:
+        """A table, at the version pinned for this step."""
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there."""
+
+    def version(self, table: str) -> int:
+        """The table's version pinned for this step."""
+
+    def facts(self, table: str) -> dict[str, Any]:
+        """What the commit of the pinned version carries: `run_id, stage, inputs, counts, facts, ...`."""
+
+    def append(self, table: str, frame: DataFrame) -> None:
+        """Append rows at once, before the step ends (finished trials). One commit, Serializable."""
+
+    def say(self, text: str) -> None:
+        """Progress within the step, for people."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of the flow.
+
+    Attributes:
+        stage: One of `STAGES`.
+        name: Unique in the flow: the stage, or `stage:table`.
+        inputs: Tables read, by name.
+        outputs: Tables written, by name; the last carries the fingerprint.
+        config: What of the configuration matters to the result (JSON-able); a change runs the step again.
+        run: The work.
+        state: Fingerprint of what lies outside the tables (files, a model alias), or None where there is nothing.
+        done: For a step that writes no table of its own: what an earlier run with this fingerprint brought about,
+            or None.
+        always: Run even when unchanged (cheap steps that look for new work themselves).
+        code: Packages whose code, with all it imports, decides whether the step is unchanged (set by the flow).
+    """
+
+    stage: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    config: Any
+    run: Callable[[Run], Done]
+    state: Callable[[Run], Any] | None = None
+    done: Callable[[Run], Done | None] | None = None
+    always: bool = False
+    code: tuple[str, ...] = ()

@@ -1,0 +1,195 @@
+"""The only place that reads and writes tables.
+
+Each write is one Delta commit that carries, in its transaction id, a number that makes a repeat a no-op, and in
+its `userMetadata` what it was made of. Of two writers of the same number one loses, sees it, and tries again on
+what the other left.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import ConfigError, HeadraceError
+from headrace.runtime.commits import Commit, CommitLog, files_for
+from headrace.runtime.step import Output
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ATTEMPTS = 5
+VIEWS = "_views.sql"
+RETENTION = {
+    "delta.logRetentionDuration": "interval 400 days",
+    "delta.deletedFileRetentionDuration": "interval 400 days",
+}
+
+
+class LostRaceError(HeadraceError):
+    """Another run wrote the same table first."""
+
+
+class Tables:
+    """The tables of one schema.
+
+    Args:
+        spark: The session.
+        root: The schema's folder.
+        schema: The schema's name.
+    """
+
+    def __init__(self, spark: SparkSession, root: str, schema: str) -> None:
+        self._spark = spark
+        self._root = root
+        self.schema = schema
+        self.log = CommitLog(root, files_for(root, spark))
+
+    def path(self, table: str) -> str:
+        """Where a table's files are."""
+        return f"{self._root}/{table}"
+
+    def read(self, table: str, version: int) -> DataFrame:
+        """A table as it was at a version."""
+        return self._spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+
+    def last(self, table: str) -> Commit:
+        """The newest commit that changed data.
+
+        Raises:
+            ConfigError: If there is no such table.
+        """
+        commit = self.log.last(table)
+        if commit is None:
+            raise ConfigError(
+                f"table {self.schema}.{table} is not there yet; there are: {', '.join(self.log.tables()) or 'none'}. "
+                "Run the stage that makes it first, or the whole pipeline (leave out --only, --from and --select)"
+            )
+        return commit
+
+    def write(self, output: Output, note: Mapping[str, Any]) -> Commit:
+        """Write an output as one commit, and check it against what Delta says it wrote.
+
+        Args:
+            output: What to write, and how.
+            note: What the commit shall carry.
+
+        Raises:
+            HeadraceError: If Delta wrote another number of rows than expected (the version is restored), or if
+                other writers won every time.
+        """
+        for attempt in range(ATTEMPTS):
+            commit = self._try_write(output, note)
+            if commit is not None:
+                self._check_rows(output, commit)
+                self._save_views(output)
+                self._register(output)
+                return commit
+            if output.mode == "overwrite" and attempt:
+                break
+        raise LostRaceError(
+            f"another run is writing {self.schema}.{output.table}; this one gave way. Run it again when the other is done"
+        )
+
+    def _try_write(self, output: Output, note: Mapping[str, Any]) -> Commit | None:
+        """One attempt; None when another writer was first."""
+        before = self.log.last(output.table)
+        number = int(before.note.get("txn", 0)) + 1 if before else 1
+        counts = output.counts() if callable(output.counts) else output.counts
+        token = uuid.uuid4().hex
+        carried = {
+            **note,
+            "headrace": token,
+            "txn": number,
+            "counts": dict(counts),
+            "facts": dict(output.facts),
+            **({"keys": list(output.keys)} if output.keys else {}),
+        }
+        frame = output.frame() if callable(output.frame) else output.frame
+        if output.mode == "insert" and before is not None:
+            frame = self._new_rows(frame, output, before.version)
+        for name, comment in output.comments.items():
+            frame = frame.withMetadata(name, {"comment": comment})
+        writer = (
+            frame.write.format("delta")
+            .mode("overwrite" if output.mode == "overwrite" else "append")
+            .option("txnAppId", f"headrace/{self.schema}/{output.table}")
+            .option("txnVersion", number)
+            .option("userMetadata", json.dumps(carried, default=str))
+            .options(**RETENTION)
+        )
+        if output.serializable:
+            writer = writer.option("delta.isolationLevel", "Serializable")
+        if output.merge_schema:
+            writer = writer.option("mergeSchema", "true")
+        if output.mode == "overwrite":
+            writer = writer.option("overwriteSchema", "true")
+        try:
+            writer.save(self.path(output.table))
+        except Exception as error:  # Delta's conflicts have no common base class
+            if "DELTA_CONCURRENT" in str(error) or "ConcurrentTransaction" in str(error):
+                return None
+            raise
+        return self._ours(output.table, before, token)
+
+    def _new_rows(self, frame: DataFrame, output: Output, version: int) -> DataFrame:
+        there = self.read(output.table, version).select(*output.keys)
+        condition = [frame[k].eqNullSafe(there[k]) for k in output.keys]
+        joined = condition[0]
+        for part in condition[1:]:
+            joined = joined & part
+        return frame.join(there, joined, "left_anti")
+
+    def _ours(self, table: str, before: Commit | None, token: str) -> Commit | None:
+        for commit in self.log.newest_first(table):
+            if before is not None and commit.version <= before.version:
+                return None
+            if commit.note.get("headrace") == token:
+                return commit
+        return None
+
+    def _check_rows(self, output: Output, commit: Commit) -> None:
+        expected = output.expect_rows() if callable(output.expect_rows) else output.expect_rows
+        if expected is None or commit.rows == expected:
+            return
+        self._undo(output.table, commit.version)
+        raise HeadraceError(
+            f"{self.schema}.{output.table}: {expected:,} rows should have been written and {commit.rows or 0:,} were; "
+            "the table is as it was before. No row may be lost silently: please report this with the pipeline's YAML"
+        )
+
+    def _save_views(self, output: Output) -> None:
+        """Keep the SQL of views beside the tables, where any session can run it."""
+        if not output.views:
+            return
+        lines = [
+            f"CREATE OR REPLACE VIEW {self.schema}.{n} AS {sql.format(schema=self.schema)};"
+            for n, sql in output.views.items()
+        ]
+        jvm: Any = self._spark.sparkContext._jvm
+        path = jvm.org.apache.hadoop.fs.Path(f"{self._root}/{VIEWS}")
+        out = path.getFileSystem(self._spark._jsparkSession.sessionState().newHadoopConf()).create(path, True)
+        try:
+            out.write(bytearray("\n".join(lines) + "\n", "utf-8"))
+        finally:
+            out.close()
+
+    def _register(self, output: Output) -> None:
+        """In a metastore that others share, name the table; the catalogue in memory is filled by who asks."""
+        if self._spark.conf.get("spark.sql.catalogImplementation") != "hive":
+            return
+        self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema} LOCATION '{self._root}'")
+        self._spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.schema}.{output.table} USING delta LOCATION '{self.path(output.table)}'"
+        )
+        for name, sql in output.views.items():
+            self._spark.sql(f"CREATE OR REPLACE VIEW {self.schema}.{name} AS {sql.format(schema=self.schema)}")
+
+    def _undo(self, table: str, version: int) -> None:
+        if version > 0:
+            self._spark.sql(f"RESTORE TABLE delta.`{self.path(table)}` TO VERSION AS OF {version - 1}")
+            return
+        jvm: Any = self._spark.sparkContext._jvm
+        path = jvm.org.apache.hadoop.fs.Path(self.path(table))
+        path.getFileSystem(self._spark._jsparkSession.sessionState().newHadoopConf()).delete(path, True)

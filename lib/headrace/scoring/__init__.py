@@ -1,0 +1,1 @@
+"""Score: exactly once, with one pinned model version."""

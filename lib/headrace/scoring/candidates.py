@@ -1,0 +1,57 @@
+"""Which rows are to be scored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from headrace.engine.time import moment
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Column:
+    """Whether a spine row is to be scored: in the `score` part, its time has come, inside the window asked for.
+
+    Args:
+        as_of: The logical now.
+        since: First `predict_at`, inclusive.
+        until: Last `predict_at`, exclusive.
+    """
+    at = F.col("predict_at")
+    wanted = (F.col("split") == "score") & (at.isNull() | (at <= moment(as_of)))
+    if since is not None:
+        wanted = wanted & (at >= moment(since))
+    return wanted if until is None else wanted & (at < moment(until))
+
+
+def unscored(rows: DataFrame, predictions: DataFrame | None, key: tuple[str, ...]) -> DataFrame:
+    """The rows whose key and `predict_at` have no prediction yet, whatever the model was."""
+    if predictions is None:
+        return rows
+    there = predictions.select(*key, "predict_at").distinct()
+    return rows.join(there, _same(rows, there, (*key, "predict_at")), "left_anti")
+
+
+def changed(scored: DataFrame, predictions: DataFrame, key: tuple[str, ...]) -> DataFrame:
+    """Of rows scored anew, those whose result differs from the latest revision, with the next `revision`."""
+    newest = predictions.groupBy(*key, "predict_at").agg(
+        F.max_by(F.struct("revision", "prediction", "probability"), "revision").alias("_last")
+    )
+    joined = scored.join(newest, _same(scored, newest, (*key, "predict_at")), "left")
+    plain = [scored[c] for c in scored.columns if c != "revision"]
+    differs = ~scored["prediction"].eqNullSafe(F.col("_last.prediction")) | ~scored["probability"].eqNullSafe(
+        F.col("_last.probability")
+    )
+    revision = (F.coalesce(F.col("_last.revision"), F.lit(0)) + 1).cast("int").alias("revision")
+    return joined.where(differs).select(*plain, revision).select(*scored.columns)
+
+
+def _same(left: DataFrame, right: DataFrame, columns: tuple[str, ...]) -> Column:
+    condition = F.lit(True)
+    for column in columns:
+        condition = condition & left[column].eqNullSafe(right[column])
+    return condition

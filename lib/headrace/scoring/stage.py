@@ -1,0 +1,144 @@
+"""Score: the rows that are due and have no prediction yet, exactly once, with one pinned model version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from headrace.config.types import Pipeline, Scoring
+from headrace.models.predict import PROBABILITY_TYPE, predict
+from headrace.models.store import CHAMPION, ModelStore, Version
+from headrace.runtime.step import Done, Output, Run, Step
+from headrace.scoring.candidates import changed, due, unscored
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Spine = Callable[[Run], "DataFrame"]
+"""The spine's rows with their split; given by the flow."""
+Features = Callable[..., "DataFrame"]
+"""Rows of the spine, chosen by a function, with all features; given by the flow: the same path as in training."""
+
+
+def steps(pipeline: Pipeline, inputs: tuple[str, ...], spine: Spine, features: Features) -> tuple[Step, ...]:
+    """One step, where the pipeline has a training set."""
+    if pipeline.training_set is None:
+        return ()
+    config = {"scoring": pipeline.scoring.model_dump(mode="json")}
+    return (
+        Step(
+            stage="score",
+            name="score",
+            inputs=inputs,
+            outputs=(pipeline.scoring.output,),
+            config=config,
+            state=lambda run: [_number(_version(run)), str(run.since), str(run.until), run.rescore],
+            run=lambda run: _score(run, spine, features),
+        ),
+    )
+
+
+def _version(run: Run) -> Version | None:
+    """The version that this run scores with; None where no version is champion yet."""
+    store, wanted = ModelStore(run.tracking_uri), run.pipeline.scoring.model
+    return store.alias(run.model_name) if wanted == CHAMPION else store.resolve(run.model_name, wanted)
+
+
+def _number(version: Version | None) -> int | None:
+    return None if version is None else version.number
+
+
+def _score(run: Run, spine: Spine, features: Features) -> Done:
+    version = _version(run)
+    rows = spine(run)
+    key = _key(run)
+    if version is None:
+        reason = f"no version of {run.model_name} is champion: nothing was scored"
+        return Done((_output(run.pipeline.scoring, _no_rows(run, rows, key), key),), rows_in=0, notes=(reason,))
+    earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
+
+    def pick(spine_rows: DataFrame) -> DataFrame:
+        wanted = spine_rows.where(due(run.as_of, run.since, run.until))
+        return wanted if run.rescore else unscored(wanted, earlier, key)
+
+    count, span = _span(pick(rows))
+    if count == 0:
+        return Done(
+            (_output(run.pipeline.scoring, _no_rows(run, rows, key), key),), rows_in=0, notes=("nothing new to score",)
+        )
+    scored = _predictions(run, version, features(run, pick, span), key)
+    if run.rescore and earlier is not None:
+        scored = changed(scored, earlier, key)
+    note = f"{count:,} rows scored by {version.name} version {version.number}"
+    return Done((_output(run.pipeline.scoring, scored, key, version),), rows_in=count, notes=(note,))
+
+
+def _key(run: Run) -> tuple[str, ...]:
+    training = run.pipeline.training_set
+    assert training is not None, "the flow makes no such step without a training_set"
+    return run.pipeline.tables[training.from_].key or ("row_id",)
+
+
+def _span(rows: DataFrame) -> tuple[int, tuple[datetime, datetime] | None]:
+    """How many rows, and their first and last `predict_at`."""
+    times = [F.unix_micros(f("predict_at")).alias(n) for n, f in (("first", F.min), ("last", F.max))]
+    found: Any = rows.agg(F.count("*").alias("n"), *times).first()
+    if found["first"] is None:
+        return int(found["n"]), None
+    return int(found["n"]), (_utc(found["first"]), _utc(found["last"]))
+
+
+def _utc(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+def _predictions(run: Run, version: Version, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
+    store = ModelStore(run.tracking_uri)
+    scored = predict(store.load(version.uri), store.card(version.run_id), rows, keep=(*key, "predict_at"))
+    return scored.select(
+        *key,
+        "predict_at",
+        F.lit(1).alias("revision"),
+        "prediction",
+        "probability",
+        F.lit(version.name).alias("model_name"),
+        F.lit(version.number).cast("int").alias("model_version"),
+        F.lit(run.run_id).alias("run_id"),
+        F.current_timestamp().alias("scored_at"),
+    )
+
+
+def _no_rows(run: Run, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
+    """No prediction, with the columns of predictions."""
+    none = F.lit(None)
+    task = run.facts("training_set")["facts"]["task"] if run.exists("training_set") else "binary"
+    label = F.col("label").cast("double") if task == "regression" else F.col("label")
+    return rows.where("false").select(
+        *key, "predict_at", F.lit(1).alias("revision"), label.alias("prediction"),
+        none.cast(PROBABILITY_TYPE[task]).alias("probability"), none.cast("string").alias("model_name"),
+        none.cast("int").alias("model_version"), none.cast("string").alias("run_id"),
+        F.current_timestamp().alias("scored_at"),
+    )  # fmt: skip
+
+
+def _output(scoring: Scoring, frame: DataFrame, key: tuple[str, ...], version: Version | None = None) -> Output:
+    table = scoring.output
+    keys = (*key, "predict_at", "revision")
+    newest = ", ".join((*key, "predict_at"))
+    view = (
+        f"SELECT * EXCEPT (_rank) FROM (SELECT *, row_number() OVER (PARTITION BY {newest} ORDER BY revision DESC) "
+        f"AS _rank FROM {{schema}}.{table}) WHERE _rank = 1"
+    )
+    return Output(
+        table,
+        frame,
+        mode="insert",
+        keys=keys,
+        serializable=True,
+        facts={"model_version": _number(version), "key": list(key)},
+        description="One row per spine row and revision; revision 1 is what was acted on",
+        views={f"latest_{table}": view},
+    )

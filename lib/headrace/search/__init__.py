@@ -1,0 +1,1 @@
+"""Stage `search`: trials on driver threads, and the refitted winner."""

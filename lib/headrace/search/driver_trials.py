@@ -1,0 +1,202 @@
+"""Hyperopt on driver threads: each trial may itself use all of Spark, several at once.
+
+hyperopt's SparkTrials runs a trial inside a task, where there is no Spark. Here a trial is a thread of the
+driver with a FAIR pool and a job group of its own, by which it is cancelled when its time is over.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import hyperopt
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW, JOB_STATE_RUNNING, spec_from_misc
+from pyspark import SparkContext
+
+POLL = 0.1
+CANCEL_EVERY = 0.5
+"""A cancel that falls between two Spark jobs is lost, so it is repeated."""
+
+
+@dataclass
+class Trial:
+    """A trial while it runs and when it is over.
+
+    Attributes:
+        doc: hyperopt's record.
+        sample: What hyperopt chose.
+        status: `ok`, `failed`, `timed_out` or `cancelled`.
+    """
+
+    doc: dict
+    sample: Mapping[str, Any]
+    group: str
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    status: str = "ok"
+    result: Any = None
+    error: str | None = None
+    thread: threading.Thread | None = None
+    stopping: float | None = None
+
+    @property
+    def tid(self) -> int:
+        """Number of the trial, hyperopt's."""
+        return int(self.doc["tid"])
+
+
+class DriverTrials(hyperopt.Trials):
+    """Trials on driver threads; give it to `hyperopt.fmin` as `trials`.
+
+    Args:
+        context: Spark's.
+        group: Prefix of job groups and pools.
+        parallelism: Trials at once.
+        trial_timeout: Seconds that a trial may take, or None.
+        deadline: `time.monotonic()` at which running trials are cancelled and no new ones started, or None.
+        finished: Told of each trial that is over, in the dispatcher's thread; the objective returns a dictionary
+            with `loss`.
+        ready: Whether a sample's trial can start at once (its features are prepared).
+    """
+
+    asynchronous = True
+
+    def __init__(
+        self,
+        context: SparkContext,
+        group: str,
+        parallelism: int,
+        trial_timeout: float | None,
+        deadline: float | None,
+        finished: Callable[[Trial], None],
+        ready: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    ) -> None:
+        super().__init__()
+        self._context, self._group, self._parallelism = context, group, parallelism
+        self._trial_timeout, self._deadline, self._finished = trial_timeout, deadline, finished
+        self._ready = ready
+        self._running: list[Trial] = []
+        self._stop = threading.Event()
+        self._broken: BaseException | None = None
+        self._fmin_cancelled = False  # hyperopt looks at this name
+
+    def fmin(self, fn: Callable[[Any], Mapping[str, Any]], space: Any, **options: Any) -> Any:
+        """Called by `hyperopt.fmin`; runs the search with this object's threads."""
+        dispatcher = threading.Thread(target=self._dispatch, args=(fn, space), name=f"{self._group}-dispatcher")
+        dispatcher.start()
+        try:
+            # hyperopt pickles the objective of asynchronous trials for workers elsewhere; ours stay here
+            return hyperopt.fmin(_unused, space, trials=self, allow_trials_fmin=False, **_understood(options))
+        except hyperopt.exceptions.AllTrialsFailed:
+            return None
+        finally:
+            self._stop.set()
+            dispatcher.join()
+            if self._broken:
+                raise self._broken
+
+    def _dispatch(self, fn: Callable[[Any], Mapping[str, Any]], space: Any) -> None:
+        try:
+            while not self._stop.is_set():
+                self._step(fn, space)
+                time.sleep(POLL)
+        except BaseException as error:  # noqa: BLE001 (handed to the caller; else fmin would wait for ever)
+            self._broken = error
+        finally:
+            self._fmin_cancelled = True
+            while self._running:
+                for trial in self._running:
+                    self._cancel(trial, "cancelled")
+                self._reap(quiet=self._broken is not None)
+                time.sleep(POLL)
+            self._drop_queue()
+            while not self._stop.wait(POLL):  # fmin may have been choosing a point just now
+                self._drop_queue()
+
+    def _step(self, fn: Callable[[Any], Mapping[str, Any]], space: Any) -> None:
+        over = self._deadline is not None and time.monotonic() >= self._deadline
+        for trial in self._running:
+            if over:
+                self._cancel(trial, "cancelled")
+            elif self._trial_timeout is not None and time.monotonic() - trial.began >= self._trial_timeout:
+                self._cancel(trial, "timed_out")
+        self._reap()
+        if over:
+            self._fmin_cancelled = True
+            self._drop_queue()
+            return
+        for doc in list(self._dynamic_trials):
+            if len(self._running) >= self._parallelism:
+                return
+            if doc["state"] == JOB_STATE_NEW:
+                sample = hyperopt.space_eval(space, spec_from_misc(doc["misc"]))
+                if self._ready(sample):
+                    self._start(doc, sample, fn)
+
+    def _start(self, doc: dict, sample: Mapping[str, Any], fn: Callable[[Any], Mapping[str, Any]]) -> None:
+        trial = Trial(doc, sample, f"{self._group}-trial-{doc['tid']}")
+        doc["state"] = JOB_STATE_RUNNING
+
+        def body() -> None:
+            self._context.setJobGroup(trial.group, trial.group, interruptOnCancel=True)
+            self._context.setLocalProperty("spark.scheduler.pool", trial.group)
+            try:
+                trial.result = fn(sample)
+            except Exception as error:  # noqa: BLE001 (any reason at all is the trial's result, not the search's end)
+                trial.error = _reason(error)
+
+        trial.thread = threading.Thread(target=body, name=trial.group, daemon=True)
+        self._running.append(trial)
+        trial.thread.start()
+
+    def _cancel(self, trial: Trial, status: str) -> None:
+        now = time.monotonic()
+        if trial.stopping is None:
+            trial.status = status
+        if trial.stopping is None or now - trial.stopping >= CANCEL_EVERY:
+            trial.stopping = now
+            self._context.cancelJobGroup(trial.group)
+
+    def _reap(self, quiet: bool = False) -> None:
+        for trial in [one for one in self._running if one.thread and not one.thread.is_alive()]:
+            self._running.remove(trial)
+            trial.seconds = time.monotonic() - trial.began
+            if trial.error is None and trial.result is not None:
+                trial.status = "ok"  # it came in before the cancel took hold
+            elif trial.status == "ok":
+                trial.status = "failed"
+            ok = trial.status == "ok"
+            trial.doc["result"] = {"status": "ok", "loss": float(trial.result["loss"])} if ok else {"status": "fail"}
+            if not quiet:
+                self._finished(trial)
+            trial.doc["state"] = JOB_STATE_DONE
+
+    def _drop_queue(self) -> None:
+        """Points that nobody will try: as if they had never been chosen."""
+        self._dynamic_trials[:] = [doc for doc in self._dynamic_trials if doc["state"] != JOB_STATE_NEW]
+
+
+def _unused(_: Any) -> None:
+    raise AssertionError("the objective runs in DriverTrials")
+
+
+def _understood(options: Mapping[str, Any]) -> dict[str, Any]:
+    without = ("pass_expr_memo_ctrl", "catch_eval_exceptions", "trials_save_file", "points_to_evaluate")
+    return {name: value for name, value in options.items() if name not in without}
+
+
+_CAUSE = re.compile(r"^\s*(Caused by: )?[\w.]*(Error|Exception)\b.*: \S")
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause of an error, short enough for a table; Spark puts it last."""
+    text = str(error).strip() or type(error).__name__
+    causes = [line.strip() for line in text.splitlines() if _CAUSE.match(line)]
+    first = next(iter(text.splitlines()), "")
+    return f"{type(error).__name__}: {(causes[-1] if causes else first).removeprefix('Caused by: ')}"[:500]

@@ -1,0 +1,226 @@
+"""The estimators that a search knows, as data. Spark and XGBoost are imported when one is built."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from headrace.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.ml import Estimator
+
+Kind = Literal["linear", "tree", "native"]
+"""How features are prepared: scaled and one-hot, imputed, or with missing values left as they are."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyperparameter and where to look for it.
+
+    Attributes:
+        low: Least value.
+        high: Greatest value.
+        scale: `int`, `uniform` or `log` (a real number, even on a logarithmic scale).
+    """
+
+    low: float
+    high: float
+    scale: Literal["int", "uniform", "log"] = "uniform"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One estimator.
+
+    Attributes:
+        tasks: What it can learn.
+        kind: How its features are prepared.
+        first: The first point to try.
+        space: Where to look on.
+        build: From (task, parameters, seed, workers) to an unfitted Spark ML estimator.
+        packages: What a reader of the model needs besides Spark.
+    """
+
+    tasks: tuple[str, ...]
+    kind: Kind
+    first: Mapping[str, float]
+    space: Mapping[str, Parameter]
+    build: Callable[[str, Mapping[str, float], int, int], Estimator]
+    packages: tuple[str, ...] = ()
+
+
+def _linear(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
+    options: dict[str, Any] = {
+        "regParam": params["regularization"],
+        "elasticNetParam": params["l1_ratio"],
+        "maxIter": 60,
+        "standardization": False,
+    }
+    if task == "regression":
+        from pyspark.ml.regression import LinearRegression
+
+        return LinearRegression(**options)
+    from pyspark.ml.classification import LogisticRegression
+
+    return LogisticRegression(**options)
+
+
+def _random_forest(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
+    from pyspark.ml.classification import RandomForestClassifier
+    from pyspark.ml.regression import RandomForestRegressor
+
+    made = RandomForestRegressor if task == "regression" else RandomForestClassifier
+    return made(
+        numTrees=int(params["trees"]),
+        maxDepth=int(params["depth"]),
+        minInstancesPerNode=int(params["min_rows"]),
+        subsamplingRate=0.7,
+        maxMemoryInMB=512,
+        seed=seed,
+    )
+
+
+def _gbt(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
+    from pyspark.ml.classification import GBTClassifier
+    from pyspark.ml.regression import GBTRegressor
+
+    made = GBTRegressor if task == "regression" else GBTClassifier
+    return made(
+        maxIter=int(params["trees"]),
+        maxDepth=int(params["depth"]),
+        stepSize=params["learning_rate"],
+        subsamplingRate=0.7,
+        minInstancesPerNode=10,
+        maxMemoryInMB=512,
+        seed=seed,
+    )
+
+
+def _xgboost(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
+    from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
+
+    logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)  # else it tells of every fit
+    made = SparkXGBRegressor if task == "regression" else SparkXGBClassifier
+    return made(
+        features_col="features",
+        label_col="label",
+        num_workers=workers,
+        force_repartition=True,  # a barrier stage refuses unions and coalesced partitions before it
+        n_estimators=int(params["trees"]),
+        max_depth=int(params["depth"]),
+        learning_rate=params["learning_rate"],
+        min_child_weight=params["min_child_weight"],
+        subsample=params["subsample"],
+        colsample_bytree=params["colsample"],
+        reg_lambda=params["regularization"],
+        tree_method="hist",
+        random_state=seed,
+        verbose=False,
+    )
+
+
+ESTIMATORS: dict[str, Recipe] = {
+    "xgboost": Recipe(
+        tasks=("binary", "multiclass", "regression"),
+        kind="native",
+        first={
+            "trees": 350,
+            "depth": 7,
+            "learning_rate": 0.07,
+            "min_child_weight": 10,
+            "subsample": 0.8,
+            "colsample": 0.6,
+            "regularization": 2.0,
+        },
+        space={
+            "trees": Parameter(150, 600, "int"),
+            "depth": Parameter(4, 10, "int"),
+            "learning_rate": Parameter(0.02, 0.2, "log"),
+            "min_child_weight": Parameter(1, 60, "log"),
+            "subsample": Parameter(0.6, 1.0),
+            "colsample": Parameter(0.3, 1.0),
+            "regularization": Parameter(0.3, 20.0, "log"),
+        },
+        build=_xgboost,
+        packages=("xgboost-cpu",),
+    ),
+    "logistic_regression": Recipe(
+        tasks=("binary", "multiclass"),
+        kind="linear",
+        first={"regularization": 0.001, "l1_ratio": 0.0},
+        space={"regularization": Parameter(1e-5, 0.3, "log"), "l1_ratio": Parameter(0.0, 1.0)},
+        build=_linear,
+    ),
+    "linear_regression": Recipe(
+        tasks=("regression",),
+        kind="linear",
+        first={"regularization": 0.01, "l1_ratio": 0.0},
+        space={"regularization": Parameter(1e-5, 10.0, "log"), "l1_ratio": Parameter(0.0, 1.0)},
+        build=_linear,
+    ),
+    "gbt": Recipe(
+        tasks=("binary", "regression"),
+        kind="tree",
+        first={"trees": 25, "depth": 5, "learning_rate": 0.2},
+        space={
+            "trees": Parameter(10, 40, "int"),
+            "depth": Parameter(3, 6, "int"),
+            "learning_rate": Parameter(0.05, 0.4, "log"),
+        },
+        build=_gbt,
+    ),
+    "random_forest": Recipe(
+        tasks=("binary", "multiclass", "regression"),
+        kind="tree",
+        first={"trees": 20, "depth": 8, "min_rows": 10},
+        space={
+            "trees": Parameter(10, 40, "int"),
+            "depth": Parameter(5, 10, "int"),
+            "min_rows": Parameter(1, 50, "log"),
+        },
+        build=_random_forest,
+    ),
+}
+"""In the order in which their first points are tried."""
+
+
+def check_names(named: Sequence[str]) -> None:
+    """Refuse estimators that nobody knows.
+
+    Raises:
+        ConfigError: With what is allowed.
+    """
+    unknown = [name for name in named if name not in ESTIMATORS]
+    if unknown:
+        raise ConfigError(
+            f"search.estimators: {', '.join(unknown)} is no estimator; write any of {', '.join(ESTIMATORS)}"
+        )
+
+
+def chosen(named: Sequence[str], task: str, explicit: bool) -> tuple[str, ...]:
+    """The estimators of a search, in the order in which they are tried.
+
+    Args:
+        named: From the configuration, or its default.
+        task: What is learned.
+        explicit: Whether somebody wrote the list: then one that cannot learn the task is a mistake; in the
+            default list it is left out, and linear takes the place of logistic regression.
+
+    Raises:
+        ConfigError: If a named estimator cannot learn the task.
+    """
+    check_names(named)
+    names = set(named)
+    if not explicit and task == "regression" and "logistic_regression" in names:
+        names = names - {"logistic_regression"} | {"linear_regression"}
+    wrong = [name for name in names if task not in ESTIMATORS[name].tasks]
+    if wrong and explicit:
+        able = ", ".join(name for name, one in ESTIMATORS.items() if task in one.tasks)
+        raise ConfigError(
+            f"search.estimators: {', '.join(sorted(wrong))} cannot learn a {task} label; write any of {able}, "
+            "or leave the list out"
+        )
+    return tuple(name for name in ESTIMATORS if name in names and name not in wrong)

@@ -1,0 +1,194 @@
+"""Finished trials, written at once: to the table `trials` and to MLflow, by one thread, in order.
+
+A lost driver loses no finished trial: with the same fingerprint they are read back and not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from headrace.errors import HeadraceError
+from headrace.models.store import PREFIX, ModelStore
+from headrace.runtime.step import Run
+from headrace.search.space import Point
+
+SCHEMA = (
+    "run_id string, fingerprint string, trial bigint, estimator string, params string, status string, metric string, "
+    "value double, loss double, seconds double, error string, started_at timestamp, finished_at timestamp, "
+    "model_uri string"
+)
+FINISHED = ("ok", "failed", "timed_out")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of `trials`; see `SCHEMA`. Times are aware, UTC."""
+
+    run_id: str
+    fingerprint: str
+    trial: int
+    estimator: str
+    params: str
+    status: str
+    metric: str
+    value: float | None
+    loss: float | None
+    seconds: float
+    error: str | None
+    started_at: datetime
+    finished_at: datetime
+    model_uri: str | None = None
+
+    @property
+    def point(self) -> Point:
+        """What was tried."""
+        return Point(self.estimator, json.loads(self.params))
+
+
+def read_back(run: Run) -> list[Row]:
+    """Trials that an earlier run with this fingerprint finished, by number."""
+    if not run.exists("trials"):
+        return []
+    names = [part.split()[0] for part in SCHEMA.split(", ")]
+    found = (
+        run.read("trials")
+        .where(f"fingerprint = '{run.fingerprint}' and status in ('ok', 'failed', 'timed_out')")
+        .orderBy("trial")
+        .select(*names)
+        .collect()  # bounded by search.max_evals
+    )
+    return [Row(**_aware(row.asDict())) for row in found]
+
+
+def _aware(row: dict[str, Any]) -> dict[str, Any]:
+    for name in ("started_at", "finished_at"):
+        row[name] = row[name].astimezone(UTC)
+    return row
+
+
+class Ledger:
+    """The one writer of finished trials; use it in a `with`.
+
+    Args:
+        run: Of the step.
+        store: MLflow.
+        tags: Of the parent run.
+
+    Attributes:
+        parent: Id of MLflow's parent run; there once the `with` is left, or after `wait_for_parent`.
+    """
+
+    def __init__(self, run: Run, store: ModelStore, tags: Mapping[str, str]) -> None:
+        self._run, self._store, self._tags = run, store, dict(tags)
+        self._queue: queue.Queue[Row | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name="trials-writer")
+        self._error: BaseException | None = None
+        self._opened = threading.Event()
+        self.experiment = self.parent = ""
+
+    def __enter__(self) -> Ledger:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._error and error is None:
+            raise HeadraceError(f"finished trials could not be written: {self._error}") from self._error
+
+    def put(self, row: Row) -> None:
+        """A trial is over.
+
+        Raises:
+            HeadraceError: If an earlier one could not be written.
+        """
+        if self._error:
+            raise HeadraceError(f"finished trials could not be written: {self._error}") from self._error
+        self._queue.put(row)
+
+    def wait_for_parent(self) -> str:
+        """Id of MLflow's parent run."""
+        self._opened.wait()
+        if self._error:
+            raise HeadraceError(f"the model store did not answer: {self._error}") from self._error
+        return self.parent
+
+    def _work(self) -> None:
+        self._run.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "trials-writer")
+        try:
+            # the table first: it is what a restart needs; MLflow's first use takes seconds
+            last = False
+            while not last:
+                rows, last = self._take()
+                if rows:
+                    self._run.append("trials", frame(self._run, rows))
+                if not self._opened.is_set():
+                    self._open()
+                for row in rows:
+                    self._log(row)
+        except BaseException as error:  # noqa: BLE001 (raised in the thread that uses the ledger)
+            self._error = error
+        finally:
+            self._opened.set()
+
+    def _take(self) -> tuple[list[Row], bool]:
+        try:
+            rows = [self._queue.get(timeout=None if self._opened.is_set() else 0.01)]
+        except queue.Empty:
+            return [], False
+        while not self._queue.empty():
+            rows.append(self._queue.get_nowait())
+        return [row for row in rows if row is not None], None in rows
+
+    def _open(self) -> None:
+        client = self._store.client
+        self.experiment = self._store.experiment(self._run.model_name)
+        wanted = self._run.fingerprint
+        found = client.search_runs(
+            [self.experiment], f"tags.`{PREFIX}fingerprint` = '{wanted}' and tags.`{PREFIX}role` = 'search'"
+        )
+        if found:
+            self.parent = found[0].info.run_id
+            client.update_run(self.parent, status="RUNNING")
+        else:
+            tags = {f"{PREFIX}{key}": value for key, value in self._tags.items()}
+            tags |= {f"{PREFIX}fingerprint": wanted, f"{PREFIX}role": "search"}
+            made = client.create_run(self.experiment, tags=tags, run_name=f"search {self._run.run_id}")
+            self.parent = made.info.run_id
+        client.set_tag(self.parent, f"{PREFIX}run_id", self._run.run_id)
+        self._opened.set()
+
+    def _log(self, row: Row) -> None:
+        from mlflow.entities import Metric, Param
+
+        client = self._store.client
+        begun, ended = (int(moment.timestamp() * 1000) for moment in (row.started_at, row.finished_at))
+        tags = {
+            "mlflow.parentRunId": self.parent,
+            f"{PREFIX}run_id": row.run_id,
+            f"{PREFIX}status": row.status,
+            **({f"{PREFIX}error": row.error} if row.error else {}),
+        }
+        name = f"trial {row.trial} {row.estimator}"
+        child = client.create_run(self.experiment, start_time=begun, tags=tags, run_name=name).info.run_id
+        values = {"seconds": row.seconds} | ({row.metric: row.value} if row.value is not None else {})
+        client.log_batch(
+            child,
+            metrics=[Metric(key, value, ended, 0) for key, value in values.items()],
+            params=[Param("estimator", row.estimator)]
+            + [Param(key, str(value)) for key, value in row.point.params.items()],
+        )
+        ended_as = {"ok": "FINISHED", "failed": "FAILED"}.get(row.status, "KILLED")
+        client.set_terminated(child, status=ended_as, end_time=ended)
+
+
+def frame(run: Run, rows: Sequence[Row]) -> Any:
+    """Rows as a DataFrame with `SCHEMA`."""
+    names = [part.split()[0] for part in SCHEMA.split(", ")]
+    return run.spark.createDataFrame([tuple(getattr(row, name) for name in names) for row in rows], SCHEMA)

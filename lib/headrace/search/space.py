@@ -1,0 +1,95 @@
+"""The search space in hyperopt's terms, and points of it in ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hyperopt import hp
+from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW
+
+from headrace.search.estimators import ESTIMATORS, Parameter
+
+CHOICE = "estimator"
+
+
+@dataclass(frozen=True)
+class Point:
+    """An estimator and its hyperparameters."""
+
+    estimator: str
+    params: Mapping[str, float]
+
+    @classmethod
+    def of(cls, sample: Mapping[str, Any]) -> Point:
+        """From what hyperopt hands to an objective; whole numbers where the space has them."""
+        estimator = str(sample[CHOICE])
+        space = ESTIMATORS[estimator].space
+        return cls(estimator, {name: _rounded(space[name], sample[name]) for name in space})
+
+
+def _rounded(parameter: Parameter, value: float) -> float:
+    return int(value) if parameter.scale == "int" else float(value)
+
+
+def space(estimators: Sequence[str]) -> Any:
+    """The space of several estimators, each with its own hyperparameters."""
+    return hp.choice(
+        CHOICE,
+        [
+            {CHOICE: name} | {key: _node(f"{name}:{key}", one) for key, one in ESTIMATORS[name].space.items()}
+            for name in estimators
+        ],
+    )
+
+
+def _node(label: str, parameter: Parameter) -> Any:
+    if parameter.scale == "int":
+        return hp.uniformint(label, int(parameter.low), int(parameter.high))
+    if parameter.scale == "log":
+        return hp.loguniform(label, math.log(parameter.low), math.log(parameter.high))
+    return hp.uniform(label, parameter.low, parameter.high)
+
+
+def labels(estimators: Sequence[str]) -> list[str]:
+    """All of hyperopt's labels in the space."""
+    return [CHOICE] + [f"{name}:{key}" for name in estimators for key in ESTIMATORS[name].space]
+
+
+def first_points(estimators: Sequence[str], count: int) -> list[Point]:
+    """The estimators' first points, at most `count`."""
+    return [Point(name, dict(ESTIMATORS[name].first)) for name in estimators][:count]
+
+
+def document(tid: int, point: Point, estimators: Sequence[str], result: Mapping[str, Any] | None = None) -> dict:
+    """A record of hyperopt's of a point: to be tried, or finished with a result.
+
+    Args:
+        tid: hyperopt's number of the trial.
+        point: What is or was tried.
+        estimators: All that the space has, in its order.
+        result: `{"status": "ok", "loss": ...}` or `{"status": "fail"}`; None for a point still to be tried.
+    """
+    given: dict[str, float] = {CHOICE: list(estimators).index(point.estimator)}
+    given |= {f"{point.estimator}:{key}": value for key, value in point.params.items()}
+    every = labels(estimators)
+    return {
+        "state": JOB_STATE_NEW if result is None else JOB_STATE_DONE,
+        "tid": tid,
+        "spec": None,
+        "result": {"status": "new"} if result is None else dict(result),
+        "misc": {
+            "tid": tid,
+            "cmd": ("domain_attachment", "FMinIter_Domain"),
+            "workdir": None,
+            "idxs": {label: [tid] if label in given else [] for label in every},
+            "vals": {label: [given[label]] if label in given else [] for label in every},
+        },
+        "exp_key": None,
+        "owner": None,
+        "version": 0,
+        "book_time": None,
+        "refresh_time": None,
+    }

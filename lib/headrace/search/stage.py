@@ -1,0 +1,46 @@
+"""Stage `search`: many trials at once on the training part, the best refitted on training and validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.config.metrics import unknown_metric
+from headrace.errors import ConfigError
+from headrace.runtime.step import Done, Run, Step
+from headrace.search.estimators import check_names
+
+if TYPE_CHECKING:
+    from headrace.config.types import Pipeline
+
+
+def steps(pipeline: Pipeline) -> tuple[Step, ...]:
+    """The search, where there is a training set.
+
+    Raises:
+        ConfigError: If an estimator or the metric is unknown.
+    """
+    if pipeline.training_set is None:
+        return ()
+    check_names(pipeline.search.estimators)
+    wrong = pipeline.search.metric and unknown_metric(pipeline.search.metric, pipeline.training_set.task)
+    if wrong:
+        raise ConfigError(f"search.metric: {wrong}")
+    return (
+        Step("search", "search", inputs=("training_set",), outputs=("trials",), config=_config(pipeline), run=_run),
+    )
+
+
+def _config(pipeline: Pipeline) -> Any:
+    assert pipeline.training_set is not None
+    return {
+        "search": pipeline.search.model_dump(mode="json"),
+        "explicit": "estimators" in pipeline.search.model_fields_set,
+        "label": pipeline.training_set.label,
+        "task": pipeline.training_set.task,
+    }
+
+
+def _run(run: Run) -> Done:
+    from headrace.search.search import search  # Spark, hyperopt and MLflow only when there is work
+
+    return search(run)

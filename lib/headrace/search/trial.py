@@ -1,0 +1,128 @@
+"""One trial: fit an estimator on the prepared training rows, judge it on the prepared validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.ml import Model, PipelineModel
+from pyspark.sql import DataFrame
+
+from headrace.config.metrics import larger_is_better
+from headrace.errors import HeadraceError
+from headrace.metrics.evaluators import model_metric
+from headrace.search.columns import Columns
+from headrace.search.estimators import ESTIMATORS, Kind
+from headrace.search.preparation import fit_preparation
+from headrace.search.space import Point
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search learns from: raw feature columns and `label` (double), without nulls in `label`."""
+
+    train: DataFrame
+    validation: DataFrame
+
+
+@dataclass
+class Prepared:
+    """Prepared rows, once per kind for all trials, in executor memory until `release`.
+
+    Args:
+        parts: Raw rows.
+        columns: What was learned of the training rows.
+        kinds: To be prepared, in this order.
+    """
+
+    parts: Parts
+    columns: Columns
+    kinds: Sequence[Kind]
+    _frames: list[DataFrame] = field(default_factory=list)
+    _ready: dict[str, Future] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Begin to prepare, one kind after the other, in a thread."""
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self._ready = {kind: self._pool.submit(self._prepare, kind) for kind in dict.fromkeys(self.kinds)}
+
+    def ready(self, kind: Kind) -> bool:
+        """Whether `get` returns at once."""
+        return self._ready[kind].done()
+
+    def get(self, kind: Kind) -> Parts:
+        """Rows with `features` and `label`."""
+        return self._ready[kind].result()
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for frame in self._frames:
+            frame.unpersist()
+
+    def _prepare(self, kind: Kind) -> Parts:
+        model = fit_preparation(self.parts.train, self.columns, kind)
+        return Parts(self._kept(model, self.parts.train), self._kept(model, self.parts.validation))
+
+    def _kept(self, model: PipelineModel, frame: DataFrame) -> DataFrame:
+        kept = model.transform(frame).select("features", "label").persist(StorageLevel.MEMORY_AND_DISK)
+        self._frames.append(kept)
+        kept.count()
+        return kept
+
+
+def workers(slots: int, parallelism: int) -> int:
+    """XGBoost's workers must all run at once, so that several trials have to share the slots."""
+    return max(1, slots // parallelism)
+
+
+def fit(point: Point, task: str, train: DataFrame, seed: int, slots: int) -> Model:
+    """Fit an estimator on `features` and `label`."""
+    return ESTIMATORS[point.estimator].build(task, point.params, seed, slots).fit(train)
+
+
+def run_trial(point: Point, task: str, metric: str, parts: Parts, seed: int, slots: int) -> dict[str, Any]:
+    """Try a point; the result is in hyperopt's form.
+
+    Args:
+        point: What to try.
+        task: `binary`, `multiclass` or `regression`.
+        metric: Spark ML's name.
+        parts: Prepared for the estimator's kind.
+        seed: Of the estimator.
+        slots: Task slots that it may hold at once.
+    """
+    model = fit(point, task, parts.train, seed, slots)
+    value = model_metric(model.transform(parts.validation), task, metric)
+    if value != value:
+        raise HeadraceError(f"{metric} is not a number on the validation part")
+    return {"status": "ok", "loss": -value if larger_is_better(metric) else value, "value": value}
+
+
+def fit_whole(point: Point, task: str, rows: DataFrame, columns: Columns, seed: int, slots: int) -> PipelineModel:
+    """Fit preparation and estimator on the same rows: raw feature columns in, prediction out."""
+    kind = ESTIMATORS[point.estimator].kind
+    preparation = fit_preparation(rows, columns, kind)
+    prepared = preparation.transform(rows).select("features", "label").persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        return PipelineModel([*preparation.stages, fit(point, task, prepared, seed, slots)])
+    finally:
+        prepared.unpersist()
+
+
+def baseline(task: str, metric: str, target_rows: Sequence[int], parts: Parts) -> float:
+    """The metric of a guess without features: each class by its share, or the mean."""
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions as F
+
+    if task == "regression":
+        guess = F.lit(parts.train.agg(F.avg("label")).collect()[0][0])
+        return model_metric(parts.validation.select("label", guess.alias("prediction")), task, metric)
+    shares = [rows / sum(target_rows) for rows in target_rows]
+    vector = array_to_vector(F.array(*[F.lit(share) for share in shares]))
+    most = float(max(range(len(shares)), key=shares.__getitem__))
+    frame = parts.validation.select("label", F.lit(most).alias("prediction"), vector.alias("probability"))
+    return model_metric(frame, task, metric)

@@ -1,0 +1,1 @@
+"""Training set: one row per spine row, features as known at the time."""

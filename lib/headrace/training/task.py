@@ -1,0 +1,67 @@
+"""What kind of task a label makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, IntegralType, StringType
+
+from headrace.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+MOST_CLASSES = 100
+MOST_INTEGER_CLASSES = 20
+
+
+def task_of(spine: DataFrame, wanted: str | None) -> tuple[str, list[Any]]:
+    """The task, and the label's values in ascending order (none for a regression). One Spark job.
+
+    A boolean or two values make it binary, text or few whole numbers multiclass, other numbers a regression.
+
+    Raises:
+        DataError: If there is no label at all, or only one value.
+        ConfigError: If the label cannot serve the task that is wanted.
+    """
+    found = spine.where("label is not null").select("label").distinct().limit(MOST_CLASSES + 1).collect()
+    values = sorted(r["label"] for r in found)
+    kind = spine.schema["label"].dataType
+    if len(values) < 2:
+        what = f"only the value {values[0]!r}" if values else "no value at all"
+        raise DataError(
+            f"the label has {what}: nothing can be learned. Mend training_set.label, or bring rows of other classes"
+        )
+    if wanted == "regression":
+        if isinstance(kind, StringType | BooleanType):
+            raise ConfigError(
+                f"task regression needs a number as label, this one is {kind.simpleString()}; cast it in training_set.label"
+            )
+        return "regression", []
+    few = len(values) <= (MOST_CLASSES if isinstance(kind, StringType) or wanted else MOST_INTEGER_CLASSES)
+    classes = isinstance(kind, BooleanType | StringType | IntegralType) or len(values) == 2
+    if wanted == "binary" and len(values) != 2:
+        raise ConfigError(
+            f"task binary needs two label values, there are {len(values)}{'+' if len(values) > MOST_CLASSES else ''}: {values[:5]} ..."
+        )
+    if wanted in ("binary", "multiclass"):
+        if not few:
+            raise ConfigError(
+                f"the label has more than {MOST_CLASSES} values; a regression, or a coarser label, may be meant"
+            )
+        return wanted, values
+    if len(values) == 2:
+        return "binary", values
+    if classes and few:
+        return "multiclass", values
+    if isinstance(kind, StringType):
+        raise ConfigError(
+            f"the label is text with more than {MOST_CLASSES} values; choose a coarser training_set.label"
+        )
+    return "regression", []
+
+
+def label_counts(spine: DataFrame) -> DataFrame:
+    """Rows per split, and how many of them have a label."""
+    return spine.groupBy("split").agg(F.count("*").alias("rows"), F.count("label").alias("labelled"))

@@ -1,0 +1,1 @@
+"""Validate: every row is judged by all rules in one pass."""

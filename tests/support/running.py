@@ -1,0 +1,98 @@
+"""Runs jobs and commands as a person would: in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that is over."""
+
+    code: int
+    out: str
+    err: str
+    summary: dict[str, Any] | None = None
+
+    def stages(self) -> dict[str, str]:
+        """Status per stage."""
+        return {s["name"]: s["status"] for s in (self.summary or {}).get("stages", [])}
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """This process's environment with a home of its own that shares the resolved jars."""
+    jars = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")).absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    for shared in ("jars", "cache"):
+        if (jars / shared).exists() and not (home / shared).exists():
+            (home / shared).symlink_to(jars / shared)
+    return {**os.environ, "HEADRACE_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", **more}
+
+
+def command(job: str, config: Path, *arguments: str, spark: tuple[str, ...] = ()) -> list[str]:
+    """The command line of a job; two cores, few partitions."""
+    lean = ("--master", "local[2]", "--driver-memory", "2g", "--conf", "spark.sql.shuffle.partitions=2")
+    return [str(PROJECT / "spark-submit.sh"), *(spark or lean), f"jobs/{job}.py", "--config", str(config), *arguments]
+
+
+def run_job(
+    job: str, config: Path, home: Path, *arguments: str, spark: tuple[str, ...] = (), timeout: int = 900, **env: str
+) -> Ended:
+    """Run a job to its end."""
+    summary = home / "summary.json"
+    summary.unlink(missing_ok=True)
+    line = command(job, config, *arguments, "--summary", str(summary), spark=spark)
+    done = subprocess.run(
+        line, cwd=PROJECT, env=environment(home, **env), capture_output=True, text=True, timeout=timeout, check=False
+    )
+    content = json.loads(summary.read_text()) if summary.exists() else None
+    return Ended(done.returncode, done.stdout, done.stderr, content)
+
+
+def headrace(home: Path, *arguments: str, timeout: int = 300) -> Ended:
+    """Run the command `headrace`."""
+    import sys
+
+    line = [str(Path(sys.executable).parent / "headrace"), *arguments]
+    done = subprocess.run(
+        line, cwd=PROJECT, env=environment(home), capture_output=True, text=True, timeout=timeout, check=False
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def kill_in(step: str, job: str, config: Path, home: Path, *arguments: str, after: float, timeout: int = 600) -> bool:
+    """Start a job and kill it, with all its processes, so many seconds after a step has begun.
+
+    Returns:
+        Whether the step had begun; False where the job ended before.
+    """
+    line = command(job, config, *arguments)
+    log = home / "killed.log"
+    with log.open("w") as err:
+        process = subprocess.Popen(
+            line, cwd=PROJECT, env=environment(home), stdout=err, stderr=err, start_new_session=True
+        )
+        deadline = time.monotonic() + timeout
+        try:
+            while process.poll() is None and time.monotonic() < deadline:
+                if any(
+                    text.strip().startswith(step) and text.rstrip().endswith("...")
+                    for text in log.read_text().splitlines()
+                ):
+                    time.sleep(after)
+                    return True
+                time.sleep(0.05)
+            return False
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

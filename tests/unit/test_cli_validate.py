@@ -1,0 +1,69 @@
+"""`headrace validate` and `headrace schema`, as commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.main import main
+
+VALID = """\
+pipeline: churn
+tables:
+  customers: {source: {format: csv, path: /data/churn.csv}, key: customer_id}
+training_set: {from: customers, label: "churn = 'Yes'"}
+"""
+
+
+def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def test_a_valid_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "churn.yaml"
+    file.write_text(VALID)
+
+    assert called(capsys, "validate", str(file)) == (
+        0,
+        f"{file} is valid: 1 table, a training set from customers\n",
+        "",
+    )
+
+
+def test_all_mistakes_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "churn.yaml"
+    file.write_text(VALID.replace("from: customers", "from: customer").replace("key:", "kee:"))
+
+    code, out, err = called(capsys, "validate", str(file), "--set", "search.max_evals=many")
+
+    assert (code, out) == (2, "")
+    assert f"{file}:3:61: tables.customers.kee: unknown key 'kee'" in err
+    assert f"{file}:4:22: training_set.from: no table is called 'customer'" in err
+    assert "--set search.max_evals=many: search.max_evals: 'many' came" in err
+    assert err.endswith("3 mistakes\n")
+
+
+def test_an_unknown_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "churn.yaml"
+    file.write_text(VALID)
+
+    code, _, err = called(capsys, "validate", str(file), "--env", "prod")
+
+    assert code == 2
+    assert "no environment is called 'prod'" in err
+
+
+def test_the_schema_names_the_keys_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = called(capsys, "schema")
+
+    schema = json.loads(out)
+    assert code == 0
+    assert schema["$defs"]["TrainingSet"]["required"] == ["from", "label"]
+    assert schema["$defs"]["Table"]["additionalProperties"] is False
+    assert {"type": "string"} in schema["$defs"]["Table"]["properties"]["key"]["anyOf"]
