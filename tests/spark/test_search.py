@@ -226,7 +226,7 @@ def test_the_end_of_the_search_cancels_running_fits(spark, table, home, name):
     endless = Point(name, dict(ESTIMATORS[name].first) | {"trees": 100_000})
     began = time.monotonic()
     _search(trials, lambda _: run_trial(endless, "binary", "areaUnderROC", parts, 1, 1), 5)
-    assert [one.status for one in finished] == ["cancelled"]
+    assert [(one.status, one.error) for one in finished] == [("cancelled", "the time of the search was over")]
     assert time.monotonic() - began < 25
     assert not spark.sparkContext.statusTracker().getActiveJobsIds()
     prepared.release()

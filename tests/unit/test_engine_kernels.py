@@ -116,6 +116,8 @@ def close(function: str, got: float | None, want: float | None, values: list) ->
 @given(rows, asks, st.sampled_from(WINDOWS))
 @example([(0, 1, 0, 1e15, 1), (0, 5, 0, 1e-3, 2), (0, 6, 0, 1e-3, 3)], [(0, 6)], 3)
 @example([(0, 0, 40, 1.0, 1), (0, 1, 0, 2.0, 2), (0, 2, 1, None, 3)], [(0, 2), (0, 40)], 10)
+@example([(0, 4, 0, 1.0, 1), (0, 5, 0, 2.0, 2)], [(0, 7)], 3)
+@example([(0, 0, 0, 1e300, 1), (0, 10, 0, 1e-300, 2), (0, 11, 0, 3e-300, 3)], [(0, 11), (0, 2)], 3)
 @example([], [(0, 1), (-1, 1)], 3)
 def test_every_function_agrees_with_brute_force(events: list, asking: list, window: int) -> None:
     got = kernel(events, asking, window)
@@ -192,6 +194,7 @@ def test_wavelet_and_extremes_find_the_right_rank(ranks: list[int], data: st.Dat
 
 @settings(max_examples=300, deadline=None)
 @given(rows, asks, st.sampled_from([None, *WINDOWS]))
+@example([(0, 4, 0, None, None)], [(0, 7)], 3)
 def test_latest_is_the_greatest_row_known(events: list, asking: list, max_age: int | None) -> None:
     usable = [e for e in events if e[2] is not None]
     entity, happened = (np.array([e[i] for e in usable], np.int64) for i in (0, 1))

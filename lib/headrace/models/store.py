@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,8 +64,10 @@ class ModelStore:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client; may be shared by threads. The first use of a SQLite file creates its tables (~10 s)."""
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
 
+        logging.getLogger("mlflow.spark").setLevel(logging.WARNING)  # it tells of every copy it makes
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(self.tracking_uri)

@@ -19,6 +19,10 @@ _DATA = frozenset(
 """Conditions that come from values in the data."""
 
 
+_HOUSE = re.compile(r"^(headrace\.errors\.\w+|OverflowError): |lookup")
+"""What the house's own code in a worker or a plan raises of the data."""
+
+
 def _first_lines(text: str, lines: int = 3) -> str:
     kept = [
         line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("at ", "JVM stacktrace"))
@@ -26,10 +30,24 @@ def _first_lines(text: str, lines: int = 3) -> str:
     return re.sub(r"\s+", " ", " ".join(kept[:lines])).strip()
 
 
+_WRAPPERS = frozenset({"TASK_WRITE_FAILED", "JOB_ABORTED", "FAILED_EXECUTE_UDF"})
+"""Conditions that only wrap the one that tells."""
+
+
 def _condition(text: str) -> tuple[str, str] | None:
-    """Spark's error condition and what follows it, `[DIVIDE_BY_ZERO] Division by zero. ...`."""
-    match = re.search(r"\[([A-Z][A-Z0-9_]+)(?:\.[A-Z0-9_]+)?\]\s*(.*?)(?:SQLSTATE|\n|$)", text, re.S)
-    return (match.group(1), _first_lines(match.group(2))) if match else None
+    """The condition that tells what happened, and its words: `[DIVIDE_BY_ZERO] Division by zero. ...`."""
+    found = re.findall(r"\[([A-Z][A-Z0-9_]+)(?:\.[A-Z0-9_]+)?\] *(.*?)(?:SQLSTATE|\n\tat |\Z)", text, re.S)
+    telling = [(name, words) for name, words in found if name not in _WRAPPERS] or found
+    if not telling:
+        return None
+    name, words = telling[0]
+    return name, _python_cause(words) if name == "PYTHON_EXCEPTION" else _first_lines(words)
+
+
+def _python_cause(text: str) -> str:
+    """Of a traceback of a Python worker its last line: the exception itself."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception|Warning)?: ", line)), lines[-1])
 
 
 def translated(error: Exception, step: str) -> Exception:
@@ -44,6 +62,8 @@ def translated(error: Exception, step: str) -> Exception:
     condition, text = found
     if condition in _MENDABLE:
         return ConfigError(f"{step}: {text} [{condition}] Mend the expression or the name in the YAML")
+    if condition in ("PYTHON_EXCEPTION", "USER_RAISED_EXCEPTION") and _HOUSE.search(text):
+        return DataError(f"{step}: {_HOUSE.sub('', text)}")
     if condition in _DATA:
         return DataError(
             f"{step}: {text} [{condition}] A value in the data does not allow this; use the forgiving form in the SQL "

@@ -171,6 +171,8 @@ class DriverTrials(hyperopt.Trials):
                 trial.status = "ok"  # it came in before the cancel took hold
             elif trial.status == "ok":
                 trial.status = "failed"
+            else:
+                trial.error = _OVER[trial.status]
             ok = trial.status == "ok"
             trial.doc["result"] = {"status": "ok", "loss": float(trial.result["loss"])} if ok else {"status": "fail"}
             if not quiet:
@@ -191,12 +193,13 @@ def _understood(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in without}
 
 
-_CAUSE = re.compile(r"^\s*(Caused by: )?[\w.]*(Error|Exception)\b.*: \S")
+_OVER = {"timed_out": "it took longer than search.trial_timeout", "cancelled": "the time of the search was over"}
+_CAUSE = re.compile(r"^[\s:]*(Caused by: )?[\w.]*(Error|Exception)\b.*: \S")
 
 
 def _reason(error: Exception) -> str:
     """The innermost cause of an error, short enough for a table; Spark puts it last."""
     text = str(error).strip() or type(error).__name__
-    causes = [line.strip() for line in text.splitlines() if _CAUSE.match(line)]
+    causes = [line.strip(" :") for line in text.splitlines() if _CAUSE.match(line)]
     first = next(iter(text.splitlines()), "")
     return f"{type(error).__name__}: {(causes[-1] if causes else first).removeprefix('Caused by: ')}"[:500]

@@ -113,7 +113,7 @@ def _training_set(run: Run) -> Done:
     rows_in = sum(int(r["rows"]) for r in parts.values())
     output = Output(
         "training_set",
-        frame.select(*key, "predict_at", "split", "label", "label_known_at", *features),
+        frame.select(*key, "predict_at", "split", "label", "label_known_at", *[f for f in features if f not in key]),
         expect_rows=rows_in,
         counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
         facts={"features": features, "key": list(key), "task": task, "labels": labels},
