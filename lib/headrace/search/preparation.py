@@ -42,7 +42,7 @@ def fit_preparation(train: DataFrame, columns: Columns, kind: Kind) -> PipelineM
         numbers = filled
     text = [f"{name}__index" for name in columns.categories]
     if text:
-        stages.append(_indexer(columns, text))
+        stages += _indexers(columns)
     if kind == "linear":
         return _linear(train, stages, numbers, flags, text)
     if text:
@@ -62,13 +62,14 @@ def _numbers(columns: Columns, kind: Kind) -> SQLTransformer:
     return SQLTransformer(statement=f"select *{''.join(', ' + part for part in parts)} from __THIS__")
 
 
-def _indexer(columns: Columns, outputs: list[str]) -> StringIndexerModel:
-    return StringIndexerModel.from_arrays_of_labels(
-        [list(values) for values in columns.categories.values()],
-        inputCols=list(columns.categories),
-        outputCols=outputs,
-        handleInvalid="keep",
-    )
+def _indexers(columns: Columns) -> list[StringIndexerModel]:
+    """One for each column: PySpark's form for several at once pads the shorter lists of values with nulls."""
+    return [
+        StringIndexerModel.from_labels(
+            list(values), inputCol=name, outputCol=f"{name}__index", handleInvalid="keep"
+        )
+        for name, values in columns.categories.items()
+    ]
 
 
 def _ranks(columns: Columns) -> SQLTransformer:
