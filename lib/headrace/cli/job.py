@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -81,6 +84,7 @@ def main(job: str, argv: Sequence[str] | None = None) -> NoReturn:
 def _run(job: str, arguments: argparse.Namespace, started: float) -> int:
     pipeline, environment = read_pipeline(arguments.config, env=arguments.env, sets=arguments.sets)
     _check_sample(arguments.sample)
+    _hush()
     # heavy imports only now: a mistake in the YAML has been told by then
     from headrace import flow
     from headrace.cli.summary import closing, summary
@@ -114,6 +118,15 @@ def _run(job: str, arguments: argparse.Namespace, started: float) -> int:
         sys.stderr.write(f"\n{outcome.refused}\n")
         return GateError.exit_code
     return 0
+
+
+def _hush() -> None:
+    """Libraries' news of themselves are not for this screen; `HEADRACE_LOG=info` lets them speak."""
+    if os.environ.get("HEADRACE_LOG", "warn").lower() in ("info", "debug"):
+        return
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    for name in ("mlflow", "alembic", "hyperopt"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _check_sample(sample: str | None) -> None:

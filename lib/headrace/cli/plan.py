@@ -43,7 +43,7 @@ class PlanRun:
     parallelism: int = 1
 
 
-def plan(pipeline: Pipeline, environment: Environment) -> list[Planned]:
+def planned_steps(pipeline: Pipeline, environment: Environment) -> list[Planned]:
     """The steps in their order, each with the reason to run or the words `nothing changed`."""
     import pyspark
 
@@ -108,7 +108,7 @@ def shown(planned: Sequence[Planned], markdown: bool) -> str:
     return "\n".join(f"{'run' if p.runs else '-':<4} {p.step:<36} {p.why}" for p in planned)
 
 
-def command(
+def plan(
     file: Annotated[str, typer.Argument(help="the pipeline's YAML")],
     env: Annotated[str | None, typer.Option("--env", help="overlay conf/env/NAME.yaml")] = None,
     sets: Annotated[list[str] | None, typer.Option("--set", help="a.b=value")] = None,
@@ -120,7 +120,7 @@ def command(
     """
     try:
         pipeline, environment = read_pipeline(file, env=env, sets=tuple(sets or ()))
-        planned = plan(pipeline, environment)
+        planned = planned_steps(pipeline, environment)
     except HeadraceError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(error.exit_code) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from headrace.runtime.commits import Commit, CommitLog, LocalFiles, is_local
 from headrace.runtime.home import home, places
 
 
-def command(
+def status(
     file: Annotated[
         str | None, typer.Argument(help="the pipeline's YAML; default: all pipelines in HEADRACE_HOME")
     ] = None,
@@ -28,10 +29,15 @@ def command(
     """
     try:
         for root in _roots(file, env):
-            Console().print(table_of(CommitLog(str(root), LocalFiles()), root.name))
+            _console().print(table_of(CommitLog(str(root), LocalFiles()), root.name))
     except HeadraceError as error:
         typer.echo(error.message, err=True)
         raise typer.Exit(error.exit_code) from error
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a file or a pipe nothing is cut."""
+    return Console() if sys.stdout.isatty() else Console(width=240)
 
 
 def _roots(file: str | None, env: str | None) -> list[Path]:

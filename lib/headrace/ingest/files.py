@@ -132,7 +132,8 @@ def rows(spark: SparkSession, format_: str, options: dict[str, str], files: list
     plain = [c for c in frame.columns if c != CORRUPT]
     kept = [F.col(f"`{c}`").alias(n) for c, n in zip(plain, column_names(plain), strict=True)]
     version = F.concat_ws("-", F.col("_metadata.file_size"), F.unix_millis(F.col("_metadata.file_modification_time")))
-    technical = [F.col("_metadata.file_path").alias("_source"), version.alias("_source_version")]
+    path = F.regexp_replace("_metadata.file_path", "^file:/+", "file:///")  # as the listing writes it
+    technical = [path.alias("_source"), version.alias("_source_version")]
     corrupt = [F.col(CORRUPT)] if CORRUPT in frame.columns else []
     return frame.select(*kept, *corrupt, *technical)
 

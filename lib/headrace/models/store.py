@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +134,8 @@ class ModelStore:
             import mlflow
 
             _ = self.client
-            made = mlflow.register_model(model_uri, name, tags={f"{PREFIX}model_uri": model_uri})
+            with redirect_stderr(StringIO()):  # what it prints there is told by the step's own notes
+                made = mlflow.register_model(model_uri, name, tags={f"{PREFIX}model_uri": model_uri})
             found = _version(made)
         self.tag(found, tags)
         return self.version(name, found.number)

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+FLUSH_EVERY = 30.0
+"""Seconds after which finished steps are recorded in `runs`, while the job goes on."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line asks of a run.
@@ -134,6 +138,7 @@ class Runner:
         now = datetime.now(UTC)
         self._as_of = options.as_of or now
         self._run_id = f"{now:%Y%m%dT%H%M%S}-{hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:6]}"
+        self._flushed = time.monotonic()
         self.outcome = Outcome(self._run_id, self._places.schema)
 
     def run(self, steps: Sequence[Step]) -> Outcome:
@@ -169,11 +174,12 @@ class Runner:
         self._progress.ended(record.step, record.status, record.seconds, record.rows_in, record.rows_out)
         for note in done.notes if done and record.status == "done" else ():
             self._progress.say(note)
-        if record.status == "done":
+        if time.monotonic() - self._flushed > FLUSH_EVERY:
             self._flush()
 
     def _flush(self) -> None:
-        """Write the records not yet written; the table is an index, so a failure here fails no run."""
+        """Write the records not yet written."""
+        self._flushed = time.monotonic()
         waiting = [r for r in self.outcome.records if not r.written]
         if waiting:
             append_records(self._spark, self.tables, waiting)

@@ -119,6 +119,7 @@ def _xgboost(task: str, params: Mapping[str, float], seed: int, workers: int) ->
         tree_method="hist",
         random_state=seed,
         verbose=False,
+        verbosity=0,
     )
 
 

@@ -65,9 +65,7 @@ def _numbers(columns: Columns, kind: Kind) -> SQLTransformer:
 def _indexers(columns: Columns) -> list[StringIndexerModel]:
     """One for each column: PySpark's form for several at once pads the shorter lists of values with nulls."""
     return [
-        StringIndexerModel.from_labels(
-            list(values), inputCol=name, outputCol=f"{name}__index", handleInvalid="keep"
-        )
+        StringIndexerModel.from_labels(list(values), inputCol=name, outputCol=f"{name}__index", handleInvalid="keep")
         for name, values in columns.categories.items()
     ]
 
