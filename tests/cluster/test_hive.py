@@ -42,10 +42,10 @@ def test_tables_are_in_the_metastore_for_other_applications(
         "HEADRACE_METASTORE_CLASSES": metastore_classes,
     }
     made = run_job("pipeline", config, home, "--env", "hive", *SETS, **where, **first)
-    assert made.code == 0, made.err[-3000:]
+    assert made.code == 0, made.said[-3000:]
 
     again = run_job("pipeline", config, home, "--env", "hive", *SETS, **where)
-    assert again.code == 0, again.err[-3000:]
+    assert again.code == 0, again.said[-3000:]
     assert set(again.stages().values()) == {"unchanged"}
 
     script = tmp_path / "other.py"

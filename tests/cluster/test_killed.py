@@ -39,7 +39,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[st
     config = sample(folder, 5_000)
     calm, killed = folder / "calm", folder / "stormy"
     undisturbed = run_job("pipeline", config, calm, *SETS)
-    assert undisturbed.code == 0, undisturbed.err[-3000:]
+    assert undisturbed.code == 0, undisturbed.said[-3000:]
     killed.mkdir()
     hit = [
         step
@@ -47,7 +47,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[st
         if kill_in(step, "pipeline", config, killed, *SETS, after=0.2 + 0.35 * (number % 4))
     ]
     ended = run_job("pipeline", config, killed, *SETS)
-    assert ended.code == 0, ended.err[-3000:]
+    assert ended.code == 0, ended.said[-3000:]
     again = run_job("pipeline", config, killed, *SETS)
     assert set(again.stages().values()) == {"unchanged"}, again.stages()
     return calm, killed, hit

@@ -20,7 +20,7 @@ def test_the_whole_loop_on_two_workers(standalone: Standalone, tmp_path: Path) -
     spark = ("--master", standalone.url, "--executor-memory", "1g", "--executor-cores", "1", "--driver-memory", "1500m",
              "--conf", "spark.sql.shuffle.partitions=2")  # fmt: skip
     ended = run_job("pipeline", config, home, *SETS, spark=spark)
-    assert ended.code == 0, ended.err[-3000:]
+    assert ended.code == 0, ended.said[-3000:]
     assert set(ended.stages().values()) == {"done"}
     shipped = [list(folder.rglob("headrace-*.zip")) for folder in standalone.folders]
     assert all(shipped), f"the library was not shipped to both workers: {shipped}"

@@ -32,14 +32,14 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Ended, En
     data, config, home = folder / "churn.csv", folder / "churn.yaml", folder / "home"
     data.write_text(customers())
     made = headrace(home, "init", str(data), "--label", "Churn", "--key", "Customer ID", "--out", str(config))
-    assert made.code == 0, made.err[-3000:]
+    assert made.code == 0, made.said[-3000:]
     ran = run_job("pipeline", config, home, *QUICK)
     return config, home, made, ran
 
 
 def test_init_writes_a_yaml_that_runs_through(day: tuple[Path, Path, Ended, Ended]) -> None:
     config, _, _, ran = day
-    assert ran.code == 0, ran.err[-3000:]
+    assert ran.code == 0, ran.said[-3000:]
     assert ran.summary is not None
     assert ran.summary["model"] == {"name": "churn", "version": 1, "alias": "champion"}
     assert set(ran.stages().values()) == {"done"}
@@ -58,7 +58,7 @@ def test_init_never_overwrites(day: tuple[Path, Path, Ended, Ended]) -> None:
 
 
 def test_the_closing_lines_say_what_to_look_at(day: tuple[Path, Path, Ended, Ended]) -> None:
-    err = day[3].err
+    err = day[3].said
     assert "headrace sql" in err
     assert "mlflow ui" in err
     assert "Traceback" not in err
@@ -83,7 +83,7 @@ def test_changing_only_gates_does_not_train_again(day: tuple[Path, Path, Ended, 
     gate = ("--set", "gates=[{metric: areaUnderROC, at_least: 0.999}]")
     refused = run_job("pipeline", config, home, *QUICK, *gate)
     assert refused.code == 4
-    assert "0.999" in refused.err
+    assert "0.999" in refused.said
     stages = refused.stages()
     assert stages.pop("register") == "done"
     assert stages["search"] == stages["training_set"] == "unchanged"
@@ -110,16 +110,16 @@ def test_mistakes_that_need_no_spark_end_with_2(
     path = edited(day, "wrong.yaml", before, after)
     ended = run_job("pipeline", path, day[1])
     assert ended.code == 2
-    assert all(word in ended.err for word in words), ended.err
-    assert "Traceback" not in ended.err
+    assert all(word in ended.said for word in words), ended.said
+    assert "Traceback" not in ended.said
 
 
 def test_a_missing_column_ends_with_2(day: tuple[Path, Path, Ended, Ended], tmp_path: Path) -> None:
     path = edited(day, "missing.yaml", "churn = 'Yes'", "chrun = 'Yes'")
     ended = run_job("pipeline", path, tmp_path, *QUICK)
-    assert ended.code == 2, ended.err[-2000:]
-    assert "chrun" in ended.err
-    assert "Traceback" not in ended.err
+    assert ended.code == 2, ended.said[-2000:]
+    assert "chrun" in ended.said
+    assert "Traceback" not in ended.said
 
 
 def test_one_class_ends_with_3_and_leaves_nothing_half_written(
@@ -127,8 +127,8 @@ def test_one_class_ends_with_3_and_leaves_nothing_half_written(
 ) -> None:
     path = edited(day, "one.yaml", "churn = 'Yes'", "churn = 'Maybe'")
     ended = run_job("pipeline", path, tmp_path, *QUICK)
-    assert ended.code == 3, ended.err[-2000:]
-    assert "only the value False" in ended.err
+    assert ended.code == 3, ended.said[-2000:]
+    assert "only the value False" in ended.said
     assert not (tmp_path / "warehouse" / "churn" / "training_set").exists()
     assert ended.stages()["training_set"] == "failed"
 
@@ -140,4 +140,4 @@ def test_an_empty_table_ends_with_3(day: tuple[Path, Path, Ended, Ended], tmp_pa
     config.write_text("pipeline: empty\ntables: {churn: {source: {format: csv, path: " + str(empty) + "}}}\n")
     ended = run_job("ingest", config, tmp_path / "home")
     assert ended.code == 3
-    assert "no row" in ended.err
+    assert "no row" in ended.said

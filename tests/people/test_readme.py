@@ -23,7 +23,7 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tour")
     config, home = sample(folder, 3_000), folder / "home"
     ended = run_job("pipeline", config, home, *SETS)
-    assert ended.code == 0, ended.err[-3000:]
+    assert ended.code == 0, ended.said[-3000:]
     return config, home
 
 
@@ -36,7 +36,7 @@ def test_commands_of_the_tour(flights: tuple[Path, Path], line: str) -> None:
     config, home = flights
     words = [str(config) if word == "conf/flights.yaml" else word for word in shlex.split(line)[1:]]
     ended = headrace(home, *words)
-    assert ended.code == 0, ended.err[-2000:]
+    assert ended.code == 0, ended.said[-2000:]
     assert ended.out.strip()
 
 

@@ -23,6 +23,11 @@ class Ended:
     err: str
     summary: dict[str, Any] | None = None
 
+    @property
+    def said(self) -> str:
+        """All that was said: spark-submit passes what a job's Python says on standard error on as standard output."""
+        return self.out + self.err
+
     def stages(self) -> dict[str, str]:
         """Status per stage."""
         return {s["name"]: s["status"] for s in (self.summary or {}).get("stages", [])}
