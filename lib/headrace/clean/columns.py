@@ -10,6 +10,7 @@ from pyspark.sql.types import StringType
 from headrace.clean.inference import infer_types, profile
 from headrace.config.sql import safe_casts
 from headrace.config.types import Table
+from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -92,6 +93,19 @@ def _no_reason() -> Column:
     return F.lit(None).cast("string")
 
 
-def kept_columns(frame: DataFrame) -> list[str]:
-    """The columns of the cleaned table."""
-    return [c for c in frame.columns if c not in (RAW, REASONS, ROW)]
+def kept_columns(frame: DataFrame, table: Table) -> list[str]:
+    """The columns of the cleaned table.
+
+    Raises:
+        ConfigError: If `keep` names a column that is not there, or leaves out one that the table needs.
+    """
+    there = [c for c in frame.columns if c not in (RAW, REASONS, ROW)]
+    if not table.keep:
+        return there
+    missing = [c for c in table.keep if c not in there]
+    needed = [c for c in (*table.key, table.event_time, table.available_at) if c and c not in table.keep]
+    if missing or needed:
+        told = [f"there is no column {', '.join(missing)}"] * bool(missing)
+        told += [f"the key and the times need {', '.join(needed)} as well"] * bool(needed)
+        raise ConfigError(f"keep: {'; '.join(told)}; the columns are {', '.join(there)}")
+    return list(table.keep)

@@ -64,7 +64,7 @@ def _clean(run: Run, name: str, table: Table, judge: Judge) -> Done:
     good = judged.where(F.size(REASONS) == 0)
     total, bad = int(verdict["counts"]["rows_in"]), int(verdict["counts"]["quarantined"])
     kept = good.select(*table.key).distinct().count() if table.key else total - bad
-    columns = kept_columns(frame)
+    columns = kept_columns(frame, table)
     output = Output(
         name,
         latest_by_key(good.select(*columns, ROW), table.key, ROW).select(*columns),

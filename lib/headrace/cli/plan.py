@@ -91,10 +91,14 @@ def _reason(step: Any, parts: Mapping[str, Any], digest: Any, log: Any, run: Pla
     absent = [t for t, c in zip(step.outputs, last, strict=True) if c is None]
     if absent:
         return f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not there yet"
+    from headrace.runtime.runner import expired
+
     before = last[-1].note.get("hashes") or {}
     if not before:
         return "an earlier run of it was interrupted"
     now = {k: digest(v) for k, v in parts.items()}
+    if expired(last[-1], run.as_of):
+        return "more has become due or known since"
     words = {"inputs": "its input tables changed", "config": "its configuration changed", "code": "its code changed",
              "state": "its sources or its model changed", "options": "--as-of or --sample differ"}  # fmt: skip
     return "; ".join(words[k] for k in now if now[k] != before.get(k))

@@ -97,6 +97,7 @@ class Table(Section):
     source: Source
     types: dict[Column, str] = Field({}, description="SQL types of source columns; inferred where absent")
     columns: dict[Name, Sql] = Field({}, description="SQL over the source's columns, added in this order")
+    keep: Columns = Field((), description="columns of the cleaned table; default: all")
     key: Columns = ()
     event_time: Column | None = None
     available_at: Column | None = None

@@ -166,6 +166,8 @@ class Runner:
                 raise
             raise problem from error
         record.end("unchanged" if earlier else "done", time.monotonic() - clock)
+        if earlier and not callable(earlier.rows_in):
+            record.rows_in, record.rows_out = earlier.rows_in, earlier.rows_out
         self.outcome.done.append(done)
         self._close(record, done)
 
@@ -214,9 +216,13 @@ class Runner:
         if step.done is not None:
             return step.done(run)
         last = [self.tables.log.last(t) for t in step.outputs]
-        if not last or any(c is None for c in last) or last[-1].note.get("fingerprint") != run.fingerprint:  # type: ignore[union-attr]
+        newest = last[-1] if last else None
+        if newest is None or None in last or newest.note.get("fingerprint") != run.fingerprint:
             return None
-        return Done(metrics=last[-1].note.get("metrics", {}))  # type: ignore[union-attr]
+        if expired(newest, run.as_of):
+            return None
+        rows_in = newest.note.get("counts", {}).get("rows_in")
+        return Done(metrics=newest.note.get("metrics", {}), rows_in=rows_in, rows_out=newest.rows)
 
     def _work(self, step: Step, run: StepRun, record: Record) -> Done:
         done = step.run(run)
@@ -224,16 +230,27 @@ class Runner:
         try:
             for output in done.outputs:
                 last = output is done.outputs[-1]
-                note = {**run.note, "metrics": done.metrics} if last else {**run.note, "fingerprint": None}
+                note = (
+                    {**run.note, "metrics": done.metrics, "expires": done.expires}
+                    if last
+                    else {**run.note, "fingerprint": None}
+                )
                 commit = self.tables.write(output, note)
                 record.output_versions[output.table] = commit.version
                 written = commit.rows or 0
         finally:
             if done.cleanup is not None:
                 done.cleanup()
-        record.rows_in = done.rows_in() if callable(done.rows_in) else done.rows_in
         record.rows_out = written if done.rows_out is None and done.outputs else done.rows_out
+        rows_in = done.rows_in() if callable(done.rows_in) else done.rows_in
+        record.rows_in = record.rows_out if rows_in is None else rows_in
         return done
+
+
+def expired(commit: Commit, as_of: datetime) -> bool:
+    """Whether more has become due or known since a commit, though no input has changed."""
+    moment = commit.note.get("expires")
+    return moment is not None and datetime.fromisoformat(moment) <= as_of
 
 
 def digest(value: Any) -> str:

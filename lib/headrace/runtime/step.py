@@ -74,6 +74,7 @@ class Done:
         notes: Lines for people.
         model: `{name, version, alias}` where the step chose one.
         metrics: For the summary, as `{"test": {"areaUnderROC": {"value": .., "lower": .., "upper": ..}}}`.
+        expires: Unchanged only until this moment, when more becomes due or known; None: for ever.
         refused: Why a gate refused the model (the run ends with exit code 4, after the later stages).
         cleanup: Called when the outputs are written.
     """
@@ -84,6 +85,7 @@ class Done:
     notes: tuple[str, ...] = ()
     model: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    expires: datetime | None = None
     refused: str | None = None
     cleanup: Callable[[], None] | None = None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from headrace.config.types import Pipeline, Scoring
+from headrace.engine.time import moment
 from headrace.models.predict import PROBABILITY_TYPE, predict
 from headrace.models.store import CHAMPION, ModelStore, Version
 from headrace.runtime.step import Done, Output, Run, Step
@@ -65,6 +66,7 @@ def _score(run: Run, spine: Spine, features: Features) -> Done:
         return wanted if run.rescore else unscored(wanted, earlier, key)
 
     count, span = _span(pick(rows))
+    later = _next_due(rows, run.as_of)
     if count == 0:
         return Done(
             (_output(run.pipeline.scoring, _no_rows(run, rows, key), key),), rows_in=0, notes=("nothing new to score",)
@@ -73,7 +75,7 @@ def _score(run: Run, spine: Spine, features: Features) -> Done:
     if run.rescore and earlier is not None:
         scored = changed(scored, earlier, key)
     note = f"{count:,} rows scored by {version.name} version {version.number}"
-    return Done((_output(run.pipeline.scoring, scored, key, version),), rows_in=count, notes=(note,))
+    return Done((_output(run.pipeline.scoring, scored, key, version),), rows_in=count, notes=(note,), expires=later)
 
 
 def _key(run: Run) -> tuple[str, ...]:
@@ -89,6 +91,13 @@ def _span(rows: DataFrame) -> tuple[int, tuple[datetime, datetime] | None]:
     if found["first"] is None:
         return int(found["n"]), None
     return int(found["n"]), (_utc(found["first"]), _utc(found["last"]))
+
+
+def _next_due(rows: DataFrame, as_of: datetime) -> datetime | None:
+    """When the next row is to be scored that is not due yet."""
+    waiting = rows.where((F.col("split") == "score") & (F.col("predict_at") > moment(as_of)))
+    found: Any = waiting.agg(F.unix_micros(F.min("predict_at")).alias("next")).first()
+    return None if found["next"] is None else _utc(found["next"])
 
 
 def _utc(micros: int) -> datetime:

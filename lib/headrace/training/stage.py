@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
 
 from headrace.config.types import FeatureTable, Pipeline
 from headrace.engine.assemble import Read, Span, add_features, within_reach
-from headrace.engine.time import known_by
+from headrace.engine.time import known_by, moment
 from headrace.errors import DataError
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.training.rows import add_row_features, feature_names
@@ -102,6 +105,7 @@ def _training_set(run: Run) -> Done:
     bare = split_spine(run).select("label", "split")
     task, labels = task_of(bare, training.task)
     parts = {r["split"]: r for r in label_counts(bare).collect()}
+    later = next_label(run)
     _refuse_empty(parts)
     frame = training_rows(run)
     key = spine_key(table)
@@ -125,7 +129,14 @@ def _training_set(run: Run) -> Done:
     notes = [f"task: {task}; {len(features)} features; rows: {sizes}"]
     if left:
         notes.append(f"no features, by their type: {', '.join(left)}; use row_features to make some of them")
-    return Done((output,), rows_in=rows_in, notes=tuple(notes))
+    return Done((output,), rows_in=rows_in, notes=tuple(notes), expires=later)
+
+
+def next_label(run: Run) -> datetime | None:
+    """When the next label becomes known that is hidden now."""
+    waiting = split_spine(run).where(F.col("label_known_at") > moment(run.as_of))
+    found: Any = waiting.agg(F.unix_micros(F.min("label_known_at")).alias("next")).first()
+    return None if found["next"] is None else datetime.fromtimestamp(found["next"] / 1_000_000, UTC)
 
 
 def _refuse_empty(parts: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def quarantine(table: str) -> str:
 
 def config_of(table: Table) -> dict[str, Any]:
     """What of the configuration decides which rows are kept, and their columns."""
-    chosen = table.model_dump(mode="json", by_alias=True, include={"types", "columns", "key", "rules"})
+    chosen = table.model_dump(mode="json", by_alias=True, include={"types", "columns", "keep", "key", "rules"})
     return {**chosen, "format": table.source.format}
 
 

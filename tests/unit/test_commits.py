@@ -1,0 +1,53 @@
+"""What the Delta log says, read without Spark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from headrace.runtime.commits import CommitLog, LocalFiles
+
+
+def write(folder: Path, version: int, operation: str, note: object = None, rows: int | None = None) -> None:
+    log = folder / "t" / "_delta_log"
+    log.mkdir(parents=True, exist_ok=True)
+    info = {"timestamp": 1000 + version, "operation": operation}
+    if note is not None:
+        info["userMetadata"] = note if isinstance(note, str) else json.dumps(note)
+    if rows is not None:
+        info["operationMetrics"] = {"numOutputRows": str(rows)}
+    lines = [json.dumps({"commitInfo": info}, separators=(",", ":")), '{"metaData":{}}']
+    (log / f"{version:020d}.json").write_text("\n".join(lines) + "\n")
+    (log / f"{version:020d}.crc").write_text("{}")
+
+
+def test_housekeeping_is_stepped_over(tmp_path: Path) -> None:
+    write(tmp_path, 0, "WRITE", {"headrace": "a", "txn": 1}, rows=5)
+    write(tmp_path, 1, "WRITE", {"headrace": "b", "txn": 2}, rows=7)
+    write(tmp_path, 2, "OPTIMIZE")
+    write(tmp_path, 3, "VACUUM END")
+    log = CommitLog(str(tmp_path), LocalFiles())
+    last = log.last("t")
+    assert last is not None
+    assert (last.version, last.rows, last.note["txn"], last.identity) == (1, 7, 2, "1@1001")
+    assert log.latest_version("t") == 3
+    assert log.tables() == ["t"]
+
+
+def test_commits_of_others_carry_no_note(tmp_path: Path) -> None:
+    write(tmp_path, 0, "WRITE", "some text of somebody")
+    write(tmp_path, 1, "MERGE", {"fingerprint": "forged"})
+    assert [c.note for c in CommitLog(str(tmp_path), LocalFiles()).newest_first("t")] == [{}, {}]
+
+
+def test_no_table_is_no_commit(tmp_path: Path) -> None:
+    log = CommitLog(str(tmp_path / "nowhere"), LocalFiles())
+    assert log.last("t") is None
+    assert log.tables() == []
+
+
+def test_cleaned_up_logs_begin_later(tmp_path: Path) -> None:
+    write(tmp_path, 40, "WRITE", {"headrace": "x"}, rows=1)
+    last = CommitLog(str(tmp_path), LocalFiles()).last("t")
+    assert last is not None
+    assert last.version == 40

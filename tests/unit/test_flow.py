@@ -1,0 +1,87 @@
+"""Which steps a command line asks for, and in which order they run."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace import flow
+from headrace.config.reading import read_pipeline
+from headrace.errors import ConfigError
+from headrace.runtime.step import STAGES, Step
+from tests.conftest import PROJECT
+
+
+@pytest.fixture(scope="module")
+def steps() -> tuple[Step, ...]:
+    pipeline, _ = read_pipeline(str(PROJECT / "conf" / "flights.yaml"))
+    return flow.steps(pipeline)
+
+
+def names(steps: tuple[Step, ...]) -> set[str]:
+    return {s.name for s in steps}
+
+
+def test_every_step_comes_after_those_that_feed_it(steps: tuple[Step, ...]) -> None:
+    made: set[str] = set()
+    for step in steps:
+        assert set(step.inputs) <= made, step.name
+        made |= set(step.outputs)
+    assert {s.stage for s in steps} == set(STAGES)
+
+
+def test_one_writer_per_table(steps: tuple[Step, ...]) -> None:
+    outputs = [o for s in steps for o in s.outputs]
+    assert len(outputs) == len(set(outputs))
+
+
+def test_from_and_to_include_both_ends(steps: tuple[Step, ...]) -> None:
+    assert {s.stage for s in flow.chosen(steps, from_="search", to="register")} == {"search", "evaluate", "register"}
+    assert {s.stage for s in flow.chosen(steps, only="score")} == {"score"}
+
+
+@pytest.mark.parametrize("asked", [{"only": "validate"}, {"only": "clean"}, {"from_": "clean", "to": "clean"}])
+def test_validate_and_clean_are_inseparable(steps: tuple[Step, ...], asked: dict[str, str]) -> None:
+    assert {s.stage for s in flow.chosen(steps, **asked)} == {"validate", "clean"}
+
+
+def test_select_takes_a_table_or_all_that_depends_on_it(steps: tuple[Step, ...]) -> None:
+    assert names(flow.chosen(steps, select="carrier_delays")) == {"features:carrier_delays"}
+    assert names(flow.chosen(steps, select="weather")) == {"validate:weather", "clean:weather"}
+    assert names(flow.chosen(steps, select="weather+")) == {
+        *("validate:weather", "clean:weather", "features:origin_weather", "training_set", "search"),
+        *("evaluate", "register", "score", "monitor"),
+    }
+    everything = names(flow.chosen(steps, select="airports+"))
+    assert {"clean:flights", "features:carrier_delays", "monitor"} <= everything
+    assert "clean:weather" not in everything
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"only": "training"}, "training_set"),
+        ({"select": "carier_delays"}, "carrier_delays"),
+        ({"from_": "score", "to": "ingest"}, "comes after"),
+    ],
+)
+def test_mistakes_are_told(steps: tuple[Step, ...], asked: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        flow.chosen(steps, **asked)
+
+
+def test_what_matters_is_in_the_configuration_of_its_step() -> None:
+    path = str(PROJECT / "conf" / "flights.yaml")
+    before = {s.name: s.config for s in flow.steps(read_pipeline(path)[0])}
+
+    def changed(*sets: str) -> set[str]:
+        after = flow.steps(read_pipeline(path, sets=sets)[0])
+        return {s.name for s in after if s.config != before[s.name]}
+
+    assert changed("gates[0].at_least=0.71") == {"register"}
+    assert changed("search.max_evals=3") == {"search"}
+    assert changed("tables.weather.rules[0].check=wind_speed < 100") == {"validate:weather", "clean:weather"}
+    assert changed("feature_tables.carrier_delays.aggregates[0].windows=[2 days]") == {
+        "features:carrier_delays",
+        "training_set",
+    }
+    assert changed("description=something else") == set()
