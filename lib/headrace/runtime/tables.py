@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ATTEMPTS = 5
-VIEWS = "_views.sql"
 RETENTION = {
     "delta.logRetentionDuration": "interval 400 days",
     "delta.deletedFileRetentionDuration": "interval 400 days",
@@ -83,7 +82,6 @@ class Tables:
             commit = self._try_write(output, note)
             if commit is not None:
                 self._check_rows(output, commit)
-                self._save_views(output)
                 self._register(output)
                 return commit
             if output.mode == "overwrite" and attempt:
@@ -105,6 +103,7 @@ class Tables:
             "counts": dict(counts),
             "facts": dict(output.facts),
             **({"keys": list(output.keys)} if output.keys else {}),
+            **({"views": dict(output.views)} if output.views else {}),
         }
         frame = output.frame() if callable(output.frame) else output.frame
         if output.mode == "insert" and before is not None:
@@ -158,22 +157,6 @@ class Tables:
             f"{self.schema}.{output.table}: {expected:,} rows should have been written and {commit.rows or 0:,} were; "
             "the table is as it was before. No row may be lost silently: please report this with the pipeline's YAML"
         )
-
-    def _save_views(self, output: Output) -> None:
-        """Keep the SQL of views beside the tables, where any session can run it."""
-        if not output.views:
-            return
-        lines = [
-            f"CREATE OR REPLACE VIEW {self.schema}.{n} AS {sql.format(schema=self.schema)};"
-            for n, sql in output.views.items()
-        ]
-        jvm: Any = self._spark.sparkContext._jvm
-        path = jvm.org.apache.hadoop.fs.Path(f"{self._root}/{VIEWS}")
-        out = path.getFileSystem(self._spark._jsparkSession.sessionState().newHadoopConf()).create(path, True)
-        try:
-            out.write(bytearray("\n".join(lines) + "\n", "utf-8"))
-        finally:
-            out.close()
 
     def _register(self, output: Output) -> None:
         """In a metastore that others share, name the table; the catalogue in memory is filled by who asks."""
