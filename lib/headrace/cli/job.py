@@ -127,6 +127,8 @@ def _hush() -> None:
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     for name in ("mlflow", "alembic", "hyperopt"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):  # the error itself is told once, in words
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _check_sample(sample: str | None) -> None:
