@@ -57,15 +57,18 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
         *search.steps(pipeline),
         *evaluation.steps(pipeline),
         *registry.steps(pipeline),
-        *scoring.steps(
-            pipeline,
-            training.inputs(pipeline) if pipeline.training_set else (),
-            training.split_spine,
-            training.training_rows,
-        ),
+        *_scoring(pipeline),
         *monitoring.steps(pipeline),
     ]
     return tuple(replace(s, code=ROOMS[s.stage]) for s in (*ingest.steps(pipeline), *tables, *rest))
+
+
+def _scoring(pipeline: Pipeline) -> tuple[Step, ...]:
+    """Scoring makes its rows as training does, by the same functions of the same configuration."""
+    if pipeline.training_set is None:
+        return ()
+    inputs, rows = training.inputs(pipeline), training.config_of(pipeline)
+    return scoring.steps(pipeline, inputs, rows, training.split_spine, training.training_rows)
 
 
 def chosen(
@@ -87,6 +90,8 @@ def chosen(
     Raises:
         ConfigError: If there is no such stage or table.
     """
+    if only is not None and (from_ is not None or to is not None):
+        raise ConfigError("--only stands alone: leave out --from and --to, or --only")
     stages = _stages(only, from_, to)
     found = [s for s in all_steps if s.stage in stages]
     return tuple(found if select is None else _selected(all_steps, found, select))

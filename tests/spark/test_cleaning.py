@@ -164,3 +164,40 @@ def test_other_columns_in_a_later_file_are_refused(shop: Project) -> None:
     shop.write("orders/day2.csv", "order,shop,price\n9,a,1\n")
     with pytest.raises(DataError, match="price"):
         shop.run(YAML)
+
+
+def test_after_a_delete_by_hand_the_table_is_written_again(shop: Project) -> None:
+    shop.run(YAML)
+    place = shop.folder / "home" / "warehouse" / "shop" / "raw_orders"
+    shop.spark.sql(f"delete from delta.`{place}` where `order` = '2'")
+    shop.write("orders/day2.csv", "order,shop,amount\n7,b,700\n")
+    shop.run(YAML)
+    assert shop.rows("orders", "order") == [(1,), (6,), (7,)]
+    assert set(statuses(shop.run(YAML)).values()) == {"unchanged"}
+
+
+def test_a_mended_separator_reads_all_anew(shop: Project) -> None:
+    shop.write("orders/day1.csv", "order;shop;amount\n1;a;100\n")
+    bare = "pipeline: shop\ntables: {orders: {source: {format: csv, path: orders}}}\n"
+    shop.run(bare)
+    mended = bare.replace("path: orders", "path: orders, options: {sep: ';'}")
+    shop.run(mended)
+    assert shop.table("orders").columns == ["order", "shop", "amount"]
+    shop.write("orders/day2.csv", "order;shop;amount\n2;b;200\n")
+    shop.run(mended)
+    assert shop.rows("orders", "order", "shop", "amount") == [(1, "a", 100), (2, "b", 200)]
+
+
+def test_files_in_hidden_folders_are_left_alone(shop: Project) -> None:
+    shop.write("orders/_temporary/0/part.csv", "order,shop,amount\n90,a,1\n")
+    shop.write("orders/.staging/x.csv", "order,shop,amount\n91,a,1\n")
+    shop.run(YAML)
+    assert shop.table("raw_orders").count() == 8
+
+
+def test_broken_json_lines_are_kept_whole(scratch: Project) -> None:
+    scratch.write("events/a.json", '{"id": 1, "v": 2}\n{"id": 2, "v"\n')
+    scratch.write("events/b.json", '{"id": 3, "v": 4}\n')
+    scratch.run("pipeline: js\ntables: {events: {source: {format: json, path: events}}}\n")
+    assert scratch.rows("events", "id", "v") == [(1, 2), (3, 4)]
+    assert scratch.rows("events_quarantine", "_corrupt", "_reasons") == [('{"id": 2, "v"', ["corrupt"])]

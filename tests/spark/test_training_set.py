@@ -154,6 +154,16 @@ def test_labels_that_teach_nothing_are_refused(made: Project, label: str, words:
         made.run(YAML.replace("delay >= 10", label), to="training_set")
 
 
+def test_a_label_that_is_never_known_is_none(made: Project) -> None:
+    made.run(YAML.replace('"delay >= 10"', '"coalesce(delay, 99) >= 10"'), to="training_set")
+    assert made.table("training_set").where("trip % 17 = 0 and label is not null").count() == 0
+
+
+def test_names_that_models_use_are_refused(made: Project) -> None:
+    with pytest.raises(ConfigError, match="prediction"):
+        made.run(YAML.replace("{hour_of_day:", "{prediction:"), to="training_set")
+
+
 def test_split_by_hash_keeps_groups_together(scratch: Project, tmp_path: Path) -> None:
     lines = "\n".join(f"{i},{i % 40},{i * 37 % 11},{'yes' if i * 7919 % 13 > 6 else 'no'}" for i in range(800))
     scratch.write("people.csv", "id,household,age,bought\n" + lines + "\n801,3,4,\n")

@@ -40,6 +40,14 @@ def test_commits_of_others_carry_no_note(tmp_path: Path) -> None:
     assert [c.note for c in CommitLog(str(tmp_path), LocalFiles()).newest_first("t")] == [{}, {}]
 
 
+def test_after_a_commit_of_others_the_note_is_ours_and_ends_no_step(tmp_path: Path) -> None:
+    write(tmp_path, 0, "WRITE", {"headrace": "a", "txn": 4, "fingerprint": "f", "facts": {"batch": 2}}, rows=5)
+    write(tmp_path, 1, "DELETE")
+    last = CommitLog(str(tmp_path), LocalFiles()).last("t")
+    assert last is not None
+    assert (last.version, last.note["txn"], last.note["facts"], last.note["fingerprint"]) == (1, 4, {"batch": 2}, None)
+
+
 def test_no_table_is_no_commit(tmp_path: Path) -> None:
     log = CommitLog(str(tmp_path / "nowhere"), LocalFiles())
     assert log.last("t") is None

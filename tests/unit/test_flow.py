@@ -62,6 +62,7 @@ def test_select_takes_a_table_or_all_that_depends_on_it(steps: tuple[Step, ...])
         ({"only": "training"}, "training_set"),
         ({"select": "carier_delays"}, "carrier_delays"),
         ({"from_": "score", "to": "ingest"}, "comes after"),
+        ({"only": "score", "from_": "ingest"}, "stands alone"),
     ],
 )
 def test_mistakes_are_told(steps: tuple[Step, ...], asked: dict[str, str], words: str) -> None:
@@ -83,5 +84,7 @@ def test_what_matters_is_in_the_configuration_of_its_step() -> None:
     assert changed("feature_tables.carrier_delays.aggregates[0].windows=[2 days]") == {
         "features:carrier_delays",
         "training_set",
+        "score",
     }
+    assert "score" in changed("training_set.split.test_until=2013-11-25")
     assert changed("description=something else") == set()

@@ -26,12 +26,20 @@ def shaped(run: Run, name: str, table: Table, types: dict[str, str] | None) -> t
     for other in tables_in(table):
         run.read(other).createOrReplaceTempView(other)
     facts = run.facts(f"raw_{name}").get("facts", {})
-    raw = current(run.read(f"raw_{name}"), facts.get("mode", "append"), int(facts.get("batch", 1)))
+    raw = current(_raw(run, name, types), facts.get("mode", "append"), int(facts.get("batch", 1)))
+    raw = raw.select(*facts["columns"]) if "columns" in facts else raw  # those of the source as it is read now
     known = types_of(raw, table) if types is None else types
     frame = shape(raw, table, known)
     if run.sample and run.pipeline.training_set and run.pipeline.training_set.from_ == name and table.key:
         frame = frame.where(in_sample(table.key, run.sample))
     return frame, known
+
+
+def _raw(run: Run, name: str, types: dict[str, str] | None) -> DataFrame:
+    """The raw table; where the rows were judged before (their types are known), at the version that was judged."""
+    if types is None:
+        return run.read(f"raw_{name}")
+    return run.read_version(f"raw_{name}", int(run.facts(f"{name}_quarantine")["inputs"][f"raw_{name}"]))
 
 
 def in_sample(key: tuple[str, ...], share: str) -> Any:

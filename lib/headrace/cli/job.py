@@ -84,6 +84,8 @@ def main(job: str, argv: Sequence[str] | None = None) -> NoReturn:
 def _run(job: str, arguments: argparse.Namespace, started: float) -> int:
     pipeline, environment = read_pipeline(arguments.config, env=arguments.env, sets=arguments.sets)
     _check_sample(arguments.sample)
+    _check_window(arguments.since, arguments.until)
+    _check_writable(arguments.summary)
     _hush()
     # heavy imports only now: a mistake in the YAML has been told by then
     from headrace import flow
@@ -120,6 +122,25 @@ def _run(job: str, arguments: argparse.Namespace, started: float) -> int:
     return 0
 
 
+def _check_window(since: datetime | None, until: datetime | None) -> None:
+    if since and until and until <= since:
+        raise ConfigError(
+            f"--until {until:%Y-%m-%dT%H:%MZ} is not after --since {since:%Y-%m-%dT%H:%MZ}; the window would be empty"
+        )
+
+
+def _check_writable(path: str | None) -> None:
+    """Before the work begins, not after it."""
+    if path is None:
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ConfigError(f"--summary {path} cannot be written: {error.strerror}; name another file") from error
+
+
 def _hush() -> None:
     """Libraries' news of themselves are not for this screen; `HEADRACE_LOG=info` lets them speak."""
     if os.environ.get("HEADRACE_LOG", "warn").lower() in ("info", "debug"):
@@ -139,5 +160,4 @@ def _check_sample(sample: str | None) -> None:
 
 def _write(path: str | None, content: dict[str, Any]) -> None:
     if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -60,6 +61,10 @@ def planned_steps(pipeline: Pipeline, environment: Environment) -> list[Planned]
     found: list[Planned] = []
     for step in flow.steps(pipeline):
         upstream = [t for t in step.inputs if t in waiting]
+        if step.stage == "score" and "model" in waiting:
+            upstream.append("the model")
+        if step.stage in ("register", "score") and not _has_models(where.tracking_uri):
+            upstream = upstream or ["the model"]
         if upstream:
             why = f"{', '.join(upstream)} will be new"
         else:
@@ -75,6 +80,11 @@ def planned_steps(pipeline: Pipeline, environment: Environment) -> list[Planned]
                 waiting.add("model")
         found.append(Planned(step.stage, step.name, bool(why), why or "nothing changed"))
     return found
+
+
+def _has_models(tracking_uri: str) -> bool:
+    """Whether there is a store to ask; asking for one would make it."""
+    return not tracking_uri.startswith("sqlite:///") or Path(tracking_uri.removeprefix("sqlite:///")).exists()
 
 
 def _reason(step: Any, parts: Mapping[str, Any], digest: Any, log: Any, run: PlanRun) -> str:

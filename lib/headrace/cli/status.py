@@ -37,7 +37,7 @@ def status(
 
 def _console() -> Console:
     """As wide as the terminal; in a file or a pipe nothing is cut."""
-    return Console() if sys.stdout.isatty() else Console(width=240)
+    return Console(emoji=False) if sys.stdout.isatty() else Console(width=240, emoji=False)
 
 
 def _roots(file: str | None, env: str | None) -> list[Path]:

@@ -188,7 +188,7 @@ class TrainingSet(Section):
 class Search(Section):
     """The search over estimators and their hyperparameters."""
 
-    estimators: Names = ("logistic_regression", "random_forest", "gbt", "xgboost")
+    estimators: Annotated[Names, Field(min_length=1)] = ("logistic_regression", "random_forest", "gbt", "xgboost")
     algorithm: Literal["tpe", "random", "anneal"] = "tpe"
     max_evals: int = Field(20, ge=1)
     timeout: Duration | None = None

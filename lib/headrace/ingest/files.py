@@ -65,10 +65,10 @@ def _hidden(name: str) -> bool:
 
 def _local(path: str) -> list[SourceFile] | None:
     matches = glob.glob(path.removeprefix("file://"))
-    files = [f for m in map(Path, matches) for f in ([m] if m.is_file() else m.rglob("*")) if f.is_file()]
-    roots = tuple(map(str, matches))
-    shown = [f for f in files if str(f) in roots or not any(map(_hidden, f.parts[-1:]))]
-    stats = [(f.absolute().as_uri(), f.stat()) for f in shown]
+    files = [m for m in map(Path, matches) if m.is_file()]
+    for folder in (m for m in map(Path, matches) if m.is_dir()):
+        files += [f for f in folder.rglob("*") if f.is_file() and not any(map(_hidden, f.relative_to(folder).parts))]
+    stats = [(f.absolute().as_uri(), f.stat()) for f in files]
     return [SourceFile(uri, s.st_size, s.st_mtime_ns // 1_000_000) for uri, s in stats] if matches else None
 
 
@@ -128,7 +128,9 @@ def rows(spark: SparkSession, format_: str, options: dict[str, str], files: list
         reader = (
             reader.schema(StructType(fields)).option("columnNameOfCorruptRecord", CORRUPT).option("mode", "PERMISSIVE")
         )
-    frame = reader.load(paths)
+    frame = reader.option("columnNameOfCorruptRecord", CORRUPT).load(paths)
+    if format_ == "json" and CORRUPT not in frame.columns:
+        frame = frame.withColumn(CORRUPT, F.lit(None).cast("string"))
     plain = [c for c in frame.columns if c != CORRUPT]
     kept = [F.col(f"`{c}`").alias(n) for c, n in zip(plain, column_names(plain), strict=True)]
     version = F.concat_ws("-", F.col("_metadata.file_size"), F.unix_millis(F.col("_metadata.file_modification_time")))

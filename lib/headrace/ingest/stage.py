@@ -79,8 +79,8 @@ def _ingest(run: Run, name: str, source: Source) -> Done:
             f"tables.{name}: {source.path} holds no row; put data there, or mend source.path and source.options"
         )
     if known:
-        _same_columns(name, run.read(raw(name)).columns, frame.columns)
-    facts = {"batch": batch, "mode": mode, "reading": reading, "files": len(new)}
+        _same_columns(name, list(earlier.get("columns") or run.read(raw(name)).columns), frame.columns)
+    facts = {"batch": batch, "mode": mode, "reading": reading, "files": len(new), "columns": frame.columns}
     notes = (
         [f"{len(replaced)} replaced file(s) supersede their earlier rows: {', '.join(replaced[:3])}"]
         if replaced

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -148,8 +148,18 @@ class CommitLog:
                 yield commit
 
     def last(self, table: str) -> Commit | None:
-        """The newest commit that changed data."""
-        return next(self.newest_first(table), None)
+        """The newest commit that changed data, carrying the note of the newest that Headrace made.
+
+        After a DELETE by hand or a RESTORE the version is the true newest, and what Headrace knows of the table is
+        what it last wrote. Such a commit ends no step: it has no fingerprint.
+        """
+        newest: Commit | None = None
+        for commit in self.newest_first(table):
+            newest = newest or commit
+            if commit.note:
+                note = commit.note if commit is newest else {**commit.note, "fingerprint": None, "hashes": {}}
+                return replace(newest, note=note)
+        return newest
 
 
 def _commit(version: int, info: dict[str, Any]) -> Commit:

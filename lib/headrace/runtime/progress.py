@@ -21,7 +21,7 @@ class Progress:
     """Prints progress to standard error, so that standard output stays free for results."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self.console = console or Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
         self._status: object = None
 
     @contextmanager

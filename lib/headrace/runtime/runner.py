@@ -94,6 +94,10 @@ class StepRun:
         """A table, at the version pinned for this step."""
         return self.tables.read(table, self._pin(table).version)
 
+    def read_version(self, table: str, version: int) -> DataFrame:
+        """A table, at a version."""
+        return self.tables.read(table, version)
+
     def exists(self, table: str) -> bool:
         """Whether the table is there."""
         return table in self.pinned or self.tables.log.last(table) is not None
@@ -108,7 +112,9 @@ class StepRun:
 
     def append(self, table: str, frame: DataFrame) -> None:
         """Append rows at once, before the step ends."""
-        self.tables.write(Output(table, frame, mode="append", serializable=True), {**self.note, "partial": True})
+        self.tables.write(
+            Output(table, frame, mode="append", serializable=True), {**self.note, "fingerprint": None, "hashes": {}}
+        )
 
     def say(self, text: str) -> None:
         """Progress within the step."""
@@ -150,11 +156,12 @@ class Runner:
 
     def _one(self, step: Step) -> None:
         started, clock = datetime.now(UTC), time.monotonic()
-        run = self._prepare(step)
-        record = Record.start(step, run.fingerprint, self._run_id, self._places.schema, started)
-        record.input_versions = {t: c.version for t, c in run.pinned.items()}
+        record = Record.start(step, "", self._run_id, self._places.schema, started)
         try:
             with self._progress.step(step.name):
+                run = self._prepare(step)
+                record.fingerprint = run.fingerprint
+                record.input_versions = {t: c.version for t, c in run.pinned.items()}
                 earlier = self._earlier(step, run)
                 done = earlier or self._work(step, run, record)
         except Exception as error:

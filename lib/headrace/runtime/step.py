@@ -161,6 +161,9 @@ class Run(Protocol):
     def read(self, table: str) -> DataFrame:
         """A table, at the version pinned for this step."""
 
+    def read_version(self, table: str, version: int) -> DataFrame:
+        """A table, at a version."""
+
     def exists(self, table: str) -> bool:
         """Whether the table is there."""
 

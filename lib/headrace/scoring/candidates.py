@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import MapType
 
 from headrace.engine.time import moment
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType
 
 
 def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Column:
@@ -43,11 +45,16 @@ def changed(scored: DataFrame, predictions: DataFrame, key: tuple[str, ...]) -> 
     )
     joined = scored.join(newest, _same(scored, newest, (*key, "predict_at")), "left")
     plain = [scored[c] for c in scored.columns if c != "revision"]
-    differs = ~scored["prediction"].eqNullSafe(F.col("_last.prediction")) | ~scored["probability"].eqNullSafe(
-        F.col("_last.probability")
-    )
+    kind = scored.schema["probability"].dataType
+    same = _plain(scored["probability"], kind).eqNullSafe(_plain(F.col("_last.probability"), kind))
+    differs = ~scored["prediction"].eqNullSafe(F.col("_last.prediction")) | ~same
     revision = (F.coalesce(F.col("_last.revision"), F.lit(0)) + 1).cast("int").alias("revision")
     return joined.where(differs).select(*plain, revision).select(*scored.columns)
+
+
+def _plain(column: Column, kind: DataType) -> Column:
+    """A map as something that can be compared."""
+    return F.array_sort(F.map_entries(column)) if isinstance(kind, MapType) else column
 
 
 def _same(left: DataFrame, right: DataFrame, columns: tuple[str, ...]) -> Column:

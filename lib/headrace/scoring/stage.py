@@ -24,11 +24,19 @@ Features = Callable[..., "DataFrame"]
 """Rows of the spine, chosen by a function, with all features; given by the flow: the same path as in training."""
 
 
-def steps(pipeline: Pipeline, inputs: tuple[str, ...], spine: Spine, features: Features) -> tuple[Step, ...]:
-    """One step, where the pipeline has a training set."""
+def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, features: Features) -> tuple[Step, ...]:
+    """One step, where the pipeline has a training set.
+
+    Args:
+        pipeline: The configuration.
+        inputs: Tables that the rows are made of.
+        rows: What of the configuration decides the rows and their features.
+        spine: Gives the spine.
+        features: Gives the rows with their features.
+    """
     if pipeline.training_set is None:
         return ()
-    config = {"scoring": pipeline.scoring.model_dump(mode="json")}
+    config = {"scoring": pipeline.scoring.model_dump(mode="json"), "rows": rows}
     return (
         Step(
             stage="score",

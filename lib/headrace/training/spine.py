@@ -83,11 +83,14 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
             f"tables.{training.from_} has columns named {', '.join(taken)}, which the training set makes; rename them under `columns`"
         )
     if not table.key:
-        cleaned = with_row_id(cleaned)
+        cleaned = with_row_id(cleaned, usable)
         usable = (ROW_ID, *usable)
     known = _known_at(training, table)
     predict = f"cast({training.predict_at or table.event_time or 'null'} as timestamp)"
-    label = F.when(F.expr(known) > moment(as_of), F.lit(None)).otherwise(F.expr(training.label))
+    unknown = F.expr(known) > moment(as_of)
+    if table.available_at:
+        unknown = unknown | F.expr(known).isNull()  # null: never known
+    label = F.when(unknown, F.lit(None)).otherwise(F.expr(training.label))
     kept = [F.col(f"`{c}`") for c in usable]
     with_times = cleaned.withColumn("predict_at", F.expr(predict))
     return with_times.select(*kept, "predict_at", label.alias("label"), F.expr(known).alias("label_known_at"))
@@ -101,9 +104,17 @@ def _known_at(training: TrainingSet, table: Table) -> str:
     return "predict_at"
 
 
-def with_row_id(frame: DataFrame) -> DataFrame:
-    """A name for each row of a table without a key: its content's hash, and a number among equal rows."""
-    content = F.sha2(F.to_json(F.struct(*[F.col(f"`{c}`") for c in frame.columns])), 256).substr(1, 16)
+def with_row_id(frame: DataFrame, columns: tuple[str, ...]) -> DataFrame:
+    """A name for each row of a table without a key: a hash of some columns, and a number among equal rows.
+
+    Of columns known early, so that a row keeps its name when the rest of it becomes known.
+
+    Raises:
+        ConfigError: If there is a column of that name.
+    """
+    if ROW_ID in frame.columns:
+        raise ConfigError(f"the table has a column {ROW_ID} and no key; declare it: `key: {ROW_ID}`")
+    content = F.sha2(F.to_json(F.struct(*[F.col(f"`{c}`") for c in columns])), 256).substr(1, 16)
     numbered = frame.withColumn(ROW_ID, content)
     same = Window.partitionBy(ROW_ID).orderBy(F.lit(1))
     return numbered.withColumn(ROW_ID, F.concat_ws("-", F.col(ROW_ID), F.row_number().over(same)))

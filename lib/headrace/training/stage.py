@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from headrace.config.types import FeatureTable, Pipeline
 from headrace.engine.assemble import Read, Span, add_features, within_reach
 from headrace.engine.time import known_by, moment
-from headrace.errors import DataError
+from headrace.errors import ConfigError, DataError
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.training.rows import add_row_features, feature_names
 from headrace.training.spine import MADE, spine, spine_key, spine_table
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     Pick = Callable[[DataFrame], DataFrame]
+
+
+TAKEN = frozenset({"features", "prediction", "probability", "rawprediction", "revision"})
+"""What Spark ML and the predictions call their own columns."""
 
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
@@ -110,6 +114,12 @@ def _training_set(run: Run) -> Done:
     frame = training_rows(run)
     key = spine_key(table)
     features, left = feature_names(frame, training, table, (*MADE, *key))
+    refused = sorted({f for f in features if f in TAKEN})
+    if refused:
+        raise ConfigError(
+            f"{', '.join(refused)}: a feature cannot be called so, for models name their results so; list it in "
+            "training_set.exclude, or give it another name under `columns`"
+        )
     if not features:
         raise DataError(
             "no feature is left: list columns in known_early, add row_features or feature tables, or shorten `exclude`"
