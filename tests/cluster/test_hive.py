@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 from tests.cluster.conftest import Postgres
 from tests.conftest import PROJECT
 from tests.support.flights import SMALL, sample
-from tests.support.running import environment, run_job
+from tests.support.running import headrace, run_job
 
 SETS = tuple(part for change in SMALL for part in ("--set", change))
 
 QUERY = """
-from pyspark.sql import SparkSession
-spark = SparkSession.builder.getOrCreate()
-for row in spark.sql("show tables in flights").collect():
-    print("TABLE", row["tableName"])
-print("ROWS", spark.sql("select count(*) from flights.predictions").first()[0])
-print("VIEW", spark.sql("select count(*) from flights.latest_predictions").first()[0])
+    select 'predictions' as name, count(*) as n from flights.predictions
+    union all select 'latest', count(*) from flights.latest_predictions
 """
 
 
@@ -48,26 +42,14 @@ def test_tables_are_in_the_metastore_for_other_applications(
     assert again.code == 0, again.said[-3000:]
     assert set(again.stages().values()) == {"unchanged"}
 
-    script = tmp_path / "other.py"
-    script.write_text(QUERY)
-    line = [
-        str(PROJECT / "spark-submit.sh"),
-        "--master",
-        "local[1]",
-        str(script),
-        "--config",
-        str(config),
-        "--env",
-        "hive",
-    ]
-    other = subprocess.run(
-        line, cwd=PROJECT, env={**environment(home), **where}, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert other.returncode == 0, other.stderr[-3000:]
-    tables = {text.split()[1] for text in other.stdout.splitlines() if text.startswith("TABLE")}
+    shown = headrace(home, "sql", "--config", str(config), "--env", "hive", "show tables in flights", **where)
+    assert shown.code == 0, shown.said[-3000:]
+    tables = {line.split("\t")[1] for line in shown.out.splitlines()}
     assert {"flights", "training_set", "predictions", "carrier_delays", "latest_predictions"} <= tables
-    rows = [text.split()[1] for text in other.stdout.splitlines() if text.startswith(("ROWS", "VIEW"))]
-    assert len(rows) == 2
-    assert int(rows[0]) > 100
-    assert rows[0] == rows[1]
-    assert os.path.isdir(tmp_path / "shared" / "flights" / "predictions")
+
+    asked = headrace(home, "sql", "--config", str(config), "--env", "hive", QUERY, **where)
+    assert asked.code == 0, asked.said[-3000:]
+    counts = dict(line.split("\t") for line in asked.out.splitlines()[1:])
+    assert int(counts["predictions"]) > 100
+    assert counts["predictions"] == counts["latest"]
+    assert (tmp_path / "shared" / "flights" / "predictions").is_dir()

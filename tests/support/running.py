@@ -63,13 +63,13 @@ def run_job(
     return Ended(done.returncode, done.stdout, done.stderr, content)
 
 
-def headrace(home: Path, *arguments: str, timeout: int = 300) -> Ended:
+def headrace(home: Path, *arguments: str, timeout: int = 300, **env: str) -> Ended:
     """Run the command `headrace`."""
     import sys
 
     line = [str(Path(sys.executable).parent / "headrace"), *arguments]
     done = subprocess.run(
-        line, cwd=PROJECT, env=environment(home), capture_output=True, text=True, timeout=timeout, check=False
+        line, cwd=PROJECT, env=environment(home, **env), capture_output=True, text=True, timeout=timeout, check=False
     )
     return Ended(done.returncode, done.stdout, done.stderr)
 
