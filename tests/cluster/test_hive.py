@@ -44,7 +44,7 @@ def test_tables_are_in_the_metastore_for_other_applications(
 
     shown = headrace(home, "sql", "--config", str(config), "--env", "hive", "show tables in flights", **where)
     assert shown.code == 0, shown.said[-3000:]
-    tables = {line.split("\t")[1] for line in shown.out.splitlines()}
+    tables = {word for line in shown.out.splitlines() for word in line.split("\t")}
     assert {"flights", "training_set", "predictions", "carrier_delays", "latest_predictions"} <= tables
 
     asked = headrace(home, "sql", "--config", str(config), "--env", "hive", QUERY, **where)
