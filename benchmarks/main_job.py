@@ -18,18 +18,6 @@ import time
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-STAGES = (
-    "ingest",
-    "validate",
-    "clean",
-    "features",
-    "training_set",
-    "search",
-    "evaluate",
-    "register",
-    "score",
-    "monitor",
-)
 
 
 def run(home: Path, name: str) -> tuple[float, dict]:

@@ -78,7 +78,6 @@ def test_sql_refuses_an_unknown_schema_before_spark_starts(run) -> None:
     assert "there is no schema 'nope'" in done.stderr
 
 
-@pytest.mark.skipif(os.name == "nt", reason="bash")
 def test_a_folder_with_something_else_is_not_taken_for_the_environment(run, project: Path, tmp_path: Path) -> None:
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / "thesis.txt").write_text("mine")

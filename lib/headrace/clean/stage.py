@@ -69,10 +69,17 @@ def _clean(run: Run, name: str, table: Table, judge: Judge) -> Done:
     frame, _ = shaped(run, name, table, verdict["facts"]["types"])
     # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
     judged = judge(frame, table).persist(StorageLevel.DISK_ONLY)
+    try:
+        return _kept(name, table, judged, kept_columns(frame, table), verdict["counts"])
+    except Exception:
+        judged.unpersist()
+        raise
+
+
+def _kept(name: str, table: Table, judged: DataFrame, columns: list[str], counts: dict[str, int]) -> Done:
     good = judged.where(F.size(REASONS) == 0)
-    total, bad = int(verdict["counts"]["rows_in"]), int(verdict["counts"]["quarantined"])
+    total, bad = int(counts["rows_in"]), int(counts["quarantined"])
     kept = good.select(*table.key).distinct().count() if table.key else total - bad
-    columns = kept_columns(frame, table)
     output = Output(
         name,
         latest_by_key(good.select(*columns, ROW), table.key, ROW).select(*columns),
