@@ -111,6 +111,7 @@ def test_mistakes_that_need_no_spark_end_with_2(
     ended = run_job("pipeline", path, day[1])
     assert ended.code == 2
     assert all(word in ended.said for word in words), ended.said
+    assert ended.summary is None
     assert "Traceback" not in ended.said
 
 

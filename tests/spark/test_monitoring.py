@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -160,7 +161,7 @@ def test_only_scored_rows_of_the_score_part_are_current_and_null_keys_are_equal(
 
 
 def jobs_of(spark: SparkSession, work) -> int:
-    group = f"count-{id(work)}"
+    group = f"count-{uuid.uuid4()}"
     spark.sparkContext.setJobGroup(group, group)
     work()
     spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)

@@ -133,10 +133,14 @@ def _check_writable(path: str | None) -> None:
     """Before the work begins, not after it."""
     if path is None:
         return
+    file = Path(path)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("a", encoding="utf-8"):
+        there = file.exists()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8"):
             pass
+        if not there:
+            file.unlink()
     except OSError as error:
         raise ConfigError(f"--summary {path} cannot be written: {error.strerror}; name another file") from error
 
