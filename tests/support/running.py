@@ -37,8 +37,9 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """This process's environment with a home of its own that shares the resolved jars."""
     jars = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")).absolute()
     home.mkdir(parents=True, exist_ok=True)
-    for shared in ("jars", "cache"):
-        if (jars / shared).exists() and not (home / shared).exists():
+    for shared in ("jars", "cache"):  # the archive of classes, too, is made once for all
+        (jars / shared).mkdir(parents=True, exist_ok=True)
+        if not (home / shared).exists():
             (home / shared).symlink_to(jars / shared)
     return {**os.environ, "HEADRACE_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", **more}
 

@@ -1,0 +1,103 @@
+"""Point-in-time joins: Headrace against what people write by hand, and against the limits; same files, same run.
+
+    .venv/bin/python benchmarks/point_in_time.py [--rows 2000000] [--rounds 3] [--kind zipf] [--tempo]
+
+The spine has a fifth as many rows as the feature table. `--tempo` fetches dbl-tempo into a folder of its own.
+Prints a Markdown table of medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pyarrow as pa
+from contest import contest, differing, events, run_out, scratch, session, shown, stored
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from headrace import point_in_time_join
+
+
+def ours(spine: DataFrame, features: DataFrame) -> DataFrame:
+    return point_in_time_join(spine, features, entity=["entity"], spine_time="at", feature_time="since")
+
+
+def by_hand(spine: DataFrame, features: DataFrame) -> DataFrame:
+    """Union of both sides, and the last feature row over a window."""
+    row = F.struct("since", "value", "amount")
+    left = spine.select("entity", "at", "id", F.lit(None).cast(features.select(row).schema[0].dataType).alias("row"))
+    right = features.select(
+        "entity", F.col("since").alias("at"), F.lit(None).cast("bigint").alias("id"), row.alias("row")
+    )
+    order = Window.partitionBy("entity").orderBy("at", F.col("id").isNotNull())
+    past = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    joined = left.unionByName(right).withColumn("found", F.last("row", ignorenulls=True).over(past))
+    return joined.where("id is not null").select("entity", "at", "id", "found.value", "found.amount")
+
+
+def equi_join(spine: DataFrame, features: DataFrame) -> DataFrame:
+    """Not the same question: Spark's plain sort-merge join of the same tables on one row per entity and hour."""
+    one = features.withColumn("hour", F.date_trunc("hour", "since")).drop("since")
+    return spine.withColumn("hour", F.date_trunc("hour", "at")).join(one.hint("merge"), ["entity", "hour"], "left")
+
+
+def shuffled(spine: DataFrame, features: DataFrame) -> None:
+    """The limit: both tables are read and shuffled by entity, nothing else."""
+    for frame in (spine, features):
+        run_out(frame.repartition("entity"))
+
+
+def tempo(folder: str) -> Callable[[DataFrame, DataFrame], DataFrame]:
+    """Databricks Labs Tempo, from PyPI."""
+    target = f"{folder}/peers"
+    line = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", target, "dbl-tempo"]
+    subprocess.run(line, check=True)
+    sys.path.append(target)
+    from tempo import TSDF
+
+    def joined(spine: DataFrame, features: DataFrame) -> DataFrame:
+        left = TSDF(spine, ts_col="at", partition_cols=["entity"])
+        right = TSDF(features.withColumnRenamed("since", "at"), ts_col="at", partition_cols=["entity"])
+        made = left.asofJoin(right, right_prefix="right").df
+        return made.selectExpr("entity", "at", "id", "right_value as value", "right_amount as amount")
+
+    return joined
+
+
+def arrow(frame: DataFrame) -> pa.Table:
+    columns = frame.where("entity < 20").select("entity", "at", "id", "value", "amount")
+    return columns.toArrow().sort_by([("id", "ascending")])
+
+
+def main() -> None:
+    """Run the contest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kind", default="zipf", choices=["uniform", "zipf", "hot"])
+    parser.add_argument("--tempo", action="store_true")
+    given = parser.parse_args()
+    spark = session()
+    with scratch() as folder:
+        made = events(spark, given.rows, 50_000, given.kind).withColumnRenamed("at", "since")
+        features = stored(made.dropDuplicates(["entity", "since"]), f"{folder}/features")  # ties are settled apart
+        asked = events(spark, given.rows // 5, 50_000, given.kind, seed=100).select("entity", "at")
+        spine = stored(asked.withColumn("id", F.monotonically_increasing_id()), f"{folder}/spine")
+        peers = {"Spark, union and last over a window": by_hand}
+        if given.tempo:
+            peers["Tempo, asofJoin"] = tempo(folder)
+        contenders = {"Headrace": lambda: run_out(ours(spine, features))}
+        contenders |= {name: (lambda peer=peer: run_out(peer(spine, features))) for name, peer in peers.items()}
+        contenders["Spark, a plain sort-merge equi-join"] = lambda: run_out(equi_join(spine, features))
+        contenders["the limit: scan and shuffle of both tables"] = lambda: shuffled(spine, features)
+        medians = contest(contenders, given.rounds)
+        mine = arrow(ours(spine, features))
+        wrong = {name: differing(mine, arrow(peer(spine, features))) for name, peer in peers.items()}
+        print(shown(f"point-in-time join, {given.rows:,} feature rows, {given.kind}", medians, "Headrace", wrong))
+
+
+if __name__ == "__main__":
+    main()
