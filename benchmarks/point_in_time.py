@@ -22,26 +22,30 @@ from headrace import point_in_time_join
 
 
 def ours(spine: DataFrame, features: DataFrame) -> DataFrame:
-    return point_in_time_join(spine, features, entity=["entity"], spine_time="at", feature_time="since")
+    return point_in_time_join(spine, features, entity=["entity"], spine_time="happened", feature_time="since")
 
 
 def by_hand(spine: DataFrame, features: DataFrame) -> DataFrame:
     """Union of both sides, and the last feature row over a window."""
     row = F.struct("since", "value", "amount")
-    left = spine.select("entity", "at", "id", F.lit(None).cast(features.select(row).schema[0].dataType).alias("row"))
-    right = features.select(
-        "entity", F.col("since").alias("at"), F.lit(None).cast("bigint").alias("id"), row.alias("row")
+    left = spine.select(
+        "entity", "happened", "id", F.lit(None).cast(features.select(row).schema[0].dataType).alias("row")
     )
-    order = Window.partitionBy("entity").orderBy("at", F.col("id").isNotNull())
+    right = features.select(
+        "entity", F.col("since").alias("happened"), F.lit(None).cast("bigint").alias("id"), row.alias("row")
+    )
+    order = Window.partitionBy("entity").orderBy("happened", F.col("id").isNotNull())
     past = order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     joined = left.unionByName(right).withColumn("found", F.last("row", ignorenulls=True).over(past))
-    return joined.where("id is not null").select("entity", "at", "id", "found.value", "found.amount")
+    return joined.where("id is not null").select("entity", "happened", "id", "found.value", "found.amount")
 
 
 def equi_join(spine: DataFrame, features: DataFrame) -> DataFrame:
     """Not the same question: Spark's plain sort-merge join of the same tables on one row per entity and hour."""
     one = features.withColumn("hour", F.date_trunc("hour", "since")).drop("since")
-    return spine.withColumn("hour", F.date_trunc("hour", "at")).join(one.hint("merge"), ["entity", "hour"], "left")
+    return spine.withColumn("hour", F.date_trunc("hour", "happened")).join(
+        one.hint("merge"), ["entity", "hour"], "left"
+    )
 
 
 def shuffled(spine: DataFrame, features: DataFrame) -> None:
@@ -53,22 +57,22 @@ def shuffled(spine: DataFrame, features: DataFrame) -> None:
 def tempo(folder: str) -> Callable[[DataFrame, DataFrame], DataFrame]:
     """Databricks Labs Tempo, from PyPI."""
     target = f"{folder}/peers"
-    line = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", target, "dbl-tempo"]
-    subprocess.run(line, check=True)
+    for what in (["--no-deps", "dbl-tempo"], ["ipython"]):
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", target, *what], check=True)
     sys.path.append(target)
     from tempo import TSDF
 
     def joined(spine: DataFrame, features: DataFrame) -> DataFrame:
-        left = TSDF(spine, ts_col="at", partition_cols=["entity"])
-        right = TSDF(features.withColumnRenamed("since", "at"), ts_col="at", partition_cols=["entity"])
+        left = TSDF(spine, ts_col="happened", partition_cols=["entity"])
+        right = TSDF(features.withColumnRenamed("since", "happened"), ts_col="happened", partition_cols=["entity"])
         made = left.asofJoin(right, right_prefix="right").df
-        return made.selectExpr("entity", "at", "id", "right_value as value", "right_amount as amount")
+        return made.selectExpr("entity", "happened", "id", "right_value as value", "right_amount as amount")
 
     return joined
 
 
 def arrow(frame: DataFrame) -> pa.Table:
-    columns = frame.where("entity < 20").select("entity", "at", "id", "value", "amount")
+    columns = frame.where("entity < 20").select("entity", "happened", "id", "value", "amount")
     return columns.toArrow().sort_by([("id", "ascending")])
 
 
@@ -82,9 +86,9 @@ def main() -> None:
     given = parser.parse_args()
     spark = session()
     with scratch() as folder:
-        made = events(spark, given.rows, 50_000, given.kind).withColumnRenamed("at", "since")
+        made = events(spark, given.rows, 50_000, given.kind).withColumnRenamed("happened", "since")
         features = stored(made.dropDuplicates(["entity", "since"]), f"{folder}/features")  # ties are settled apart
-        asked = events(spark, given.rows // 5, 50_000, given.kind, seed=100).select("entity", "at")
+        asked = events(spark, given.rows // 5, 50_000, given.kind, seed=100).select("entity", "happened")
         spine = stored(asked.withColumn("id", F.monotonically_increasing_id()), f"{folder}/spine")
         peers = {"Spark, union and last over a window": by_hand}
         if given.tempo:

@@ -28,14 +28,14 @@ def ours(frame: DataFrame, available: str | None = None) -> DataFrame:
     """Headrace: the spine is the events themselves."""
     lengths = {"1h": "1 hour", "1d": "1 day", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
     asked = {f"{f}_{w}": ("value", f, text) for w, text in lengths.items() for f in FUNCTIONS}
-    spine = frame.select("entity", "at", "value")
-    known = frame.select("entity", "at", F.col("value"), *([F.col(available)] if available else []))
+    spine = frame.select("entity", "happened", "value")
+    known = frame.select("entity", "happened", F.col("value"), *([F.col(available)] if available else []))
     return window_features(
         spine,
         known,
         entity=["entity"],
-        spine_time="at",
-        event_time="at",
+        spine_time="happened",
+        event_time="happened",
         available_at=available,
         aggregates=asked,
     )
@@ -49,18 +49,18 @@ def by_range(frame: DataFrame) -> DataFrame:
         for window, length in WINDOWS.items()
         for name, sql in FUNCTIONS.items()
     ]
-    return frame.withColumn("_at", F.unix_micros("at")).select("entity", "at", "value", *columns)
+    return frame.withColumn("_at", F.unix_micros("happened")).select("entity", "happened", "value", *columns)
 
 
 def duck_sql(files: list[str]) -> str:
     """The same in DuckDB, over the same Parquet files."""
     columns = [
-        f"{sql}(value) over (partition by entity order by epoch_us(at) "
+        f"{sql}(value) over (partition by entity order by epoch_us(happened) "
         f"range between {length - 1} preceding and current row) as {name}_{window}"
         for window, length in WINDOWS.items()
         for name, sql in FUNCTIONS.items()
     ]
-    return f"select entity, at, value, {', '.join(columns)} from read_parquet({files!r})"
+    return f"select entity, happened, value, {', '.join(columns)} from read_parquet({files!r})"
 
 
 def by_duckdb(files: list[str], threads: int) -> None:
@@ -69,7 +69,7 @@ def by_duckdb(files: list[str], threads: int) -> None:
 
 
 def arrow(frame: DataFrame) -> pa.Table:
-    names = ["entity", "at", "value"]
+    names = ["entity", "happened", "value"]
     return frame.where("entity < 20").toArrow().sort_by([(n, "ascending") for n in names])
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     given = parser.parse_args()
     spark = session()
     with scratch() as folder:
-        delay = f"at + make_dt_interval(0, 0, 0, rand(5) * {7200})"
+        delay = f"happened + make_dt_interval(0, 0, 0, rand(5) * {7200})"
         made = events(spark, given.rows, 5_000, given.kind).withColumn("known", F.expr(delay))
         frame = stored(made, folder)
         files = frame.inputFiles()
@@ -95,7 +95,9 @@ def main() -> None:
         medians = contest(contenders, given.rounds)
         mine = arrow(ours(frame))
         plain = [f.removeprefix("file://") for f in files]
-        duck = duckdb.sql(f"select * from ({duck_sql(plain)}) where entity < 20 order by entity, at, value").arrow()
+        duck = duckdb.sql(
+            f"select * from ({duck_sql(plain)}) where entity < 20 order by entity, happened, value"
+        ).arrow()
         duck = duck if isinstance(duck, pa.Table) else duck.read_all()
         wrong = {
             "Spark, rangeBetween": differing(mine, arrow(by_range(frame))),
