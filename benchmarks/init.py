@@ -76,6 +76,7 @@ def main() -> None:
             before = _jobs(spark)
             made = timed(lambda: write(spark, request, f"{folder}/customers.yaml"))
             jobs = _jobs(spark) - before
+            print(f"read {read:.1f} s, init {made:.1f} s", file=sys.stderr, flush=True)
             if number:  # the first warms up
                 found["read"].append(read)
                 found["init"].append(made)

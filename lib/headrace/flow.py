@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace.clean import stage as clean
+from headrace.config import hooks
 from headrace.config.types import Pipeline, Table
 from headrace.errors import ConfigError, Mistake
 from headrace.evaluation import stage as evaluation
@@ -14,6 +15,7 @@ from headrace.features import stage as features
 from headrace.ingest import stage as ingest
 from headrace.monitoring import stage as monitoring
 from headrace.registry import stage as registry
+from headrace.runtime.held import Held
 from headrace.runtime.step import STAGES, Step
 from headrace.scoring import stage as scoring
 from headrace.search import stage as search
@@ -34,7 +36,7 @@ ROOMS = {
     "evaluate": ("headrace.evaluation",),
     "register": ("headrace.registry",),
     "score": ("headrace.scoring", "headrace.training"),
-    "monitor": ("headrace.monitoring",),
+    "monitor": ("headrace.monitoring", "headrace.training"),
 }
 """The rooms whose code a stage runs."""
 
@@ -48,8 +50,9 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     def judge(frame: DataFrame, table: Table) -> DataFrame:
         return rules.judge(frame, table.rules, table.key)
 
-    judged = {s.name: s for s in validate.steps(pipeline, clean.shaped)}
-    cleaned = clean.steps(pipeline, judge, validate.config_of)
+    held = Held()
+    judged = {s.name: s for s in validate.steps(pipeline, clean.shaped, held)}
+    cleaned = clean.steps(pipeline, judge, validate.config_of, held)
     tables = [s for c in cleaned for s in (judged[c.name.replace("clean:", "validate:", 1)], c)]
     rest = [
         *features.steps(pipeline),
@@ -58,9 +61,25 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
         *evaluation.steps(pipeline),
         *registry.steps(pipeline),
         *_scoring(pipeline),
-        *monitoring.steps(pipeline),
+        *_monitoring(pipeline),
     ]
-    return tuple(replace(s, code=ROOMS[s.stage]) for s in (*ingest.steps(pipeline), *tables, *rest))
+    every = (*ingest.steps(pipeline), *tables, *rest)
+    return tuple(replace(s, code=ROOMS[s.stage], hooks=hooks.code(pipeline, *_hooks_of(s, pipeline))) for s in every)
+
+
+def _hooks_of(step: Step, pipeline: Pipeline) -> tuple[str, ...]:
+    """Places in the YAML whose Python a step runs; a fitted model is made of classes that the search names."""
+    table = f"tables.{step.name.partition(':')[2]}"
+    return {
+        "ingest": (f"{table}.source",),
+        "validate": (f"{table}.transform",),
+        "clean": (f"{table}.transform",),
+        "training_set": ("training_set",),
+        "search": ("search", f"metrics.{pipeline.search.metric}"),
+        "evaluate": ("search", "metrics"),
+        "register": ("search", "metrics"),
+        "score": ("search", "training_set"),
+    }.get(step.stage, ())
 
 
 def _scoring(pipeline: Pipeline) -> tuple[Step, ...]:
@@ -69,6 +88,15 @@ def _scoring(pipeline: Pipeline) -> tuple[Step, ...]:
         return ()
     inputs, rows = training.inputs(pipeline), training.config_of(pipeline)
     return scoring.steps(pipeline, inputs, rows, training.split_spine, training.training_rows)
+
+
+def _monitoring(pipeline: Pipeline) -> tuple[Step, ...]:
+    """Monitoring takes labels from the spine, where they come first."""
+    if pipeline.training_set is None:
+        return ()
+    return monitoring.steps(
+        pipeline, pipeline.training_set.from_, training.labels_config(pipeline), training.split_spine
+    )
 
 
 def chosen(

@@ -40,7 +40,9 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[st
     calm, killed = folder / "calm", folder / "stormy"
     undisturbed = run_job("pipeline", config, calm, *SETS)
     assert undisturbed.code == 0, undisturbed.said[-3000:]
-    repeated = run_job("pipeline", config, calm, *SETS)  # it also makes the archive by which all later jobs start faster
+    repeated = run_job(
+        "pipeline", config, calm, *SETS
+    )  # it also makes the archive by which all later jobs start faster
     assert set(repeated.stages().values()) == {"unchanged"}, repeated.stages()
     killed.mkdir()
     hit = [

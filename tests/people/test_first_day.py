@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -76,17 +77,29 @@ def test_sql_status_and_plan(day: tuple[Path, Path, Ended, Ended]) -> None:
     assert "600 in = 600 kept + 0 quarantined + 0 merged" in status.out
     plan = headrace(home, "plan", str(config), *QUICK)
     assert "0 of" in plan.out, plan.out + plan.err
+    plan = headrace(home, "plan", str(config), *QUICK[:-1], "search.max_evals=2", "--format", "markdown")
+    assert "- search.max_evals: 1\n+ search.max_evals: 2\n" in plan.out, plan.out + plan.err
+    assert "champion: churn version 1" in status.out
+    told = headrace(home, "describe", str(config), "training_set")
+    assert "churn.training_set: One row per spine row" in told.out, told.err
+    assert "  rows     600\n" in told.out
 
 
 def test_changing_only_gates_does_not_train_again(day: tuple[Path, Path, Ended, Ended]) -> None:
     config, home, _, _ = day
     gate = ("--set", "gates=[{metric: areaUnderROC, at_least: 0.999}]")
+    planned = headrace(home, "plan", str(config), *QUICK, *gate, "--format", "json")
     refused = run_job("pipeline", config, home, *QUICK, *gate)
     assert refused.code == 4
     assert "0.999" in refused.said
     stages = refused.stages()
     assert stages.pop("register") == "done"
     assert stages["search"] == stages["training_set"] == "unchanged"
+    decided = {step["stage"]: step for step in json.loads(planned.out)["steps"]}  # one table: one step a stage
+    assert decided["register"]["changes"][0]["path"].startswith("gates")
+    may = {"run": {"done"}, "unchanged": {"unchanged"}, "may run": {"done", "unchanged"}}
+    assert all(status in may[decided[stage]["decision"]] for stage, status in refused.stages().items()), planned.out
+    assert decided["search"]["decision"] == "unchanged"
 
 
 def edited(day: tuple[Path, Path, Ended, Ended], name: str, before: str, after: str) -> Path:

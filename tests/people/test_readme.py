@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,11 @@ def test_commands_of_the_tour(flights: tuple[Path, Path], line: str) -> None:
 def test_jobs_named_in_the_readme_are_there() -> None:
     named = set(re.findall(r"jobs/(\w+)\.py", README))
     assert named == {path.stem for path in (PROJECT / "jobs").glob("*.py")} - {"init"}
+
+
+def test_jobs_do_not_hide_modules_of_python() -> None:
+    """The folder of the job comes first where Python looks for modules: `jobs/profile.py` would break every job."""
+    assert not {path.stem for path in (PROJECT / "jobs").glob("*.py")} & set(sys.stdlib_module_names)
 
 
 def test_every_job_explains_itself() -> None:

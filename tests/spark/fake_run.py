@@ -24,6 +24,7 @@ class FakeRun:
         self.fingerprint = changes.get("fingerprint", "f1")
         self.as_of, self.since, self.until = datetime.now(UTC), None, None
         self.parallelism, self.tracking_uri = 2, tracking_uri
+        self.forced = changes.get("forced", False)
         self.said: list[str] = []
 
     def _path(self, table: str) -> str:
@@ -37,6 +38,9 @@ class FakeRun:
 
     def version(self, table: str) -> int:
         return len(list((self.home / table / "_delta_log").glob("*.json"))) - 1
+
+    def read_version(self, table: str, version: int) -> DataFrame:
+        return self.spark.read.format("delta").option("versionAsOf", version).load(self._path(table))
 
     def facts(self, table: str) -> dict[str, Any]:
         return json.loads((self.home / f"{table}.json").read_text())

@@ -155,7 +155,7 @@ def test_tables_that_cannot_be_used_are_told(shop: Project, text: str, error: ty
 
 
 def test_an_unknown_column_points_to_the_expression(shop: Project) -> None:
-    with pytest.raises(ConfigError, match=r"validate:orders.*amuont"):
+    with pytest.raises(ConfigError, match=r"orders.*amuont"):
         shop.run(YAML.replace("amount_eur > 0", "amuont > 0"))
 
 

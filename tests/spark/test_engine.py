@@ -337,6 +337,66 @@ def test_mistakes_are_refused_before_anything_runs(spark: SparkSession) -> None:
         point_in_time_join(spine, events, feature_time="x", **common)
 
 
+MALFORMED: list[Any] = [
+    ("x", "mean"),
+    ("x", "mean", "1 day", "more"),
+    "mean",
+    None,
+    ("x", "mean", 3),
+    ("x", None, "1 day"),
+    {"x": "mean"},
+]
+
+
+def test_malformed_arguments_are_told_in_words(spark: SparkSession) -> None:
+    spine, events = frames(spark, 1)
+    common: dict[str, Any] = {"entity": ["k1", "k2"], "spine_time": "t"}
+    for spec in MALFORMED:
+        with pytest.raises(ConfigError, match=r"'f': .* is not \(column, function, window\)"):
+            window_features(spine, events, event_time="s", aggregates={"f": spec}, **common)
+    for aggregates in ([("f", "x", "mean", "1 day")], "mean", None):
+        with pytest.raises(ConfigError, match=r"aggregates: .* is no mapping"):
+            window_features(spine, events, event_time="s", aggregates=aggregates, **common)  # type: ignore[arg-type]
+    for count in (0, -1, "3"):
+        with pytest.raises(ConfigError, match=r"num_buckets: .* above zero"):
+            point_in_time_join(spine, events, feature_time="s", columns=["x"], num_buckets=count, **common)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'x' is no list of columns"):
+        point_in_time_join(spine, events, feature_time="s", columns="x", **common)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="'x' is no list of columns"):
+        lookup_join(spine, events, entity=["k1"], columns="x")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="max_age: '3' is not a duration"):
+        point_in_time_join(spine, events, feature_time="s", max_age=3, columns=["x"], **common)  # type: ignore[arg-type]
+
+
+def test_columns_with_dots_and_backquotes(spark: SparkSession) -> None:
+    spine, events = frames(spark, 2, 40)
+    odd = {"k1": "key.one", "k2": "k`2", "t": "at.t", "s": "ev.s", "a": "ev.a", "x": "x.y", "id": "i.d"}
+    spine_odd, events_odd = spine.withColumnsRenamed(odd), events.withColumnsRenamed(odd)
+    plain: dict[str, Any] = {"entity": ["k1", "k2"], "spine_time": "t"}
+    other: dict[str, Any] = {"entity": ["key.one", "k`2"], "spine_time": "at.t"}
+
+    found = window_features(
+        spine_odd, events_odd, event_time="ev.s", available_at="ev.a", slice_by="2 days",
+        aggregates={"f.x": ("x.y", "sum", "1 day")}, **other,
+    )  # fmt: skip
+    wanted = window_features(
+        spine, events, event_time="s", available_at="a", aggregates={"f.x": ("x", "sum", "1 day")}, **plain
+    )
+    assert found.columns == ["i.d", "key.one", "k`2", "at.t", "f.x"]
+    assert sorted(map(repr, map(tuple, found.collect()))) == sorted(map(repr, map(tuple, wanted.collect())))
+
+    joined = point_in_time_join(
+        spine_odd, events_odd, feature_time="ev.s", available_at="ev.a", columns=["x.y"], **other
+    )
+    expected = point_in_time_join(spine, events, feature_time="s", available_at="a", columns=["x"], **plain)
+    assert joined.columns == ["i.d", "key.one", "k`2", "at.t", "x.y"]
+    assert sorted(map(repr, map(tuple, joined.collect()))) == sorted(map(repr, map(tuple, expected.collect())))
+
+    table = spark.createDataFrame([("a", 1)], ["key.one", "v.w"])
+    looked_up = lookup_join(spine_odd.select("`key.one`").distinct(), table, entity=["key.one"])
+    assert sorted(map(repr, looked_up.where("`v.w` is not null").collect())) == ["Row(key.one='a', v.w=1)"]
+
+
 def test_the_package_offers_both_functions() -> None:
     assert headrace.point_in_time_join is point_in_time_join
     assert headrace.window_features is window_features

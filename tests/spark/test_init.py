@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from headrace.cli.facts import Request
-from headrace.cli.init_job import check_out, write
+from headrace.cli.init_job import write
+from headrace.cli.outfile import check_out
 from headrace.config.reading import read_pipeline
 from headrace.config.types import Pipeline
 from headrace.errors import ConfigError, DataError
@@ -137,8 +138,8 @@ def test_times_in_another_form(spark: SparkSession, tmp_path: Path) -> None:
     _, pipeline = made(spark, request, tmp_path / "out.yaml")
 
     table = pipeline.tables["days"]
-    assert table.columns == {"day_time": "to_timestamp(cast(day as string), 'dd.MM.yyyy')"}
-    assert table.event_time == "day_time"
+    assert table.columns == {"day": "to_date(day, 'dd.MM.yyyy')"}
+    assert table.event_time == "day"
 
 
 def test_parquet_keeps_its_types(spark: SparkSession, tmp_path: Path) -> None:

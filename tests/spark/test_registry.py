@@ -13,6 +13,7 @@ from headrace.errors import ConfigError, DataError
 from headrace.evaluation.stage import steps as evaluation_steps
 from headrace.models.card import ModelCard
 from headrace.models.store import ModelStore
+from headrace.monitoring import versions
 from headrace.registry.stage import steps as registry_steps
 from headrace.search.columns import columns
 from headrace.search.space import Point
@@ -103,6 +104,9 @@ def test_versions_gates_and_the_champion(spark, home, table, evaluated):
     tags = store.version(NAME, 1).tags
     assert tags["outcome"] == "passed"
     assert json.loads(tags["tables"])["training_set"] == run.version("training_set")
+    overall = {r["metric"]: r["value"] for r in run.read("evaluation").where("slice_column is null").collect()}
+    own = versions.Tested(overall, run.version("test_predictions"))
+    assert versions.tested(run.tracking_uri, NAME) == {"1": own}
     known, _ = register("one")
     assert (known.model, known.refused) == (done.model, None)
 
@@ -113,10 +117,15 @@ def test_versions_gates_and_the_champion(spark, home, table, evaluated):
     worse = FakeRun(spark, run.home, run.pipeline, run.tracking_uri, name=NAME)
     kept = worse.facts("trials")
     _logged(worse, table, ["count", "weekend"])
+    worse.finish(evaluation_steps(worse.pipeline)[0].run(worse))
     _, refused = register("three", [{"beats": "champion"}])
     assert refused.model == {"name": NAME, "version": 2, "alias": None}
     assert "wanted above zero" in refused.refused
     assert "version 1 stays champion" in refused.refused
+    seen = versions.tested(run.tracking_uri, NAME)
+    assert seen["1"] == own  # though the tables are those of the candidate now
+    assert seen["2"].predictions == run.version("test_predictions") > own.predictions
+    assert seen["2"].metrics["areaUnderROC"] < own.metrics["areaUnderROC"]
     assert store.alias(NAME).number == 1
     known, _ = register("three", [{"beats": "champion"}])
     assert known.refused == refused.refused

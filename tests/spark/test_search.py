@@ -18,7 +18,7 @@ from headrace.search.columns import columns
 from headrace.search.driver_trials import DriverTrials
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.preparation import fit_preparation
-from headrace.search.search import look
+from headrace.search.problem import look
 from headrace.search.space import Point
 from headrace.search.stage import steps
 from headrace.search.target import target
@@ -49,7 +49,7 @@ def searched(spark, home, table):
         "estimators": ["logistic_regression", "xgboost"],
         "timeout": "3 minutes",
     }
-    run = FakeRun(spark, home, pipeline(search), sqlite(home))
+    run = FakeRun(spark, home, pipeline(search).overridden(("search.max_evals=3",)), sqlite(home))
     run.put("training_set", table, facts())
     done = steps(run.pipeline)[0].run(run)
     run.finish(done)
@@ -149,11 +149,12 @@ def test_mlflow_has_a_parent_run_with_a_child_per_trial(searched):
     assert {one.data.params["estimator"] for one in children} <= {"logistic_regression", "xgboost"}
     assert all("areaUnderROC" in one.data.metrics for one in children)
     assert experiment.artifact_location.endswith("mlflow/artifacts/demo")
+    assert client.get_run(parent).data.tags["headrace.overrides"] == '["search.max_evals=3"]'
 
 
 def test_a_restart_repeats_no_finished_trial_and_uses_the_same_parent_run(spark, home, searched):
     first, _ = searched
-    search = first.pipeline.search.model_dump() | {"max_evals": 4}
+    search = first.pipeline.search.model_dump(exclude_unset=True) | {"max_evals": 4}
     again = FakeRun(spark, home, pipeline(search), first.tracking_uri, run_id="r2")
     done = steps(again.pipeline)[0].run(again)
     ok = again.read("trials").where("status = 'ok'").orderBy("trial").collect()

@@ -126,7 +126,7 @@ def test_scoring_computes_the_same_features(made: Project) -> None:
 
 
 def test_what_is_known_only_at_arrival_cannot_be_a_feature(made: Project) -> None:
-    with pytest.raises(ConfigError, match=r"delay.*known only at ends.*known_early"):
+    with pytest.raises(ConfigError, match=r"'delay' is not known when the prediction is made"):
         made.run(YAML.replace("hour(starts)", "delay + 1"), to="training_set")
 
 

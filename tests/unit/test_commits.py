@@ -59,3 +59,18 @@ def test_cleaned_up_logs_begin_later(tmp_path: Path) -> None:
     last = CommitLog(str(tmp_path), LocalFiles()).last("t")
     assert last is not None
     assert last.version == 40
+
+
+def test_a_commit_that_adds_nothing_is_the_same_to_readers(tmp_path: Path) -> None:
+    write(tmp_path, 0, "WRITE", {"headrace": "a", "facts": {"batch": 1}}, rows=5)
+    write(tmp_path, 1, "WRITE", {"headrace": "b", "same_as": "0@1000", "facts": {"batch": 2}}, rows=0)
+    log = CommitLog(str(tmp_path), LocalFiles())
+    last, first = log.last("t"), log.last("t", until=0)
+    assert last is not None
+    assert first is not None
+    assert (last.version, last.identity, last.note["facts"]) == (1, first.identity, {"batch": 2})
+    assert (first.version, first.note["facts"]) == (0, {"batch": 1})
+    write(tmp_path, 2, "DELETE")
+    deleted = log.last("t")
+    assert deleted is not None
+    assert deleted.identity == "2@1002"  # what others do to the rows is seen

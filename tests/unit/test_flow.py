@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from headrace import flow
@@ -81,10 +84,19 @@ def test_what_matters_is_in_the_configuration_of_its_step() -> None:
     assert changed("gates[0].at_least=0.71") == {"register"}
     assert changed("search.max_evals=3") == {"search"}
     assert changed("tables.weather.rules[0].check=wind_speed < 100") == {"validate:weather", "clean:weather"}
-    assert changed("feature_tables.carrier_delays.aggregates[0].windows=[2 days]") == {
+    assert changed("feature_tables.carrier_delays.aggregates[0].windows=[3 hours, 1 day, 7 days, 2 days]") == {
         "features:carrier_delays",
         "training_set",
         "score",
     }
     assert "score" in changed("training_set.split.test_until=2013-11-25")
-    assert changed("description=something else") == set()
+    words = ("description=something else", "owner=me", "tags=[gold]")
+    words += tuple(f"{table}.{word}" for table in ("tables.flights", "feature_tables.plane") for word in words)
+    said = ("tables.flights.describe={origin: where from}", "feature_tables.plane.describe={seats: {tags: [size]}}")
+    assert changed(*words, *said) == set()
+
+
+def test_the_flow_is_known_without_what_only_single_stages_need() -> None:
+    code = "import sys; from headrace import flow; print(sorted({'scipy', 'mlflow', 'xgboost'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"

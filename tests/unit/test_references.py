@@ -19,7 +19,7 @@ BASE: dict[str, Any] = {
             "key": ["carrier", "departs_at"],
             "event_time": "departs_at",
             "available_at": "arrived_at",
-            "known_early": ["carrier", "dest"],
+            "known_early": ["carrier", "origin", "dest"],
             "rules": [{"name": "dest", "check": "dest in (select faa from airports)"}],
         },
         "airports": {"source": {"format": "csv", "path": "/a.csv"}, "key": "faa"},
@@ -71,7 +71,7 @@ AGGREGATE = "feature_tables.delays.aggregates.0"
     ("changes", "where", "says"),
     [
         ({"training_set.from": "flight"}, "training_set.from", "did you mean 'flights'?"),
-        ({"training_set.features": ["delay"]}, "training_set.features[0]", "did you mean 'delays'?"),
+        ({"training_set.features": ["delay", "now"]}, "training_set.features[0]", "did you mean 'delays'?"),
         ({"feature_tables.now.from": "wether"}, "feature_tables.now.from", "did you mean 'weather'?"),
         ({"training_set.features": ["now", "NOW"]}, "training_set.features", "stands twice"),
         ({f"{AGGREGATE}.functions": ["men"]}, "feature_tables.delays.aggregates[0].functions[0]", "mean 'mean'?"),
@@ -102,9 +102,40 @@ AGGREGATE = "feature_tables.delays.aggregates.0"
         ({"training_set.row_features": {"now__temp": "1"}}, "training_set.row_features.now__temp", "a feature of now"),
         ({"training_set.row_features": {"label": "1"}}, "training_set.row_features.label", "every training set"),
         ({"search.estimators": ["xgbost"]}, "search.estimators[0]", "did you mean 'xgboost'?"),
-        ({"search.estimators": ["linear_regression"]}, "search.estimators[0]", "for the task binary"),
-        ({"search.metric": "rmse"}, "search.metric", "for the task binary"),
+        ({"search.estimators": ["linear_regression"]}, "search.estimators[0]", "the task binary"),
+        ({"search.metric": "rmse"}, "search.metric", "the task binary"),
         ({"gates": [{"metric": "areaUnderRoc", "at_least": 0.7}]}, "gates[0].metric", "mean 'areaUnderROC'?"),
+        (
+            {"search.metric": "f1", "training_set.task": None, "gates": [{"metric": "rmse", "at_most": 1}]},
+            "gates[0].metric",
+            "no metric of the task binary",
+        ),
+        (
+            {
+                "search.metric": "f1",
+                "training_set.task": None,
+                "training_set.label": "arr_delay",
+                "gates": [{"metric": "rmse", "at_most": 1}],
+            },
+            "gates[0].metric",
+            "no metric of the task that has 'f1'",
+        ),
+        (
+            {"search.metric": "rmse", "training_set.task": "regression"},
+            "training_set.task",
+            "the label is true or false",
+        ),
+        ({"tables.weather.types": {"at": "timestmp"}}, "tables.weather.types.at", "did you mean 'timestamp'?"),
+        ({"tables.weather.types": {"at": "int) or (1=1"}}, "tables.weather.types.at", "is no type"),
+        ({"tables.weather.source.path": "/x\0y"}, "tables.weather.source.path", "control characters"),
+        ({"scoring.model": "x; drop"}, "scoring.model", "write `champion`"),
+        ({"feature_tables.now.from": "delays"}, "feature_tables.now.from", "'delays' is a feature table"),
+        ({"training_set.label": "arr_delay > (select max(x) from weather)"}, "training_set.label", "cannot stand here"),
+        (
+            {f"{AGGREGATE}.where": "a in (select b from weather)"},
+            "feature_tables.delays.aggregates[0].where",
+            "cannot stand here",
+        ),
         ({"scoring.output": "weather"}, "scoring.output", "a table is called"),
         ({"scoring.output": "runs"}, "scoring.output", "Headrace uses itself"),
     ],
@@ -137,6 +168,16 @@ def test_tables_that_wait_for_each_other() -> None:
 
 
 LATE: dict[str, Any] = {"tables.flights.available_at": None, "tables.flights.known_early": None}
+
+
+def test_a_lookup_would_tell_the_label() -> None:
+    lookup = {"from": "flights", "entity": ["carrier"], "lookup": ["arr_delay", "late"]}
+    changes = {"feature_tables.again": lookup, "tables.flights.columns.late": "arr_delay > 15"}
+
+    assert [(where, "a lookup knows no time" in text) for where, text in found(changes)] == [
+        ("feature_tables.again.lookup[0]", True),
+        ("feature_tables.again.lookup[1]", True),
+    ]
 
 
 @pytest.mark.parametrize(

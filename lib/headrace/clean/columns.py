@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
@@ -21,11 +22,22 @@ ROW = "_row"
 TECHNICAL = ("_source", "_source_version", "_ingested_at", "_batch", "_corrupt")
 
 
-def current(raw: DataFrame, mode: str, batch: int) -> DataFrame:
-    """The raw rows that count: of a snapshot the newest batch, else of each file the newest version."""
-    if mode == "snapshot":
-        return raw.where(F.col("_batch") == batch)
+def current(raw: DataFrame, facts: Mapping[str, Any]) -> DataFrame:
+    """The raw rows that count: of a snapshot the newest batch, else of each file the newest version.
+
+    Args:
+        raw: The raw table.
+        facts: What its commit carries: `mode`, `batch`, `superseded` (whether any file ever was), `emptied` (files
+            whose newest version holds no row).
+    """
+    if facts.get("mode", "append") == "snapshot":
+        return raw.where(F.col("_batch") == int(facts.get("batch", 1)))
+    if not facts.get("superseded", True):
+        return raw
     newest = raw.groupBy("_source").agg(F.max("_batch").alias("_batch"))
+    if facts.get("emptied"):
+        emptied = raw.sparkSession.createDataFrame([(path,) for path in facts["emptied"]], "_source string")
+        newest = newest.join(F.broadcast(emptied), "_source", "left_anti")
     return raw.join(F.broadcast(newest), ["_source", "_batch"]).select(*raw.columns)
 
 
@@ -34,22 +46,37 @@ def text_columns(raw: DataFrame) -> list[str]:
     return [f.name for f in raw.schema if isinstance(f.dataType, StringType) and f.name not in TECHNICAL]
 
 
-def types_of(raw: DataFrame, table: Table) -> dict[str, str]:
-    """SQL type of each text column of a text source: as declared, else as all its values allow (one Spark job)."""
+def inferred_types(raw: DataFrame, table: Table, known: Mapping[str, str]) -> dict[str, str]:
+    """SQL type of each text column of a text source that declares none, as all its values allow.
+
+    Args:
+        raw: The raw rows.
+        table: The table's configuration.
+        known: What an earlier look at the same rows found; only other columns are looked at (one Spark job).
+    """
     if table.source.format != "csv":
-        return dict(table.types)
+        return {}
     open_ = [c for c in text_columns(raw) if c not in table.types]
-    inferred = infer_types(profile(raw.select(*open_))) if open_ else {}
+    new = [c for c in open_ if c not in known]
+    found = infer_types(profile(raw.select(*new))) if new else {}
+    return {c: known[c] if c in known else found[c] for c in open_}
+
+
+def types_of(table: Table, inferred: Mapping[str, str]) -> dict[str, str]:
+    """SQL type of each source column that is cast: as declared, else as inferred."""
     return {**{c: t for c, t in inferred.items() if t != "string"}, **table.types}
 
 
-def shape(raw: DataFrame, table: Table, types: dict[str, str]) -> DataFrame:
+def shape(
+    raw: DataFrame, table: Table, types: dict[str, str], transform: Callable[[DataFrame], DataFrame] | None = None
+) -> DataFrame:
     """Cast and compute the table's columns.
 
     Args:
         raw: Rows as they came, with the technical columns.
         table: The table's configuration.
         types: SQL type per source column.
+        transform: Comes between the casts and `columns`; leaves `_raw`, `_row` and `_reasons` as they are.
 
     Returns:
         The source's columns typed, those of `columns`, `_raw` (the row as it came, a struct), and `_reasons`: the
@@ -75,6 +102,7 @@ def shape(raw: DataFrame, table: Table, types: dict[str, str]) -> DataFrame:
     frame = raw.select(
         *typed, raw_struct, F.struct(*order).alias(ROW), F.array_compact(F.array(*reasons, _no_reason())).alias(REASONS)
     )
+    frame = transform(frame) if transform else frame
     for name, sql in table.columns.items():
         frame = _with(frame, name, sql)
     return frame
@@ -99,7 +127,7 @@ def kept_columns(frame: DataFrame, table: Table) -> list[str]:
     Raises:
         ConfigError: If `keep` names a column that is not there, or leaves out one that the table needs.
     """
-    there = [c for c in frame.columns if c not in (RAW, REASONS, ROW)]
+    there = [c for c in frame.columns if not c.startswith("_")]
     if not table.keep:
         return there
     missing = [c for c in table.keep if c not in there]

@@ -7,34 +7,24 @@ lone `NaN` stay text. Marks of missing values (`NA`, `?`) and thousands separato
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
+from headrace.clean.kinds import KINDS
+from headrace.clean.sketch import MARKERS, Sketch
+from headrace.clean.survey import survey
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Row
+    from pyspark.sql import DataFrame
 
-MARKERS = (
-    *("NA", "na", "N/A", "n/a", "#N/A", "NULL", "null", "Null", "None", "none", "NONE", "nil", "NaN", "nan", "NAN"),
-    *("?", "-", "--", ".", "missing", "Missing", "\\N"),
-)
-"""What people write for a missing value; at most 63."""
-
-_NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$"
-_MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)? ?(Z|[+-]\d\d:?\d\d)?$"
-_KINDS = (
-    "integers",
-    "long_integers",
-    "zero_led",
-    "decimals",
-    "specials",
-    "booleans",
-    "dates",
-    "timestamps",
-    "thousands",
-    "texts",
-)
+__all__ = [
+    "MARKERS",
+    "ColumnProfile",
+    "TextProfile",
+    "column_profile",
+    "infer_types",
+    "profile",
+    "types_without_markers",
+]
 
 
 @dataclass(frozen=True)
@@ -58,11 +48,15 @@ class ColumnProfile:
         marked: Marks of missing values.
         markers: Which marks.
         padded: Values with blanks around them.
-        distinct: Estimate (5 %) of the number of values.
+        distinct: How many values there are: exact below 2,048, else an estimate (2 %).
         shortest: Length of the shortest value.
         longest: Length of the longest value.
         least: Least number, or moment in microseconds since 1970.
         greatest: Greatest number, or moment in microseconds since 1970.
+        words: yes, no, y, n, t, f, true, false in any case: what Spark casts to boolean.
+        forms: Pattern of Spark -> how many values it reads as days or times, the least and the greatest moment.
+        values: The most frequent values with their counts; all of them if `complete`.
+        complete: `values` has all there are.
     """
 
     name: str
@@ -86,6 +80,10 @@ class ColumnProfile:
     longest: int = 0
     least: float | None = None
     greatest: float | None = None
+    words: int = 0
+    forms: dict[str, tuple[int, float, float]] = field(default_factory=dict)
+    values: tuple[tuple[str, int], ...] = ()
+    complete: bool = True
 
     @property
     def missing(self) -> int:
@@ -132,7 +130,7 @@ def _type(column: ColumnProfile, filled: int) -> str:
 
 
 def profile(frame: DataFrame) -> TextProfile:
-    """Look at all values of all columns once: one aggregation, whatever the number of columns.
+    """Look at all values of all columns once: one Spark job, whatever the number of columns.
 
     Args:
         frame: Columns of type string.
@@ -140,94 +138,30 @@ def profile(frame: DataFrame) -> TextProfile:
     Returns:
         A profile of bounded size.
     """
-    names = frame.columns
-    if not names:
+    if not frame.columns:
         return TextProfile(frame.count())
-    found = {row["position"]: row for row in summary(frame).collect()}  # a row per column
-    rows = found[0]["rows"] if found else 0
-    return TextProfile(rows, {n: _column(n, found[i]) if found else ColumnProfile(n, 0) for i, n in enumerate(names)})
+    found = survey(frame)
+    return TextProfile(found.rows, {name: column_profile(name, sketch) for name, sketch in found.columns.items()})
 
 
-def summary(frame: DataFrame) -> DataFrame:
-    """One row per column of the frame: `position` and the counts of `ColumnProfile`.
-
-    Rows are turned into (position, value), so that the plan stays small for wide tables.
-    """
-    values = F.array(*[F.col(_quoted(name)) for name in frame.columns])
-    long = frame.select(F.posexplode(values).alias("position", "text"))
-    value = F.when(F.trim("text") != "", F.trim("text"))
-    padded = F.length(value) < F.length("text")
-    long = long.select("position", value.alias("value"), padded.alias("padded"))
-    long = long.select(
-        "position", "value", "padded", _kind(F.col("value")).alias("kind"), _marker(F.col("value")).alias("mark")
-    )
-    kind, text = F.col("kind"), F.col("value")
-    number = F.when(kind.isin(_code("integers"), _code("decimals")), text.try_cast("double"))
-    moment = F.when(kind.isin(_code("dates"), _code("timestamps")), F.unix_micros(text.try_cast("timestamp")))
-    measure = F.coalesce(number, moment.cast("double"))
-    return long.groupBy("position").agg(
-        F.count("*").alias("rows"),
-        F.count(text).alias("filled"),
-        *[F.count_if(kind == _code(name)).alias(name) for name in _KINDS],
-        F.count("mark").alias("marked"),
-        F.bit_or(F.expr("shiftleft(1L, mark)")).alias("mark_bits"),
-        F.count_if("padded").alias("padded"),
-        F.approx_count_distinct(text).alias("distinct"),
-        F.min(F.length(text)).alias("shortest"),
-        F.max(F.length(text)).alias("longest"),
-        F.min(measure).alias("least"),
-        F.max(measure).alias("greatest"),
-    )
-
-
-def _code(kind: str) -> int:
-    return _KINDS.index(kind)
-
-
-def _kind(value: Column) -> Column:
-    """The position in `_KINDS`; null for null."""
-    digits = F.length(F.regexp_replace(value, r"^[-+]?", ""))
-    is_date = value.rlike(r"^\d{4}-\d\d-\d\d$") & value.try_cast("date").isNotNull()
-    is_moment = value.rlike(_MOMENT) & value.try_cast("timestamp").isNotNull()
-    tests = {
-        "zero_led": value.rlike(r"^[-+]?0\d") & value.rlike(_NUMBER),
-        "integers": value.rlike(r"^[-+]?\d+$") & (digits <= 18),
-        "long_integers": value.rlike(r"^[-+]?\d+$"),
-        "decimals": value.rlike(_NUMBER),
-        "specials": value.rlike(r"(?i)^([-+]?(inf|infinity)|nan)$"),
-        "booleans": value.rlike(r"(?i)^(true|false)$"),
-        "dates": is_date,
-        "timestamps": is_moment,
-        "thousands": value.rlike(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$"),
-    }
-    chosen = F.when(value.isNull(), F.lit(None).cast("int"))
-    chosen = reduce(lambda chain, name: chain.when(tests[name], F.lit(_code(name))), tests, chosen)
-    return chosen.otherwise(F.lit(_code("texts")))
-
-
-def _marker(value: Column) -> Column:
-    """The position in `MARKERS`, or null."""
-    position = F.array_position(F.array(*map(F.lit, MARKERS)), value)
-    return F.when(position > 0, (position - 1).cast("int"))
-
-
-def _column(name: str, row: Row) -> ColumnProfile:
-    bits = row["mark_bits"] or 0
+def column_profile(name: str, sketch: Sketch) -> ColumnProfile:
+    """What a sketch says, in plain values."""
+    marks = {mark for mark, _ in sketch.marks}
     return ColumnProfile(
         name=name,
-        rows=row["rows"],
-        filled=row["filled"],
-        **{kind: row[kind] for kind in _KINDS},
-        marked=row["marked"],
-        markers=tuple(mark for i, mark in enumerate(MARKERS) if bits >> i & 1),
-        padded=row["padded"],
-        distinct=row["distinct"],
-        shortest=row["shortest"] or 0,
-        longest=row["longest"] or 0,
-        least=row["least"],
-        greatest=row["greatest"],
+        rows=sketch.rows,
+        filled=sketch.filled,
+        **{kind: int(count) for kind, count in zip(KINDS, sketch.kinds, strict=True)},
+        marked=sum(sketch.marks.values()),
+        markers=tuple(mark for mark in MARKERS if mark in marks),
+        padded=sketch.padded,
+        distinct=sketch.distinct,
+        shortest=sketch.shortest or 0,
+        longest=sketch.longest,
+        least=sketch.least if sketch.least <= sketch.greatest else None,
+        greatest=sketch.greatest if sketch.least <= sketch.greatest else None,
+        words=sketch.words,
+        forms=dict(sketch.forms),
+        values=tuple(sorted(sketch.values.items(), key=lambda item: (-item[1], item[0]))),
+        complete=not sketch.many,
     )
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

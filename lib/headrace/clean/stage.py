@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from headrace.clean.columns import REASONS, ROW, current, kept_columns, shape, types_of
+from headrace.clean.columns import RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
 from headrace.clean.duplicates import latest_by_key
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import Pipeline, Table
+from headrace.errors import HeadraceError
+from headrace.runtime.code import code_hash
+from headrace.runtime.held import Held, made_of
 from headrace.runtime.step import Done, Output, Run, Step
+from headrace.runtime.transforms import prove_rows, transformed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -21,25 +25,52 @@ Judge = Callable[["DataFrame", Table], "DataFrame"]
 """Completes `_reasons` by the table's rules; given by the flow."""
 
 
-def shaped(run: Run, name: str, table: Table, types: dict[str, str] | None) -> tuple[DataFrame, dict[str, str]]:
-    """The raw rows that count, typed and with their computed columns, and the types used."""
+def shaped(
+    run: Run, name: str, table: Table, version: int, types: dict[str, str] | None
+) -> tuple[DataFrame, dict[str, Any]]:
+    """The raw rows that count, typed and with their computed columns, and what was found out about their types.
+
+    Args:
+        run: The run.
+        name: The table.
+        table: Its configuration.
+        version: Of the raw table.
+        types: SQL type per source column; None: they are inferred, where an earlier look at the same rows does not
+            tell them.
+    """
     for other in tables_in(table):
         run.read(other).createOrReplaceTempView(other)
-    facts = run.facts(f"raw_{name}").get("facts", {})
-    raw = current(_raw(run, name, types), facts.get("mode", "append"), int(facts.get("batch", 1)))
-    raw = raw.select(*facts["columns"]) if "columns" in facts else raw  # those of the source as it is read now
-    known = types_of(raw, table) if types is None else types
-    frame = shape(raw, table, known)
+    landed = run.facts(f"raw_{name}", version).get("facts", {})
+    raw = current(run.read_version(f"raw_{name}", version), landed)
+    raw = raw.select(*landed["columns"]) if landed.get("columns") else raw  # those of the source as it is read now
+    facts: dict[str, Any] = {}
+    if types is None:
+        rows = [run.identity(f"raw_{name}"), code_hash("headrace.clean.inference")]
+        inferred = inferred_types(raw, table, _seen(run, name, rows))
+        types = types_of(table, inferred)
+        facts = {"types": types, "inferred": inferred, "inferred_from": rows}
+    frame = shape(raw, table, types, _transform(run, name) if table.transform else None)
     if run.sample and run.pipeline.training_set and run.pipeline.training_set.from_ == name and table.key:
         frame = frame.where(in_sample(table.key, run.sample))
-    return frame, known
+    return frame, facts
 
 
-def _raw(run: Run, name: str, types: dict[str, str] | None) -> DataFrame:
-    """The raw table; where the rows were judged before (their types are known), at the version that was judged."""
-    if types is None:
-        return run.read(f"raw_{name}")
-    return run.read_version(f"raw_{name}", int(run.facts(f"{name}_quarantine")["inputs"][f"raw_{name}"]))
+def _transform(run: Run, name: str) -> Callable[[DataFrame], DataFrame]:
+    """The user's function, and the proof that it keeps rows."""
+    where, own = f"tables.{name}.transform", (RAW, ROW, REASONS)
+
+    def transform(frame: DataFrame) -> DataFrame:
+        made = transformed(run.pipeline, where, frame, kept=own, hidden=own)
+        prove_rows(run.pipeline, where, frame, made, (RAW,))
+        return made
+
+    return transform
+
+
+def _seen(run: Run, name: str, rows: list[str]) -> dict[str, str]:
+    """The types that an earlier validation inferred from the same rows."""
+    earlier = run.facts(f"{name}_quarantine").get("facts", {}) if run.exists(f"{name}_quarantine") else {}
+    return dict(earlier["inferred"]) if earlier.get("inferred_from") == rows else {}
 
 
 def in_sample(key: tuple[str, ...], share: str) -> Any:
@@ -48,8 +79,8 @@ def in_sample(key: tuple[str, ...], share: str) -> Any:
     return F.pmod(F.xxhash64(*key), F.lit(parts)) < int(float(share.rstrip("%")) / 100 * parts)
 
 
-def steps(pipeline: Pipeline, judge: Judge, config_of: Callable[[Table], Any]) -> tuple[Step, ...]:
-    """One step per table."""
+def steps(pipeline: Pipeline, judge: Judge, config_of: Callable[[str, Table], Any], held: Held) -> tuple[Step, ...]:
+    """One step per table; rows that validate judged in the same run are taken from `held`."""
 
     def step(name: str, table: Table) -> Step:
         return Step(
@@ -57,39 +88,63 @@ def steps(pipeline: Pipeline, judge: Judge, config_of: Callable[[Table], Any]) -
             name=f"clean:{name}",
             inputs=(f"raw_{name}", f"{name}_quarantine", *tables_in(table)),
             outputs=(name,),
-            config=config_of(table),
-            run=lambda run: _clean(run, name, table, judge),
+            config=config_of(name, table),
+            run=lambda run: _clean(run, name, table, judge, held),
         )
 
-    return tuple(step(name, pipeline.tables[name]) for name in in_order(pipeline))
+    return tuple(step(name, pipeline.tables[name]) for name in in_order(pipeline) if not pipeline.tables[name].shared)
 
 
-def _clean(run: Run, name: str, table: Table, judge: Judge) -> Done:
+def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
     verdict = run.facts(f"{name}_quarantine")
-    frame, _ = shaped(run, name, table, verdict["facts"]["types"])
-    # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
-    judged = judge(frame, table).persist(StorageLevel.DISK_ONLY)
+    version = int(verdict["inputs"][f"raw_{name}"])
+    judged = held.take(made_of(run, name, version, tables_in(table))) if verdict["run_id"] == run.run_id else None
+    if judged is None:
+        frame, _ = shaped(run, name, table, version, verdict["facts"]["types"])
+        # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
+        judged = judge(frame, table).persist(StorageLevel.DISK_ONLY)
     try:
-        return _kept(name, table, judged, kept_columns(frame, table), verdict["counts"])
+        return _kept(name, table, judged, verdict["counts"])
     except Exception:
         judged.unpersist()
         raise
 
 
-def _kept(name: str, table: Table, judged: DataFrame, columns: list[str], counts: dict[str, int]) -> Done:
-    good = judged.where(F.size(REASONS) == 0)
+def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int]) -> Done:
+    good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
-    kept = good.select(*table.key).distinct().count() if table.key else total - bad
+    kept = _keys(name, good, table, total - bad)
+    newest = latest_by_key(good.select(*columns, ROW), table.key, ROW) if kept < total - bad else good
     output = Output(
         name,
-        latest_by_key(good.select(*columns, ROW), table.key, ROW).select(*columns),
+        newest.select(*columns),
         counts={"rows_in": total, "quarantined": bad, "merged": total - bad - kept, "kept": kept},
         expect_rows=kept,
-        description=table.description,
         facts={"key": list(table.key)},
     )
     notes = [f"{total - bad - kept:,} duplicate rows merged by {', '.join(table.key)}"] if kept < total - bad else []
+    absent = [column for column in table.describe if column not in columns]
+    notes += [f"tables.{name}.describe: there is no column {', '.join(absent)}"] if absent else []
     return Done((output,), rows_in=total - bad, rows_out=kept, notes=tuple(notes), cleanup=lambda: _release(judged))
+
+
+def _keys(name: str, good: DataFrame, table: Table, rows: int) -> int:
+    """How many rows stay: one per key.
+
+    Raises:
+        HeadraceError: If the good rows are not as many as were judged good.
+    """
+    if not table.key:
+        return rows
+    keys = good.groupBy(*table.key).count()
+    found = keys.agg(F.count("*").alias("keys"), F.coalesce(F.sum("count"), F.lit(0)).alias("rows")).collect()[0]
+    if found["rows"] != rows:
+        raise HeadraceError(
+            f"table {name}: {rows:,} rows were judged good and {found['rows']:,} are there; nothing was written. A rule or "
+            "a column that changes from one look to the next (rand(), current_timestamp()) does this: mend it, or run "
+            "again with --force validate, so that both are made of one look"
+        )
+    return int(found["keys"])
 
 
 def _release(frame: DataFrame) -> None:

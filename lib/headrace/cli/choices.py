@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from headrace.cli.facts import ColumnFacts, DataFacts, Request, Times, quoted
+from headrace.cli.leaking import is_number
+from headrace.cli.suggestions import Suggestion, rules
 from headrace.config.references import RESERVED
 from headrace.errors import ConfigError, DataError
 
@@ -15,6 +17,7 @@ NUMBERS = (*INTEGERS, "float", "double")
 MOST_CLASSES = 100
 MOST_INTEGER_CLASSES = 20
 MANY_VALUES = 1_000
+RARE = 0.05
 FEATURE_TYPES = (*NUMBERS, "boolean", "string")
 MADE = ("predict_at", "label", "label_known_at", "split")
 
@@ -31,6 +34,9 @@ class Choices:
         excluded: Column -> why it is no feature.
         split: Lines of YAML below `split:`, or None for a split by hash.
         split_reason: Why so.
+        rules: What holds on the data.
+        metric: What the search optimizes; None: the task's default.
+        balance: How the label's values are spread; empty where there is nothing to say.
     """
 
     name: str
@@ -40,6 +46,9 @@ class Choices:
     excluded: dict[str, str]
     split: dict[str, str] | None
     split_reason: str
+    rules: tuple[Suggestion, ...] = ()
+    metric: str | None = None
+    balance: str = ""
 
 
 def choose(facts: DataFacts, request: Request) -> Choices:
@@ -49,19 +58,49 @@ def choose(facts: DataFacts, request: Request) -> Choices:
         ConfigError: If the label cannot serve the task that is asked for.
         DataError: If no column is left to learn from.
     """
+    if facts.label is None:
+        raise ConfigError("name the column to predict: --label COL")
     task, why = _task(facts, request)
     label, reason = _label(facts, task)
     excluded = {c.name: why_not for c in facts.columns if (why_not := _excluded(c, facts, request))}
     never = {*excluded, facts.label, *facts.key, facts.event_time}
-    if not [c for c in facts.columns if c.type in FEATURE_TYPES and c.name not in never]:
+    if not [c for c in facts.columns if (c.type in FEATURE_TYPES or is_number(c.type)) and c.name not in never]:
         reasons = "; ".join(f"{name}: {text}" for name, text in excluded.items())
         raise DataError(f"no column is left to learn {request.label} from ({reasons or 'there is only the label'})")
     split, split_reason = _split(facts)
-    return Choices(_name(request), task, label, f"{reason}{why}", excluded, split, split_reason)
+    metric, balance = _balance(facts, task)
+    return Choices(
+        _name(request, facts),
+        task,
+        label,
+        f"{reason}{why}",
+        excluded,
+        split,
+        split_reason,
+        tuple(rules(facts, set(excluded))),
+        metric,
+        balance,
+    )
 
 
-def _name(request: Request) -> str:
+def _balance(facts: DataFacts, task: str) -> tuple[str | None, str]:
+    """A metric that does not reward saying the frequent value always, where one value is rare."""
+    if task == "regression":
+        return None, ""
+    rare, count = facts.values.counts[-1]
+    share = count / facts.values.rows
+    if share >= RARE:
+        return None, ""
+    told = f"class imbalance: {rare} is {share:.2%} of the labels ({count:,} rows)"
+    if task != "binary":
+        return None, f"{told}; f1 hardly sees it"
+    return "areaUnderPR", f"{told}; areaUnderROC looks good even where few alarms are right"
+
+
+def _name(request: Request, facts: DataFacts) -> str:
     stem = request.name or Path(request.data.rstrip("/*")).name.split(".")[0]
+    if not request.name and facts.read.format in ("table", "jdbc"):
+        stem = (request.data or request.options.get("dbtable", "")).split(".")[-1]
     name = "".join(c if c.isascii() and c.isalnum() else "_" for c in stem.lower()).strip("_")
     while "__" in name:
         name = name.replace("__", "_")
@@ -72,7 +111,7 @@ def _name(request: Request) -> str:
 
 def _task(facts: DataFacts, request: Request) -> tuple[str, str]:
     number = len(facts.values.counts)
-    kind = facts.column(facts.label).type
+    kind = facts.labelled.type
     if request.task:
         _possible(facts, request.task, number, kind)
         return request.task, ""
@@ -110,7 +149,7 @@ def _possible(facts: DataFacts, task: str, number: int, kind: str) -> None:
 
 
 def _label(facts: DataFacts, task: str) -> tuple[str, str]:
-    column = facts.column(facts.label)
+    column = facts.labelled
     name = quoted(column.name)
     missing = facts.rows - facts.values.rows if len(facts.values.counts) <= MOST_CLASSES else 0
     unknown = f"; {missing:,} rows without a value are only scored" if missing else ""

@@ -6,7 +6,10 @@ import json
 import re
 
 from headrace.cli.choices import Choices
-from headrace.cli.facts import ColumnFacts, DataFacts, Request, quoted
+from headrace.cli.facts import ColumnFacts, DataFacts, Request
+from headrace.config import secrets
+from headrace.config.schema import SCHEMA
+from headrace.sources import FILES
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = ("true", "false", "null", "none", "nan", "inf", "yes", "no", "on", "off", "y", "n")
@@ -23,7 +26,8 @@ def draft(facts: DataFacts, choices: Choices, request: Request, out: str) -> str
         out: Where the file will be, for its first lines.
     """
     lines = [
-        f"# Made by `headrace init` from {_line(request.data)}: {facts.rows:,} rows, {len(facts.columns)} columns.",
+        f"# yaml-language-server: $schema={SCHEMA}",
+        f"# Made by `headrace init` from {_line(request.told)}: {facts.rows:,} rows, {len(facts.columns)} columns.",
         "# A start, to be read and mended. Then:",
         f"#   headrace validate {out}",
         f"#   ./spark-submit.sh jobs/pipeline.py --config {out}",
@@ -36,6 +40,7 @@ def draft(facts: DataFacts, choices: Choices, request: Request, out: str) -> str
         *_indented(4, _columns(facts)),
         *_indented(4, _key(facts)),
         *_indented(4, _event_time(facts)),
+        *_indented(4, _rules(choices)),
         "",
         "training_set:",
         f"  from: {choices.name}",
@@ -44,7 +49,9 @@ def draft(facts: DataFacts, choices: Choices, request: Request, out: str) -> str
         *_indented(2, _exclude(choices)),
         *_indented(2, _split(choices)),
         "",
+        *([f"# {_line(choices.balance)}"] if choices.balance else []),
         "search:",
+        *([f"  metric: {choices.metric}"] if choices.metric else []),
         "  max_evals: 20  # models tried at most",
         "  timeout: 3 minutes",
         "",
@@ -60,6 +67,11 @@ def yaml(text: str) -> str:
     """
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
+    return json_text(text)
+
+
+def json_text(text: str) -> str:
+    """A text in double quotes."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\x7f").replace("${", "$${")
 
 
@@ -74,45 +86,62 @@ def _indented(spaces: int, lines: list[str]) -> list[str]:
 
 
 def _source(facts: DataFacts, request: Request) -> list[str]:
-    lines = ["source:", f"  format: {facts.read.format}", f"  path: {yaml(request.data)}"]
-    if facts.read.options:
+    files = facts.read.format in FILES
+    options = dict(facts.read.options)
+    if files:
+        lines = ["source:", f"  format: {facts.read.format}", f"  path: {yaml(request.data)}"]
+    else:
+        lines = ["# Read whole in each run; the rows land anew where they differ from those of before.", "source:"]
+        lines.append('  python: "headrace.sources:read"')
+        options = {"format": facts.read.format, **({"path": request.data} if request.data else {}), **options}
+    if options:
         lines.append("  options:")
-        lines += [f"    {key}: {yaml(value)}{_option(key, value)}" for key, value in facts.read.options.items()]
+        lines += [f"    {yaml(key)}: {_option(key, value)}{_why(key, facts)}" for key, value in options.items()]
     return lines
 
 
 def _option(key: str, value: str) -> str:
-    if key == "nullValue":
-        return f"  # {_line(value)} means missing; in columns of text, too"
-    return "  # some values have blanks around them" if key == "ignoreLeadingWhiteSpace" else ""
+    """A value as YAML; a secret only by its name."""
+    if secrets.plain_text(key, value):
+        return json.dumps(f"${{secret:{re.sub(r'[^A-Z0-9]+', '_', key.upper()).strip('_')}}}")
+    return json.dumps(value, ensure_ascii=False) if secrets.names(value) else yaml(value)
+
+
+def _why(key: str, facts: DataFacts) -> str:
+    reason = facts.read.reasons.get(key)
+    return f"  # {_line(reason)}" if reason else ""
 
 
 def _types(facts: DataFacts) -> list[str]:
-    if facts.read.format != "csv":
-        listed = [f"#   {column.name}: {column.type}{_notes(column)}" for column in facts.columns]
-        return ["# The columns:", *listed]
+    text = facts.read.format == "csv"
     lines = [
-        f"# What all {facts.rows:,} rows allow. A row with a value that does not fit is set aside in quarantine.",
-        "types:",
+        f"# What all {facts.rows:,} rows allow. A row with a value that does not fit is set aside in quarantine."
+        if text
+        else "# The columns:"
     ]
     for column in facts.columns:
         kind = "string" if column.repair else column.type
-        lines.append(f"  {yaml(column.name)}: {kind}{_notes(column)}")
+        written = text or (column.source == "string" and kind != "string")
+        name = yaml(column.name) if written else column.name
+        lines.append(f"{'  ' if written else '#   '}{name}: {kind}{_notes(column)}")
+    if any(line.startswith("  ") for line in lines):
+        lines.insert(1, "types:")
     return lines
 
 
 def _notes(column: ColumnFacts) -> str:
     notes = [f"{column.written!r} in the file"] if column.written != column.name else []
     profile = column.profile
-    gaps = profile.missing + (profile.marked if column.type != "string" else 0)
-    if gaps:
-        notes.append(f"{gaps:,} missing")
+    if column.missing:
+        notes.append(f"{column.missing:,} missing")
     if profile.marked:
         notes.append(f"{profile.marked:,} marked {' '.join(profile.markers)}")
     if profile.zero_led:
         notes.append("leading zeros")
     if profile.long_integers:
         notes.append("too many digits for a number")
+    if column.type == "boolean" and profile.words > profile.booleans:
+        notes.append(f"written {', '.join(column.examples)}")
     if column.type == "string" and column.profile.filled:
         about = "about " if profile.distinct > 50 else ""
         notes.append(f"{about}{profile.distinct:,} value{'s' * (profile.distinct != 1)}")
@@ -120,16 +149,27 @@ def _notes(column: ColumnFacts) -> str:
 
 
 def _columns(facts: DataFacts) -> list[str]:
-    made = {c.name: c.repair for c in facts.columns if c.repair}
-    if facts.times and facts.times.pattern and facts.event_time:
-        made[f"{facts.event_time}_time"] = (
-            f"to_timestamp(cast({quoted(facts.event_time)} as string), '{facts.times.pattern}')"
-        )
+    made = [column for column in facts.columns if column.repair]
     if not made:
         return []
-    return ["# SQL in place of how the values are written.", "columns:"] + [
-        f"  {yaml(name)}: {yaml(sql)}" for name, sql in made.items()
+    lines = ["# SQL in place of how the values are written.", "columns:"]
+    for column in made:
+        doubt = f"  # all values could be {column.ambiguous} as well: make sure" if column.ambiguous else ""
+        lines.append(f"  {yaml(column.name)}: {yaml(column.repair or '')}{doubt}")
+    return lines
+
+
+def _rules(choices: Choices) -> list[str]:
+    if not choices.rules:
+        return []
+    lines = [
+        "# All rows keep these rules. warn: a row that breaks one is counted; quarantine: it is set aside.",
+        "rules:",
     ]
+    for rule in choices.rules:
+        fields = f"name: {yaml(rule.name)}, check: {json_text(rule.check)}, on_fail: {rule.on_fail}"
+        lines.append(f"  - {{{fields}}}  # {_line(rule.seen)}")
+    return lines
 
 
 def _key(facts: DataFacts) -> list[str]:
@@ -142,10 +182,11 @@ def _key(facts: DataFacts) -> list[str]:
 
 def _event_time(facts: DataFacts) -> list[str]:
     if not facts.event_time or not facts.times:
-        return []
-    name = f"{facts.event_time}_time" if facts.times.pattern else facts.event_time
+        if not facts.other_times:
+            return []
+        return [f"# event_time: one of {', '.join(facts.other_times)}, if a row came to be then; init --event-time COL"]
     return [
-        f"event_time: {yaml(name)}",
+        f"event_time: {yaml(facts.event_time)}",
         "# If columns are known only later than the prediction is made, say when, and which are known early:",
         "# available_at: <column>",
         "# known_early: [<columns>]",

@@ -26,30 +26,40 @@ class Request:
     """What the user asked for.
 
     Attributes:
-        data: File, folder or glob, as given.
-        label: Column to predict.
+        data: File, folder, glob, or table, as given; empty where `options` say it all.
+        label: Column to predict; None: only a profile is asked for.
         key: Columns that make a row unique; empty: look for one.
         event_time: Column with the time of a row; None: look for one.
         task: binary, multiclass, regression; None: by the label.
         exclude: Columns that are to be no features.
         name: The pipeline's name; None: by the file.
+        format: Format of Spark's reader; None: by the file's name.
+        options: Options of Spark's reader.
     """
 
     data: str
-    label: str
+    label: str | None = None
     key: tuple[str, ...] = ()
     event_time: str | None = None
     task: str | None = None
     exclude: tuple[str, ...] = ()
     name: str | None = None
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """The data, in words."""
+        return self.data or self.options.get("dbtable") or self.options.get("query") or f"the {self.format} source"
 
 
 @dataclass(frozen=True)
 class Read:
-    """How the data are read: format and options of Spark's reader."""
+    """How the data are read: format and options of Spark's reader, and why an option was chosen."""
 
     format: str
     options: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,10 @@ class ColumnFacts:
         written: As it is called in the file.
         type: SQL type; `other` for what is no plain value (arrays, structs).
         profile: What its values look like.
-        repair: SQL that makes it a number though it is written otherwise, or None.
+        repair: SQL that makes it a number or time though it is written otherwise, or None.
+        source: Type in the source; `string` in text files.
+        examples: Some of its values.
+        ambiguous: Another pattern of days and months that all values allow as well.
     """
 
     name: str
@@ -69,13 +82,26 @@ class ColumnFacts:
     type: str
     profile: ColumnProfile
     repair: str | None = None
+    source: str = "string"
+    examples: tuple[str, ...] = ()
+    ambiguous: str | None = None
+
+    @property
+    def missing(self) -> int:
+        """Rows without a value, and those with a mark that stands for none."""
+        return self.profile.missing + (0 if self.type == "string" else self.profile.marked)
 
 
 @dataclass(frozen=True)
 class LabelFacts:
-    """The label's values: the most frequent ones (at most 101), with their counts."""
+    """The label's values: the most frequent ones (at most 101), with their counts; and how they are written."""
 
     counts: tuple[tuple[str, int], ...]
+    names: dict[str, str] = field(default_factory=dict)
+
+    def name(self, written: str | None) -> str | None:
+        """A value by the way it is written: `1.50` is `1.5`; None for what counts as missing."""
+        return None if written is None else self.names.get(written)
 
     @property
     def rows(self) -> int:
@@ -91,7 +117,6 @@ class Times:
     train_until: datetime
     validation_until: datetime
     last: datetime
-    pattern: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,25 +126,32 @@ class DataFacts:
     Attributes:
         rows: Number of rows.
         columns: In the order of the file.
-        label: The label's name (as in `columns`).
+        label: The label's name (as in `columns`); None: none was asked for.
         values: The label's values.
         key: Columns that make a row unique; empty: none was found.
         duplicates: Rows that share their key with an earlier one.
         event_time: Column with the time of a row, or None.
         times: Its quantiles, or None.
+        other_times: Further columns with times.
         leaks: Column -> why it is a copy of the label, or almost.
     """
 
     read: Read
     rows: int
     columns: tuple[ColumnFacts, ...]
-    label: str
-    values: LabelFacts
+    label: str | None = None
+    values: LabelFacts = field(default_factory=lambda: LabelFacts(()))
     key: tuple[str, ...] = ()
     duplicates: int = 0
     event_time: str | None = None
     times: Times | None = None
+    other_times: tuple[str, ...] = ()
     leaks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def labelled(self) -> ColumnFacts:
+        """The label's column."""
+        return self.column(self.label or "")
 
     def column(self, name: str) -> ColumnFacts:
         """A column by its name."""

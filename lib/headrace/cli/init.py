@@ -7,32 +7,60 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.init_job import check_out
+from headrace.cli.outfile import check_out
+from headrace.cli.templates import NAMES, written
 from headrace.errors import ConfigError
 
 
 def init(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="a file, folder or glob: CSV, Parquet or JSON")],
-    label: Annotated[str, typer.Option(metavar="COL", help="the column to predict")],
     out: Annotated[str, typer.Option(metavar="FILE.yaml", help="where to write")],
+    data: Annotated[
+        str, typer.Argument(metavar="[DATA]", help="a file, folder or glob, a table, or a Delta path")
+    ] = "",
+    label: Annotated[str | None, typer.Option(metavar="COL", help="the column to predict")] = None,
     key: Annotated[list[str] | None, typer.Option(metavar="COL", help="what makes a row unique; repeatable")] = None,
     event_time: Annotated[str | None, typer.Option(metavar="COL", help="when a row came to be")] = None,
     task: Annotated[str | None, typer.Option(help="binary, multiclass or regression; default: by the label")] = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="COL", help="no feature; repeatable")] = None,
-    name: Annotated[str | None, typer.Option(help="the pipeline's name; default: the file's")] = None,
+    name: Annotated[str | None, typer.Option(help="the pipeline's name; default: the data's")] = None,
+    source_format: Annotated[
+        str | None, typer.Option("--format", metavar="F", help="format of Spark's reader, as jdbc; default: by DATA")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="option of Spark's reader; repeatable")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME", help=f"a ready example instead of DATA: {', '.join(NAMES)}")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
-    """Profile a file and write a commented YAML that already trains a sensible model."""
-    try:
-        check_out(out, force)
-    except ConfigError as error:
-        sys.stderr.write(f"{error.message}\n")
-        raise typer.Exit(error.exit_code) from error
-    arguments = ["jobs/init.py", data, "--label", label, "--out", out]
-    arguments += [part for column in key or () for part in ("--key", column)]
-    arguments += [part for column in exclude or () for part in ("--exclude", column)]
-    for flag, value in (("--event-time", event_time), ("--task", task), ("--name", name)):
-        arguments += [flag, value] if value else []
+    """Profile a file or table and write a commented YAML that already trains a sensible model."""
+    check_out(out, force)
+    given = (
+        ("--label", label),
+        ("--event-time", event_time),
+        ("--task", task),
+        ("--name", name),
+        ("--format", source_format),
+    )
+    if template is not None:
+        stray = [
+            flag for flag, value in (*given, ("--key", key), ("--exclude", exclude), ("--option", option)) if value
+        ]
+        if data or stray:
+            raise ConfigError(
+                f"--template stands alone with --out; leave out {', '.join([*stray, *([data] if data else [])])}"
+            )
+        sys.stdout.write(written(template, out))
+        return
+    if not label:
+        raise ConfigError("name the column to predict: --label COL (or take a ready example: --template NAME)")
+    if not data and not source_format:
+        raise ConfigError("say where the data are: DATA (a file, folder, table), or --format jdbc --option url=...")
+    arguments = ["jobs/init.py", *([data] if data else []), "--out", out]
+    for flag, values in (("--key", key), ("--exclude", exclude), ("--option", option)):
+        arguments += [part for value in values or () for part in (flag, value)]
+    arguments += [part for flag, value in given if value for part in (flag, value)]
     from headrace.cli.submit import main as submit
 
     submit([*arguments, "--force"] if force else arguments)

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import sys
-import time
-import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from headrace.cli.running import JOBS, Request, perform
+from headrace.config import secrets
 from headrace.config.reading import read_pipeline
 from headrace.config.types import moment_of
-from headrace.errors import ConfigError, GateError, HeadraceError
-from headrace.runtime.home import places
-from headrace.runtime.progress import Progress
+from headrace.errors import ConfigError, HeadraceError
 
-JOBS: dict[str, tuple[str, str, str]] = {
-    "ingest": ("ingest", "ingest", "lands new files in raw_<table>"),
-    "clean": ("validate", "clean", "sets bad rows aside, and cleans the others"),
-    "features": ("features", "features", "refreshes the feature tables"),
-    "train": ("training_set", "register", "builds the training set, searches, evaluates and registers a model"),
-    "score": ("score", "score", "scores what is due, exactly once"),
-    "monitor": ("monitor", "monitor", "measures drift, and quality as labels come"),
-    "pipeline": ("ingest", "monitor", "runs all stages, each skipped when nothing has changed"),
-}
-"""Per job: its first stage, its last stage, what it does."""
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def parser(job: str) -> argparse.ArgumentParser:
@@ -40,10 +29,22 @@ def parser(job: str) -> argparse.ArgumentParser:
         description=f"{job}: {says}.",
         epilog=f"example: ./spark-submit.sh jobs/{job}.py --config conf/flights.yaml",
     )
-    add = made.add_argument
-    add("--config", required=True, metavar="FILE.yaml", help="the pipeline")
+    made.add_argument("--config", required=True, metavar="FILE.yaml", help="the pipeline")
+    add_options(made, stages=first != last)
+    made.add_argument("--summary", metavar="OUT.json", help="write what was done as JSON")
+    return made
+
+
+def add_options(parser: argparse.ArgumentParser, stages: bool = True) -> None:
+    """Add the options that say what is asked of a run, the same for running it and for planning it.
+
+    Args:
+        parser: A command line.
+        stages: Whether some of its stages can be chosen.
+    """
+    add = parser.add_argument
     add("--env", metavar="NAME", help="overlay conf/env/NAME.yaml: where things are")
-    if first != last:
+    if stages:
         add("--only", metavar="STAGE", help="one stage")
         add("--from", dest="from_", metavar="STAGE", help="first stage")
         add("--to", metavar="STAGE", help="last stage")
@@ -55,8 +56,14 @@ def parser(job: str) -> argparse.ArgumentParser:
     add("--select", metavar="TABLE+", help="only what makes this table; with + also what depends on it")
     add("--sample", metavar="5%", help="a share of the spine's keys, into a schema of its own")
     add("--set", dest="sets", action="append", default=[], metavar="a.b=value", help="change a value of the YAML")
-    add("--summary", metavar="OUT.json", help="write what was done as JSON")
-    return made
+
+
+def request_of(job: str, arguments: argparse.Namespace) -> Request:
+    """What a command line asks of a run."""
+    asked: dict[str, Any] = {
+        field.name: getattr(arguments, field.name, None) for field in fields(Request) if field.name != "job"
+    }
+    return Request(job, **asked)
 
 
 def _moment(text: str) -> datetime:
@@ -71,9 +78,10 @@ def _moment(text: str) -> datetime:
 def main(job: str, argv: Sequence[str] | None = None) -> NoReturn:
     """Run a job and exit: 0 done, 2 configuration, 3 data, 4 a gate refused, 1 anything else."""
     arguments = parser(job).parse_args(argv)
-    started = time.monotonic()
+    secrets.guard_output()
+    code = 0
     try:
-        code = _run(job, arguments, started)
+        _run(job, arguments)
     except HeadraceError as error:
         sys.stderr.write(f"\n{error.message}\n")
         code = error.exit_code
@@ -81,52 +89,21 @@ def main(job: str, argv: Sequence[str] | None = None) -> NoReturn:
     raise SystemExit(code)
 
 
-def _run(job: str, arguments: argparse.Namespace, started: float) -> int:
+def _run(job: str, arguments: argparse.Namespace) -> None:
     pipeline, environment = read_pipeline(arguments.config, env=arguments.env, sets=arguments.sets)
-    _check_sample(arguments.sample)
-    _check_window(arguments.since, arguments.until)
     _check_writable(arguments.summary)
-    _hush()
-    # heavy imports only now: a mistake in the YAML has been told by then
-    from headrace import flow
-    from headrace.cli.summary import closing, summary
-    from headrace.runtime.runner import Options, Runner
-    from headrace.runtime.session import session
-    from headrace.runtime.step import STAGES
 
-    if arguments.force and arguments.force not in STAGES:
-        raise ConfigError(f"--force {arguments.force}: there is no such stage; there are {', '.join(STAGES)}")
-    first, last, _ = JOBS[job]
-    every = [s for s in flow.steps(pipeline) if s.stage in flow.chosen_stages(first, last)]
-    only, from_, to = (getattr(arguments, name, None) for name in ("only", "from_", "to"))
-    steps = flow.chosen(every, only, from_, to, arguments.select)
-    if not steps:
-        raise ConfigError(
-            f"{arguments.config} gives {job} nothing to do: it has no section for the stages {first} to {last}"
-        )
-    flow.check_sources(steps, pipeline)
-    progress = Progress()
-    progress.heading(f"{places(pipeline, environment, arguments.sample).schema}: {job} ({len(steps)} steps)")
-    options = Options(
-        arguments.force, arguments.as_of, arguments.since, arguments.until, arguments.rescore, arguments.sample
-    )
-    runner = Runner(session(f"headrace {job} {pipeline.pipeline}"), pipeline, environment, options, progress)
-    try:
-        outcome = runner.run(steps)
-    finally:
-        _write(arguments.summary, summary(runner.outcome))
-    closing(progress, outcome, places(pipeline, environment, arguments.sample), time.monotonic() - started)
-    if outcome.refused:
-        sys.stderr.write(f"\n{outcome.refused}\n")
-        return GateError.exit_code
-    return 0
+    def started(name: str) -> SparkSession:
+        from headrace.runtime.session import session
 
+        return session(name)
 
-def _check_window(since: datetime | None, until: datetime | None) -> None:
-    if since and until and until <= since:
-        raise ConfigError(
-            f"--until {until:%Y-%m-%dT%H:%MZ} is not after --since {since:%Y-%m-%dT%H:%MZ}; the window would be empty"
-        )
+    def report(content: dict[str, Any]) -> None:
+        if arguments.summary:
+            text = json.dumps(content, indent=2, default=str)
+            Path(arguments.summary).write_text(text + "\n", encoding="utf-8")
+
+    perform(pipeline, environment, request_of(job, arguments), arguments.config, started, report)
 
 
 def _check_writable(path: str | None) -> None:
@@ -143,25 +120,3 @@ def _check_writable(path: str | None) -> None:
             file.unlink()
     except OSError as error:
         raise ConfigError(f"--summary {path} cannot be written: {error.strerror}; name another file") from error
-
-
-def _hush() -> None:
-    """Libraries' news of themselves are not for this screen; `HEADRACE_LOG=info` lets them speak."""
-    if os.environ.get("HEADRACE_LOG", "warn").lower() in ("info", "debug"):
-        return
-    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
-    for name in ("mlflow", "alembic", "hyperopt"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):  # the error itself is told once, in words
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _check_sample(sample: str | None) -> None:
-    number = (sample or "5%").rstrip("%")
-    if not number.replace(".", "", 1).isdigit() or not 0 < float(number) <= 100:
-        raise ConfigError(f"--sample {sample}: write a share such as 5% or 0.1%")
-
-
-def _write(path: str | None, content: dict[str, Any]) -> None:
-    if path:
-        Path(path).write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from headrace.config.secrets import redacted
 from headrace.errors import HeadraceError
 
 
@@ -24,12 +25,14 @@ class Entry:
 
 COMMANDS = {
     "init": Entry("init", "Profile a file or table, and write a commented YAML that already trains a model."),
+    "profile": Entry("profile", "What a file or table holds: types, missing values, ranges, remarks."),
     "validate": Entry("validate", "Check a pipeline's YAML: every mistake, with its line."),
     "schema": Entry("schema", "The JSON schema of the YAML, for editors."),
     "plan": Entry("plan", "What would run, and why."),
     "submit": Entry("submit", "Run a job on Spark: what ./spark-submit.sh does."),
     "sql": Entry("sql", "Query the tables with Spark SQL, also while a job runs."),
     "status": Entry("status", "What ran, and what there is."),
+    "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),
 }
 EXAMPLES = """
 Examples:
@@ -100,10 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from headrace.cli.submit import main as submit
 
         submit(given[1:])
+    if given[:1] == ["plan"]:  # its options are those of a job
+        from headrace.cli.plan import main as plan
+
+        plan(given[1:])
     try:
         app(given, prog_name="headrace")
     except HeadraceError as error:
-        sys.stderr.write(f"error: {error.message}\n")
+        sys.stderr.write(f"error: {redacted(error.message)}\n")
         raise SystemExit(error.exit_code) from None
 
 

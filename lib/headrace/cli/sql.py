@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from headrace.config import secrets
 from headrace.config.reading import read_pipeline
 from headrace.config.types import Environment
 from headrace.errors import ConfigError, HeadraceError
@@ -66,7 +67,8 @@ def sql(
     init = closing_sql(schema or "default") if hive else init_sql(Path(warehouse), schema)
     wishes = launch.Wishes(
         user=settings,
-        environment=environment.spark | ({"spark.master": environment.master} if environment.master else {}),
+        environment=environment.spark.application
+        | ({"spark.master": environment.master} if environment.master else {}),
         jars=environment.jars,
         warehouse=warehouse,
         hive=hive,
@@ -96,7 +98,7 @@ def _run(command: list[str], env: dict[str, str]) -> NoReturn:
             begun = begun or MARK.encode() in line
         code = child.wait()
         errors.seek(0)
-        output = errors.read().decode(errors="replace")
+        output = secrets.redacted(errors.read().decode(errors="replace"))
     if code == 0:
         raise SystemExit(0)
     message = reason(output)

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from headrace.cli.arguments import CommandLine, parse
-from headrace.cli.job import JOBS, parser
+from headrace.cli.job import parser
+from headrace.cli.running import JOBS
+from headrace.config import hooks
+from headrace.config.types import Environment, Pipeline
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime import launch, places, settings
 from headrace.runtime.home import home
@@ -83,9 +86,13 @@ def submit(arguments: Sequence[str], quick: bool = False) -> NoReturn:
     if ready.notice:
         sys.stderr.write(f"headrace: {ready.notice}\n")
     program = str(ready.spark_home / "bin" / "spark-submit")
-    options = ["--properties-file", str(ready.properties), *line.without(tuple(settings.JOINED))]
     sys.stderr.flush()
-    os.execve(program, [program, *options, job, *line.arguments], ready.env)
+    os.execve(program, [program, *options(line, ready), job, *line.arguments], ready.env)
+
+
+def options(line: CommandLine, ready: launch.Launch) -> list[str]:
+    """What spark-submit is to be told: the file of properties, and what the command line says beyond it."""
+    return ["--properties-file", str(ready.properties), *line.without(tuple(settings.JOINED))]
 
 
 def own_jobs() -> list[str]:
@@ -127,14 +134,20 @@ def wishes_of(line: CommandLine, own: bool, quick: bool) -> launch.Wishes:
         return wishes
     from headrace.config.reading import read_pipeline
 
-    pipeline, environment = read_pipeline(config, env, sets)
+    return of_pipeline(wishes, *read_pipeline(config, env, sets))
+
+
+def of_pipeline(wishes: launch.Wishes, pipeline: Pipeline, environment: Environment) -> launch.Wishes:
+    """Wishes with what a pipeline and its environment add."""
     return replace(
         wishes,
-        pipeline=pipeline.spark,
-        environment=environment.spark | ({"spark.master": environment.master} if environment.master else {}),
+        pipeline=pipeline.spark.application,
+        environment=environment.spark.application
+        | ({"spark.master": environment.master} if environment.master else {}),
         jars=tuple(str(Path(jar).expanduser().absolute()) for jar in environment.jars),
         warehouse=environment.warehouse,
         hive=environment.metastore == "hive",
+        hooks=hooks.own_modules(pipeline),
     )
 
 

@@ -27,14 +27,15 @@ def validate(
     try:
         pipeline, _ = read_pipeline(file, env, sets)
     except ConfigError as error:
-        sys.stderr.write(f"{error.message}\n{_count(len(error.mistakes))}\n")
+        sys.stderr.write(f"{error.message}\n{counted(len(error.mistakes))}\n")
         raise typer.Exit(error.exit_code) from error
     if data:
-        _ask_the_data(file, env, sets)
+        _ask_the_data(file, env, sets)  # tells itself how it went
     sys.stdout.write(f"{file} is valid: {summary(pipeline)}\n")
 
 
-def _count(mistakes: int) -> str:
+def counted(mistakes: int) -> str:
+    """How many mistakes there are, in words."""
     return "1 mistake" if mistakes == 1 else f"{max(mistakes, 1)} mistakes"
 
 

@@ -7,14 +7,13 @@ The text is changed at token positions only; the rest stays as written. A cast t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 from sqlglot import Token, TokenType
 from sqlglot.dialects.databricks import Databricks
 from sqlglot.errors import SqlglotError
 
-Pair = tuple[str, str]
+from headrace.config.conditions import Pair, Part, guarded, under
 
 _SAFE = {
     "to_timestamp": "try_to_timestamp",
@@ -58,15 +57,6 @@ class _UnknownFormError(Exception):
     """Brackets or a `case` that do not match."""
 
 
-@dataclass
-class _Part:
-    """A rewritten stretch of tokens: `end` is the token after it."""
-
-    text: str
-    pairs: list[Pair] = field(default_factory=list)
-    end: int = 0
-
-
 class _Rewriter:
     """Walks over the tokens once; text between tokens is kept."""
 
@@ -75,16 +65,16 @@ class _Rewriter:
         self.tokens = tokens
         self.partner = dict(_partners(tokens))
 
-    def stretch(self, start: int, stop: int) -> _Part:
+    def stretch(self, start: int, stop: int) -> Part:
         text, pairs, at = "", [], start
         if start < stop and self.tokens[start].token_type in _QUERY:
-            return _Part(self.raw(start, stop), [], stop)
+            return Part(self.raw(start, stop), [], stop)
         while at < stop:
             part = self.postfix(at, stop)
             text += (self.gap(at) if at > start else "") + part.text
             pairs += part.pairs
             at = part.end
-        return _Part(text, pairs, stop)
+        return Part(text, pairs, stop)
 
     def raw(self, start: int, stop: int) -> str:
         return self.sql[self.tokens[start].start : self.tokens[stop - 1].end + 1] if start < stop else ""
@@ -96,18 +86,18 @@ class _Rewriter:
     def kind(self, at: int, stop: int) -> TokenType | None:
         return self.tokens[at].token_type if at < stop else None
 
-    def postfix(self, at: int, stop: int) -> _Part:
+    def postfix(self, at: int, stop: int) -> Part:
         """A value with the `.field`, `[index]` and `::type` that follow it."""
         part = self.primary(at, stop)
         while True:
             end, kind = part.end, self.kind(part.end, stop)
             if kind is TokenType.DOT and end + 1 < stop:
-                part = _Part(part.text + self.gap(end) + self.raw(end, end + 2), part.pairs, end + 2)
+                part = Part(part.text + self.gap(end) + self.raw(end, end + 2), part.pairs, end + 2)
             elif kind is TokenType.L_BRACKET:
                 close = self.partner[end]
                 inner = self.stretch(end + 1, close)
                 text = part.text + self.gap(end) + "[" + inner.text + "]"
-                part = _Part(text, part.pairs + inner.pairs, close + 1)
+                part = Part(text, part.pairs + inner.pairs, close + 1)
             elif kind is TokenType.DCOLON and end + 1 < stop:
                 after = self.type_end(end + 1, stop)
                 part = _tried(part, self.raw(end + 1, after), after)
@@ -126,7 +116,7 @@ class _Rewriter:
             after += 1
         return after
 
-    def primary(self, at: int, stop: int) -> _Part:
+    def primary(self, at: int, stop: int) -> Part:
         kind = self.tokens[at].token_type
         if kind is TokenType.CASE:
             return self.case(at)
@@ -135,15 +125,15 @@ class _Rewriter:
             return self.wrapped(at, inner.text, inner.pairs)
         if self.kind(at + 1, stop) is TokenType.L_PAREN and self.tokens[at].text.isidentifier():
             return self.call(at)
-        return _Part(self.raw(at, at + 1), [], at + 1)
+        return Part(self.raw(at, at + 1), [], at + 1)
 
-    def wrapped(self, opened: int, inner: str, pairs: list[Pair]) -> _Part:
+    def wrapped(self, opened: int, inner: str, pairs: list[Pair]) -> Part:
         """`(inner)` with the spaces that stood at both of its ends."""
         close = self.partner[opened]
         before, after = (self.gap(opened + 1), self.gap(close)) if close > opened + 1 else ("", "")
-        return _Part(f"({before}{inner}{after})", pairs, close + 1)
+        return Part(f"({before}{inner}{after})", pairs, close + 1)
 
-    def call(self, at: int) -> _Part:
+    def call(self, at: int) -> Part:
         name, opened = self.tokens[at].text, at + 1
         lowered, close = name.lower(), self.partner[opened]
         if lowered in ("cast", "try_cast"):
@@ -151,19 +141,19 @@ class _Rewriter:
         spans = list(self.arguments(opened + 1, close))
         parts = [self.argument(start, stop) for start, stop in spans]
         if lowered in _TYPES and len(parts) == 1:
-            return _tried(_Part(parts[0].text, parts[0].pairs), name, close + 1)
-        pairs = [pair for part in _guarded(lowered, parts) for pair in part.pairs]
+            return _tried(Part(parts[0].text, parts[0].pairs), name, close + 1)
+        pairs = [pair for part in guarded(lowered, parts) for pair in part.pairs]
         inner = ""
         for number, ((start, _), part) in enumerate(zip(spans, parts, strict=True)):
             inner += (self.gap(start - 1) + "," + self.gap(start) if number else "") + part.text
         body = self.wrapped(opened, inner, pairs)
         if lowered not in _SAFE or not parts:
-            return _Part(name + self.gap(opened) + body.text, pairs, close + 1)
+            return Part(name + self.gap(opened) + body.text, pairs, close + 1)
         text = _SAFE[lowered] + body.text
         operand = parts[0].text
         if lowered in _NEEDS_ALL:
             operand = "nullif(" + " and ".join(f"({part.text}) is not null" for part in parts) + ", false)"
-        return _Part(text, [*pairs, (operand, text)], close + 1)
+        return Part(text, [*pairs, (operand, text)], close + 1)
 
     def arguments(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         first = at = start
@@ -175,12 +165,12 @@ class _Rewriter:
         if first < stop:
             yield first, stop
 
-    def argument(self, start: int, stop: int) -> _Part:
+    def argument(self, start: int, stop: int) -> Part:
         if any(token.token_type is TokenType.ARROW for token in self.tokens[start:stop]):
-            return _Part(self.raw(start, stop), [], stop)
+            return Part(self.raw(start, stop), [], stop)
         return self.stretch(start, stop)
 
-    def cast(self, at: int, *, tried: bool) -> _Part:
+    def cast(self, at: int, *, tried: bool) -> Part:
         opened, close = at + 1, self.partner[at + 1]
         inside = at + 2
         while inside < close and self.tokens[inside].token_type is not TokenType.ALIAS:
@@ -191,9 +181,9 @@ class _Rewriter:
         body = self.wrapped(opened, operand.text + self.gap(inside) + self.raw(inside, close), operand.pairs)
         text = (self.tokens[at].text if tried else "try_cast") + self.gap(opened) + body.text
         pairs = operand.pairs if tried else [*operand.pairs, (operand.text, text)]
-        return _Part(text, pairs, body.end)
+        return Part(text, pairs, body.end)
 
-    def case(self, at: int) -> _Part:
+    def case(self, at: int) -> Part:
         """Each clause runs only when none before it held."""
         end = self.partner[at]
         marks = [*self.clauses(at, end), end]
@@ -206,13 +196,13 @@ class _Rewriter:
             text += self.gap(mark) + self.raw(mark, mark + 1) + self.gap(mark + 1) + part.text
             kind = self.tokens[mark].token_type
             if kind is TokenType.THEN:
-                pairs += _under(part.pairs, f"{start}{earlier} when {condition} then ", " end")
+                pairs += under(part.pairs, f"{start}{earlier} when {condition} then ", " end")
                 earlier += f" when {condition} then null"
             else:
                 before = (f"{start}{earlier} else ", " end") if earlier else ("", "")
-                pairs += _under(part.pairs, *before)
+                pairs += under(part.pairs, *before)
                 condition = part.text
-        return _Part(text + self.gap(end) + self.raw(end, end + 1), pairs, end + 1)
+        return Part(text + self.gap(end) + self.raw(end, end + 1), pairs, end + 1)
 
     def clauses(self, at: int, end: int) -> Iterator[int]:
         inside = at + 1
@@ -222,31 +212,9 @@ class _Rewriter:
             inside = max(self.partner.get(inside, inside), inside) + 1
 
 
-def _tried(part: _Part, kind: str, end: int) -> _Part:
+def _tried(part: Part, kind: str, end: int) -> Part:
     text = f"try_cast({part.text} as {kind})"
-    return _Part(text, [*part.pairs, (part.text, text)], end)
-
-
-def _under(pairs: list[Pair], before: str, after: str) -> list[Pair]:
-    return [(before + operand + after, before + cast + after) for operand, cast in pairs]
-
-
-def _guarded(name: str, parts: list[_Part]) -> list[_Part]:
-    """The pairs of arguments that are evaluated only under a condition, with that condition."""
-    texts = [part.text for part in parts]
-    if name in ("if", "iff", "nvl2") and len(parts) == 3:
-        condition = f"({texts[0]}) is not null" if name == "nvl2" else texts[0]
-        yes = _under(parts[1].pairs, f"case when {condition} then ", " end")
-        no = _under(parts[2].pairs, f"case when {condition} then null else ", " end")
-        return [parts[0], _Part("", yes), _Part("", no)]
-    if name in ("coalesce", "nvl", "ifnull"):
-        nulls = [f"({text}) is null" for text in texts]
-        return parts[:1] + [
-            _Part("", _under(part.pairs, f"case when {' and '.join(nulls[:i])} then ", " end"))
-            for i, part in enumerate(parts)
-            if i
-        ]
-    return parts
+    return Part(text, [*part.pairs, (part.text, text)], end)
 
 
 def _partners(tokens: list[Token]) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from headrace.config.document import Document, Loc, shown
 from headrace.config.repair import misspelt
+from headrace.config.types import Environment, Pipeline
 from headrace.errors import Mistake
 
 _WANTED = {
@@ -33,6 +34,17 @@ _WANTED = {
     "datetime_from_date_parsing": "a date or time such as 2013-10-01 or 2013-10-01T06:00:00Z",
     "finite_number": "a finite number",
 }
+_SYNONYMS = {
+    **dict.fromkeys(("drop", "reject", "discard", "remove", "ignore"), "quarantine"),
+    **dict.fromkeys(("error", "abort", "stop", "raise"), "fail"),
+    **dict.fromkeys(("log", "alert"), "warn"),
+    **dict.fromkeys(("classification", "classifier", "binary_classification"), "binary"),
+    **dict.fromkeys(("regressor", "numeric"), "regression"),
+    **dict.fromkeys(("bayesian", "bayes", "optuna"), "tpe"),
+    **dict.fromkeys(("date", "temporal"), "time"),
+    **dict.fromkeys(("key", "random", "group"), "hash"),
+}
+"""What other tools call it."""
 
 
 def mistakes_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Mistake]:
@@ -62,6 +74,12 @@ def meant(wrong: object, right: Iterable[str]) -> str:
 def _mistake(problem: ErrorDetails, model: type[BaseModel], document: Document) -> Mistake:
     kind = problem["type"]
     loc: Loc = tuple(part for part in problem["loc"] if part != "[key]")
+    if kind == "extra_forbidden" and model is Environment and loc[0] in Pipeline.model_fields:
+        message = (
+            f"{loc[0]!r} says what is computed, and an overlay (--env) only where things are: put it into the pipeline's "
+            f"file, or change it for one run by --set {loc[0]}... (which is recorded)"
+        )
+        return document.mistake(loc, message, key=True)
     if kind == "extra_forbidden":
         allowed = sorted(_keys(_type_at(model, loc[:-1])))
         message = f"unknown key {loc[-1]!r}; allowed here: {', '.join(allowed)}{meant(loc[-1], allowed)}"
@@ -77,7 +95,9 @@ def _words(problem: ErrorDetails, kind: str) -> str:
     context: dict[str, Any] = problem.get("ctx") or {}
     if kind == "literal_error":
         allowed = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
-        return f"{came} came; allowed: {', '.join(allowed)}{meant(problem['input'], allowed)}"
+        synonym = _SYNONYMS.get(str(problem["input"]).lower())
+        close = f"; did you mean {synonym!r}?" if synonym in allowed else meant(problem["input"], allowed)
+        return f"{came} is not one of {', '.join(allowed)}{close}"
     if kind == "value_error":
         text = str(context.get("error", problem["msg"]))
         return _WANTED_TIME.format(came=came) if "isoformat" in text or "must be in" in text else text
@@ -86,6 +106,8 @@ def _words(problem: ErrorDetails, kind: str) -> str:
     if kind == "too_long" or (kind == "too_short" and "actual_length" in context):
         length = context.get("max_length", context.get("min_length"))
         return f"{came} with {context['actual_length']} entries came; allowed: {length}"
+    if kind == "string_too_long":
+        return f"{came} with more than {context['max_length']} characters came; cut it into several columns"
     if kind == "string_too_short":
         return "the text is empty; write something or leave the key out"
     if kind in _WANTED:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from headrace.config.document import shown
+
 MICROSECOND = 1
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -27,6 +29,8 @@ _UNITS = {
     "week": (WEEK, "w"),
 }
 _ALIASES = {"sec": "second", "min": "minute", "h": "hour", "hr": "hour", "d": "day", "w": "week"}
+_LONGEST = 365_250 * DAY
+"""A thousand years; dates reach no farther back than twice that."""
 _PATTERN = re.compile(r"^\s*(?:(\d+)\s*)?([A-Za-z]+)\s*$")
 _ALLOWED = "a number and a unit such as '30 minutes', '3 hours', '1 day', '2 weeks'"
 
@@ -42,7 +46,10 @@ def _parts(text: str) -> tuple[int, str]:
         raise ValueError(f"{text!r} has no fixed length; write it in days, as '30 days' or '365 days'")
     if unit not in _UNITS:
         raise ValueError(f"{text!r} has an unknown unit; write {_ALLOWED}")
-    number = int(match.group(1) or 1)
+    digits = (match.group(1) or "1").lstrip("0")
+    number = int(digits[:18] or 0)
+    if number * _UNITS[unit][0] > _LONGEST or len(digits) > 18:
+        raise ValueError(f"{shown(text)} is longer than 1000 years; write {_ALLOWED}")
     if number == 0:
         raise ValueError(f"{text!r} is empty; a duration is longer than zero")
     return number, unit

@@ -9,7 +9,7 @@ from headrace.config.types import FeatureTable, Pipeline, Table
 
 
 def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Feature tables over a column that the label uses, from a table without `available_at`.
+    """Feature tables over a column that the label uses, from a table without `available_at`, or without time at all.
 
     The label's columns are followed through `columns` expressions, in both directions: `late: delay > 15` makes
     `late` as telling as `delay`. A second table of the same source has the same columns.
@@ -21,14 +21,16 @@ def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     used = label_columns(pipeline)
     for name, feature in pipeline.feature_tables.items():
         table = pipeline.tables.get(feature.from_)
-        if table is None or table.available_at or feature.kind == "lookup":
+        if table is None or (table.available_at and feature.kind != "lookup"):
             continue
         if feature.from_ != training.from_ and not _same_source(table, spine):
             continue
         telling = derived(table, used)
         for where, columns in _reads(f"feature_tables.{name}", feature):
             hit = sorted(column for column in columns if column.lower() in telling)
-            if hit:
+            if hit and feature.kind == "lookup":
+                yield where, f"the label uses {', '.join(map(repr, hit))}, and a lookup knows no time; leave it out"
+            elif hit:
                 place = f"tables.{feature.from_}"
                 message = (
                     f"the label uses {', '.join(map(repr, hit))}, and {place} has no available_at, so the feature "
@@ -71,13 +73,24 @@ def derived(table: Table, names: set[str]) -> set[str]:
         found |= new
 
 
+def derived_from(names: set[str], table: Table) -> set[str]:
+    """Columns by these names, and those whose SQL uses them or is used to make them.
+
+    A column of which a hidden one is made gives it away as well: of `late = arr_delay >= 15`, `arr_delay` does.
+    """
+    hidden = {name.lower() for name in names}
+    made = [text for name, text in table.columns.items() if name in hidden]
+    return derived(table, hidden | {column.lower() for text in made for column in sql.columns(text)})
+
+
 def _reads(where: str, feature: FeatureTable) -> Iterator[tuple[str, set[str]]]:
     for number, part in enumerate(feature.aggregates):
         yield f"{where}.aggregates[{number}].column", {part.column}
         if part.where:
             yield f"{where}.aggregates[{number}].where", sql.columns(part.where)
-    if feature.latest:
-        yield f"{where}.latest", set(feature.latest)
+    for kind in ("latest", "lookup"):
+        for number, column in enumerate(getattr(feature, kind)):
+            yield f"{where}.{kind}[{number}]", {column}
 
 
 def _same_source(one: Table, other: Table) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -36,14 +37,15 @@ def larger_is_better(metric: str) -> bool:
     raise KeyError(metric)
 
 
-def unknown_metric(metric: str, task: str | None) -> str | None:
+def unknown_metric(metric: str, task: str | None, own: Iterable[str] = ()) -> str | None:
     """What is wrong with a metric's name, or None where nothing is.
 
     Args:
         metric: The name as written.
         task: `binary`, `multiclass`, `regression`, or None while it is not known.
+        own: Names of the user's metrics.
     """
-    allowed = METRICS[task] if task else ALL_METRICS
+    allowed = [*(METRICS[task] if task else ALL_METRICS), *own]
     if metric in allowed:
         return None
     close = [name for name in allowed if name.lower() == metric.lower().replace("_", "")]

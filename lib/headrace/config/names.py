@@ -1,6 +1,12 @@
-"""Names of features, as they stand in their own table; in `training_set` they are `<feature_table>__<column>`."""
+"""Names of columns: those of a source, and of features.
+
+A feature has its name in its own table; in `training_set` it is `<feature_table>__<column>`.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 from headrace.config.durations import short
 from headrace.config.types import Aggregates, FeatureTable
@@ -28,3 +34,20 @@ def feature_columns(feature: FeatureTable) -> list[str]:
         for function in part.functions
         for window in part.windows
     ]
+
+
+def column_names(columns: Iterable[str]) -> list[str]:
+    """Names that SQL and Delta take as they are: lower case; other characters become `_`; none stands twice.
+
+    >>> column_names(["Customer ID", "tenure (months)", "2nd", "a", "A"])
+    ['customer_id', 'tenure_months', 'c_2nd', 'a', 'a_2']
+    """
+    names: list[str] = []
+    for position, column in enumerate(columns, 1):
+        name = re.sub(r"\W+", "_", column.strip().lower()).strip("_") or f"column_{position}"
+        name = f"c_{name}" if name[0].isdigit() else name
+        unique, number = name, 2
+        while unique in names:
+            unique, number = f"{name}_{number}", number + 1
+        names.append(unique)
+    return names

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from headrace.config import secrets
 from headrace.config.document import Document, Loc, Place, dotted, shown
 from headrace.config.yamlfile import parse
 from headrace.errors import ConfigError, Mistake
@@ -23,7 +24,7 @@ def override(document: Document, sets: Sequence[str]) -> list[Mistake]:
     """
     mistakes: list[Mistake] = []
     for text in sets:
-        flag = f"--set {text}"
+        flag = f"--set {secrets.masked(text)}"
         try:
             loc, value = _parse(text)
             changed = copy.deepcopy(document.data)
@@ -46,12 +47,12 @@ def _parse(text: str) -> tuple[Loc, Any]:
     while position < len(text) and text[position] != "=":
         match = _PART.match(text, position)
         if not match:
-            raise ValueError(f"{text!r} is no setting; {_FORM}")
+            raise ValueError(f"{secrets.masked(text)!r} is no setting; {_FORM}")
         quoted, plain, index, bracketed = match.groups()
         loc.append(int(index) if index else (quoted or plain or bracketed).strip())
         position = match.end()
     if not loc or position >= len(text):
-        raise ValueError(f"{text!r} is no setting; {_FORM}")
+        raise ValueError(f"{secrets.masked(text)!r} is no setting; {_FORM}")
     document = parse(text[position + 1 :], "")
     if document.mistakes:
         raise ConfigError(document.mistakes)

@@ -1,32 +1,33 @@
 """From a YAML file (and flags) to a typed pipeline, with all mistakes at once.
 
-Order: YAML -> `--set` -> `${VARIABLES}` -> paths -> types (pydantic) -> references between sections.
+Order: YAML, on those that it extends -> `--set` -> `${VARIABLES}` -> paths -> types (pydantic) -> references between sections.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from headrace.config import references
+from headrace.config import hooks, references, secrets, sharing, spark_names
 from headrace.config.complaints import meant, mistakes_of
-from headrace.config.document import Document, Loc
+from headrace.config.document import Document, Loc, dotted
+from headrace.config.extending import is_file, read_whole
 from headrace.config.overrides import override
-from headrace.config.repair import repaired
+from headrace.config.repair import repaired, touches
 from headrace.config.types import Environment, Pipeline
+from headrace.config.variables import substitute
 from headrace.config.yamlfile import read
 from headrace.errors import ConfigError, Mistake
 
 FILE_FORMATS = ("csv", "json", "parquet", "orc", "avro", "text", "xml", "delta", "binaryfile")
 
-_VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -49,22 +50,26 @@ def read_pipeline(path: str | Path, env: str | None = None, sets: Sequence[str] 
     """
     mistakes: list[Mistake] = []
     pipeline = environment = None
+    folder = Path(os.path.realpath(path)).parent
     try:
-        document = read(path)
+        document = read_whole(path)
         mistakes += document.mistakes + override(document, sets)
-        _substitute(document, mistakes)
-        _resolve(document, Path(path).resolve().parent)
+        sharing.resolve(document)
+        substitute(document, mistakes)
+        _resolve(document, folder)
         pipeline = _typed(Pipeline, document, mistakes)
-        mistakes += _between(pipeline, document)
+        folders = (folder, *_folders(document))
+        pipeline = pipeline and pipeline.beside(*folders)
+        mistakes += _between(pipeline, document, folders)
     except ConfigError as error:
         mistakes += error.mistakes
     try:
-        environment = _environment(Path(path).resolve().parent, env, mistakes)
+        environment = _environment(folder, env, mistakes)
     except ConfigError as error:
         mistakes += error.mistakes
     if mistakes or pipeline is None or environment is None:
         raise ConfigError(_sorted(mistakes))
-    return pipeline, environment
+    return pipeline.overridden(tuple(secrets.masked(text) for text in sets)), environment
 
 
 def _sorted(mistakes: Iterable[Mistake]) -> list[Mistake]:
@@ -77,8 +82,11 @@ def _environment(folder: Path, name: str | None, mistakes: list[Mistake]) -> Env
         return Environment()
     document = read(_overlay(folder, name))
     mistakes += document.mistakes
-    _substitute(document, mistakes)
-    return _typed(Environment, document, mistakes)
+    substitute(document, mistakes)
+    found = _typed(Environment, document, mistakes)
+    for where, message in spark_names.check(found.spark) if found else ():
+        mistakes.append(document.mistake(document.locate(where), message, key=True))
+    return found
 
 
 def _overlay(folder: Path, name: str) -> Path:
@@ -115,21 +123,47 @@ def _typed(model: type[Model], document: Document, mistakes: list[Mistake]) -> M
         return None
 
 
-def _between(pipeline: Pipeline | None, document: Document) -> list[Mistake]:
+def _folders(document: Document) -> list[Path]:
+    """Folders of the files in which a document was written, without flags."""
+    files = dict.fromkeys(place.file for place in document.values.values())
+    return list(dict.fromkeys(Path(os.path.realpath(file)).parent for file in files if os.path.isfile(file)))
+
+
+def _between(pipeline: Pipeline | None, document: Document, folders: Sequence[Path]) -> list[Mistake]:
     """Mistakes between sections; of a file with wrong types, those that have nothing to do with these."""
     dropped: list[Loc] = []
     if pipeline is None:
         pipeline, dropped = repaired(document.data)
     if pipeline is None:
         return []
-    gone = {repr(str(part).lower()) for loc in dropped for part in loc[-1:]}
     found = []
-    for where, message in references.check(pipeline):
+    problems = (references.check(pipeline), hooks.check(pipeline.beside(*folders)), spark_names.check(pipeline.spark))
+    for where, message in itertools.chain(*problems):
         loc = document.locate(where)
         affected = any(loc[: len(drop)] == drop or drop[: len(loc)] == loc for drop in dropped)
-        if not affected and not any(f"is called {name}" in message for name in gone):
-            found.append(replace(document.mistake(loc, message), where=where))
+        if not affected and not touches(message, dropped):
+            listed = where if dotted(loc) != where.removesuffix("[0]") else dotted(loc)  # `key: id` for `key: [id]`
+            found.append(replace(document.mistake(loc, message, key=where.startswith("spark")), where=listed))
     return found
+
+
+def _at(document: Document, where: str, message: str) -> Mistake:
+    loc = document.locate(where)
+    listed = where if dotted(loc) != where.removesuffix("[0]") else dotted(loc)  # `key: id` for `key: [id]`
+    return replace(document.mistake(loc, message), where=listed)
+
+
+def placed(path: str | Path, sets: Sequence[str], found: Iterable[tuple[str, str]]) -> list[Mistake]:
+    """Mistakes that were found later, with their places in a file that could be read.
+
+    Args:
+        path: The YAML file.
+        sets: As in `read_pipeline`.
+        found: Pairs (where, message), where as `tables.flights.rules[1].check`.
+    """
+    document = read_whole(path)
+    override(document, sets)
+    return _sorted(_at(document, where, message) for where, message in found)
 
 
 def _put(data: Any, loc: Loc, value: Any) -> None:
@@ -150,46 +184,17 @@ def _twice(document: Document) -> Iterator[Mistake]:
             seen.setdefault(name.lower(), name)
 
 
-def _substitute(document: Document, mistakes: list[Mistake]) -> None:
-    """Replace `${VARIABLE}` and `${VARIABLE:-default}` in all text; `$${` stands for `${`."""
-
-    def change(text: str, loc: Loc) -> str:
-        def one(match: re.Match[str]) -> str:
-            if match.group(1):
-                return match.group(0)[1:]
-            name, given, default = match.group(2).partition(":-")
-            value = os.environ.get(name) or (default if given else None)
-            if not _VARIABLE_NAME.fullmatch(name):
-                mistakes.append(document.mistake(loc, f"{match.group(0)} names no variable; write ${{NAME}}"))
-            elif value is None and name in os.environ:
-                return ""
-            elif value is None:
-                advice = f"set it, or give a default: ${{{name}:-...}}"
-                mistakes.append(document.mistake(loc, f"the environment variable {name} is not set; {advice}"))
-            return value or ""
-
-        return _VARIABLE.sub(one, text)
-
-    document.data = _map_text(document.data, (), change)
-
-
-def _map_text(value: Any, loc: Loc, change: Callable[[str, Loc], str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _map_text(item, (*loc, key), change) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_map_text(item, (*loc, i), change) for i, item in enumerate(value)]
-    return change(value, loc) if isinstance(value, str) else value
-
-
 def _resolve(document: Document, folder: Path) -> None:
-    """Make the relative paths of file sources absolute: in the current folder, else beside the YAML."""
+    """Make the relative paths of file sources absolute: in the current folder, else beside the YAML that has them."""
     tables = document.data.get("tables")
-    for table in tables.values() if isinstance(tables, dict) else ():
+    for name, table in tables.items() if isinstance(tables, dict) else ():
         source = table.get("source") if isinstance(table, dict) else None
         if not isinstance(source, dict) or str(source.get("format")).lower() not in FILE_FORMATS:
             continue
         if isinstance(source.get("path"), str):
-            source["path"] = absolute(source["path"], folder)
+            written = document.place(("tables", name, "source", "path")).file  # also what the file extends, or a flag
+            beside = Path(written).resolve().parent if is_file(written) else folder
+            source["path"] = absolute(source["path"], beside)
 
 
 def absolute(path: str, folder: Path) -> str:

@@ -5,21 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from headrace.config import leaks, sql
+from headrace.config import leaks, modelling, scopes, sql
 from headrace.config.complaints import meant
-from headrace.config.metrics import ALL_METRICS, METRICS
 from headrace.config.names import feature_columns
+from headrace.config.sql_types import wrong_type
 from headrace.config.types import FeatureTable, Pipeline, Table
 
 Found = tuple[str, str]
 
 FUNCTIONS = ("count", "sum", "mean", "stddev", "min", "max", "first", "last", "distinct")
-ESTIMATORS = ("logistic_regression", "linear_regression", "random_forest", "gbt", "xgboost")
-TASK_ESTIMATORS = {
-    "binary": ("logistic_regression", "random_forest", "gbt", "xgboost"),
-    "multiclass": ("logistic_regression", "random_forest", "xgboost"),
-    "regression": ("linear_regression", "random_forest", "gbt", "xgboost"),
-}
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
     "drift_metrics", "quality_metrics", "runs",
@@ -45,7 +39,8 @@ def check(pipeline: Pipeline) -> list[Found]:
         found += _training_set(pipeline)
         found += leaks.check(pipeline)
     found += _scoring(pipeline)
-    found += _search(pipeline)
+    found += modelling.check(pipeline)
+    found += scopes.check(pipeline)
     return found
 
 
@@ -65,8 +60,23 @@ def _expression(where: str, text: str | None) -> Iterator[Found]:
         yield where, f"no SQL expression: {wrong}"
 
 
+def _alone(where: str, text: str | None) -> Iterator[Found]:
+    """An expression that may not ask other tables: the step it belongs to does not read them."""
+    yield from _expression(where, text)
+    asked = sorted(sql.tables(text)) if text is not None else []
+    if asked:
+        message = f"a subquery over {', '.join(asked)} cannot stand here; compute it under `columns` of a table"
+        yield where, f"{message}, or look it up with a feature table"
+
+
 def _table(where: str, name: str, table: Table) -> Iterator[Found]:
     yield from _reserved(where, name)
+    if re.search(r"[\x00-\x1f\x7f]", table.source.path):
+        yield f"{where}.source.path", f"{table.source.path!r} has control characters; leave them out"
+    for column, kind in table.types.items():
+        wrong = wrong_type(kind)
+        if wrong:
+            yield f"{where}.types{_key(column)}", wrong
     for column, text in table.columns.items():
         yield from _expression(f"{where}.columns{_key(column)}", text)
         if column.startswith("_"):
@@ -80,6 +90,9 @@ def _table(where: str, name: str, table: Table) -> Iterator[Found]:
     yield from _double(f"{where}.columns", table.columns)
     for part in ("key", "known_early"):
         yield from _double(f"{where}.{part}", getattr(table, part))
+    for column in table.describe if table.keep else ():
+        if column not in table.keep:
+            yield f"{where}.describe{_key(column)}", f"{column!r} is not in `keep`: the table will not have it"
     if table.known_early and not table.available_at:
         message = "known_early has no effect without available_at: all columns count as known; add it or leave this out"
         yield f"{where}.known_early", message
@@ -103,7 +116,9 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
         yield where, f"a table is called {name!r} too; rename one"
     yield from _double(f"{where}.entity", feature.entity)
     table = pipeline.tables.get(feature.from_)
-    if table is None:
+    if table is None and feature.from_ in pipeline.feature_tables:
+        yield f"{where}.from", f"{feature.from_!r} is a feature table; features are made from tables"
+    elif table is None:
         yield f"{where}.from", _unknown("table", feature.from_, pipeline.tables)
     elif feature.kind != "lookup" and not feature.time and not table.event_time:
         yield where, f"{feature.kind} needs a clock: give `time`, or tables.{feature.from_}.event_time"
@@ -111,8 +126,13 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
         here = f"{where}.aggregates[{number}]"
         for position, function in enumerate(part.functions):
             yield from _function(f"{here}.functions[{position}]", function, part.column)
-        yield from _expression(f"{here}.where", part.where)
+        yield from _alone(f"{here}.where", part.where)
     yield from _double(where, feature_columns(feature))
+    told = [*feature.entity, *feature_columns(feature), "valid_from", "valid_until", "event_time", "available_at"]
+    for column in feature.describe:
+        if column not in told:
+            message = f"the feature table has no column {column!r}{meant(column, told)}"
+            yield f"{where}.describe{_key(column)}", message
     for early in feature_columns(feature):
         if early.lower() in {column.lower() for column in feature.entity}:
             yield where, f"the feature {early!r} has the name of an entity column; leave it out"
@@ -135,6 +155,8 @@ def _subqueries(pipeline: Pipeline) -> Iterator[Found]:
     """Tables named in subqueries: those unknown, and cycles between tables."""
     reads: dict[str, dict[str, str]] = {name: {} for name in pipeline.tables}
     for name, table in pipeline.tables.items():
+        if table.shared:
+            continue  # its SQL is checked where the table is made
         texts = {f"tables.{name}.columns{_key(c)}": text for c, text in table.columns.items()}
         texts |= {f"tables.{name}.rules[{i}].check": rule.check for i, rule in enumerate(table.rules)}
         for where, text in texts.items():
@@ -180,10 +202,10 @@ def _training_set(pipeline: Pipeline) -> Iterator[Found]:
         if name.lower() not in pipeline.feature_tables:
             yield f"{where}.features[{number}]", _unknown("feature table", name, pipeline.feature_tables)
     yield from _double(f"{where}.features", training.features)
-    yield from _expression(f"{where}.label", training.label)
-    yield from _expression(f"{where}.predict_at", training.predict_at)
+    yield from _alone(f"{where}.label", training.label)
+    yield from _alone(f"{where}.predict_at", training.predict_at)
     for name, text in training.row_features.items():
-        yield from _expression(f"{where}.row_features{_key(name)}", text)
+        yield from _alone(f"{where}.row_features{_key(name)}", text)
     yield from _double(f"{where}.row_features", training.row_features)
     yield from _final_names(pipeline)
     timed = training.predict_at or (spine and spine.event_time)
@@ -216,29 +238,10 @@ def _final_names(pipeline: Pipeline) -> Iterator[Found]:
 
 
 def _scoring(pipeline: Pipeline) -> Iterator[Found]:
-    output = pipeline.scoring.output
+    output, model = pipeline.scoring.output, pipeline.scoring.model
+    if not re.fullmatch(r"[A-Za-z][\w-]{0,63}|[1-9]\d{0,8}", model):
+        yield "scoring.model", f"{model!r} is no model; write `champion` or the number of a version"
     if output in pipeline.tables or output in pipeline.feature_tables:
         yield "scoring.output", f"a table is called {output!r} too; rename one"
     elif output != "predictions" and output in RESERVED:
         yield "scoring.output", f"{output!r} is a name that Headrace uses itself; rename"
-
-
-def _search(pipeline: Pipeline) -> Iterator[Found]:
-    task = pipeline.training_set.task if pipeline.training_set else None
-    allowed = TASK_ESTIMATORS[task] if task else ESTIMATORS
-    given = "estimators" in pipeline.search.model_fields_set
-    for number, name in enumerate(pipeline.search.estimators if given else ()):
-        if name not in allowed:
-            kind = f"for the task {task}" if name in ESTIMATORS else "known"
-            message = f"{name!r} is no estimator {kind}; allowed: {', '.join(allowed)}{meant(name, allowed)}"
-            yield f"search.estimators[{number}]", message
-    yield from _metric("search.metric", pipeline.search.metric, task)
-    for number, gate in enumerate(pipeline.gates):
-        yield from _metric(f"gates[{number}].metric", gate.metric, task)
-
-
-def _metric(where: str, metric: str | None, task: str | None) -> Iterator[Found]:
-    allowed = list(METRICS[task] if task else ALL_METRICS)
-    if metric is not None and metric not in allowed:
-        kind = f"for the task {task}" if metric in ALL_METRICS else "known"
-        yield where, f"{metric!r} is no metric {kind}; allowed: {', '.join(allowed)}{meant(metric, allowed)}"

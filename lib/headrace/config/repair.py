@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,10 @@ from pydantic import ValidationError
 from headrace.config.document import Loc
 from headrace.config.types import Pipeline
 
-_ROUNDS = 6
+_ROUNDS = 12
+_STAND_INS = {"pipeline": "unnamed", "from": "missing_table", "label": "null"}
+"""For what is missing, so that the rest of its section is looked at; what is said of these is not told."""
+_NO_SOURCE = {"format": "unknown", "path": "unknown"}
 
 
 def repaired(data: Any) -> tuple[Pipeline | None, list[Loc]]:
@@ -32,13 +36,41 @@ def repaired(data: Any) -> tuple[Pipeline | None, list[Loc]]:
             if kind == "extra_forbidden":
                 _rename(data, loc, missing)
         for kind, loc in sorted(problems, key=lambda p: [str(x).zfill(6) for x in p[1]], reverse=True):
-            if kind == "missing" and loc in missing:
-                dropped.append(loc[:-1])
-                _drop(data, loc[:-1])
-            elif kind != "missing":
+            if kind != "missing":
                 dropped.append(loc)
                 _drop(data, loc)
+            elif loc in missing:
+                dropped.append(loc if _stand_in(data, loc) else loc[:-1])
+        _without_sources(data, dropped)
     return None, dropped
+
+
+def _stand_in(data: Any, loc: Loc) -> bool:
+    """Put something where a value is missing; where nothing will do, leave the section out."""
+    section = _at(data, loc[:-1])
+    if isinstance(section, dict) and loc[-1] in _STAND_INS:
+        section[loc[-1]] = _STAND_INS[str(loc[-1])]
+        return True
+    _drop(data, loc[:-1])
+    return False
+
+
+def _without_sources(data: Any, dropped: list[Loc]) -> None:
+    """A source with something wrong has columns that nobody knows."""
+    for loc in dropped:
+        table = _at(data, loc[:2]) if loc[:1] == ("tables",) else None
+        if isinstance(table, dict) and loc[2:3] == ("source",):
+            table["source"] = dict(_NO_SOURCE)
+
+
+def touches(message: str, dropped: list[Loc]) -> bool:
+    """Whether a mistake may come of what was left out: names that are gone, columns of tables that lack a part."""
+    gone = {repr(str(part).lower()) for loc in dropped for part in loc[-1:]}
+    sections = (("tables",), ("feature_tables",))
+    parts = {str(d[1]).lower() for d in dropped if d[:1] in sections and d[2:3] not in ((), ("rules",))}
+    return any(f"is called {name}" in message for name in gone) or any(
+        re.search(rf"\btables?[ .]{re.escape(name)}\b", message) for name in parts
+    )
 
 
 def misspelt(data: Any, loc: Loc) -> str | None:
@@ -72,5 +104,9 @@ def _drop(data: Any, loc: Loc) -> None:
     section, last = _at(data, loc[:-1]), loc[-1]
     if isinstance(section, dict):
         section.pop(last, None)
-    elif isinstance(section, list) and isinstance(last, int) and last < len(section):
-        del section[last]
+    elif isinstance(section, list) and isinstance(last, int):
+        del section[last : last + 1]
+    elif isinstance(last, int) and isinstance(_at(data, loc[:-2]), dict):
+        _at(data, loc[:-2])[loc[-2]] = []  # one value in place of a list
+    else:
+        _drop(data, loc[:-1])

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
+from headrace.config.descriptions import DESCRIPTIONS
 from headrace.config.types import Pipeline
+
+TITLE = "A Headrace pipeline"
+PARTS = ("Table", "FeatureTable", "TrainingSet")
+SCHEMA = "headrace.schema.json"
+"""The file that the first line of a YAML refers to, beside it."""
+
+
+def write_beside(yaml: Path) -> Path:
+    """Write the schema beside a YAML, or bring it up to date; a file that is something else is left alone."""
+    target, text = yaml.with_name(SCHEMA), schema_text() + "\n"
+    there = target.read_text(encoding="utf-8") if target.is_file() else None
+    if there is None or (there != text and TITLE in there):
+        part = target.with_name(f".{target.name}.{os.getpid()}")
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    return target
 
 
 def json_schema() -> dict[str, Any]:
@@ -15,7 +34,16 @@ def json_schema() -> dict[str, Any]:
     """
     schema = Pipeline.model_json_schema(by_alias=True)
     _loosen(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A Headrace pipeline"}
+    for name in PARTS:  # with `extends` a file may hold a part of each; what is missing then `validate` tells
+        schema["$defs"].get(name, {}).pop("required", None)
+    for node in schema["properties"].values():
+        if "$ref" in node:
+            node["anyOf"] = [{"$ref": node.pop("$ref")}, {"type": "null"}]
+    for name, section in (("Pipeline", schema), *schema.get("$defs", {}).items()):
+        for key, node in section.get("properties", {}).items():
+            if "description" not in node and f"{name}.{key}" in DESCRIPTIONS:
+                node["description"] = DESCRIPTIONS[f"{name}.{key}"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": TITLE}
 
 
 def schema_text() -> str:
@@ -24,7 +52,7 @@ def schema_text() -> str:
 
 
 def _loosen(node: Any) -> None:
-    """Where a list of text is allowed, one text is, too."""
+    """Where a list of text is allowed, one text is, too; a date is a moment, too."""
     if isinstance(node, list):
         for item in node:
             _loosen(item)
@@ -32,6 +60,8 @@ def _loosen(node: Any) -> None:
         return
     for item in node.values():
         _loosen(item)
+    if node.get("format") == "date-time":
+        del node["format"]
     if node.get("type") == "array" and node.get("items", {}).get("type") == "string":
         array = {key: node.pop(key) for key in ("type", "items") if key in node}
         node["anyOf"] = [array, {"type": "string"}]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sqlglot import Token, TokenType, exp, parse_one
 from sqlglot.dialects.databricks import Databricks
@@ -15,7 +16,7 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from headrace.config.casts import safe_casts
 
-__all__ = ["check", "columns", "safe_casts", "tables"]
+__all__ = ["check", "columns", "is_condition", "parsed", "safe_casts", "tables", "variables"]
 
 _OPEN = {TokenType.L_PAREN: TokenType.R_PAREN, TokenType.L_BRACKET: TokenType.R_BRACKET}
 _SIGNS = {TokenType.L_PAREN: "(", TokenType.R_PAREN: ")", TokenType.L_BRACKET: "[", TokenType.R_BRACKET: "]"}
@@ -43,7 +44,7 @@ def columns(expression: str) -> set[str]:
     Returns:
         Names, without backquotes; those of all words that could be columns where the expression cannot be parsed.
     """
-    tree = _tree(expression)
+    tree = parsed(expression)
     if tree is None:
         return _words(expression)
     found: set[str] = set()
@@ -51,7 +52,7 @@ def columns(expression: str) -> set[str]:
         if isinstance(column.this, exp.Star):
             continue
         parts = [part.name for part in column.parts]
-        if parts[-1].lower() in _variables(column) or parts[0].lower() in _variables(column):
+        if parts[-1].lower() in variables(column) or parts[0].lower() in variables(column):
             continue
         inner = _sources(column)
         if inner is None:
@@ -67,11 +68,23 @@ def tables(expression: str) -> set[str]:
     Returns:
         Names without catalog and schema; empty where the expression cannot be parsed.
     """
-    tree = _tree(expression)
+    tree = parsed(expression)
     if tree is None:
         return set()
     own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     return {table.name.lower() for table in tree.find_all(exp.Table) if table.name} - own
+
+
+def is_condition(expression: str) -> bool:
+    """Whether an expression is surely true or false: a comparison, or several with `and`, `or`, `not`.
+
+    >>> is_condition("delay >= 15 and not cancelled"), is_condition("delay")
+    (True, False)
+    """
+    tree = parsed(expression)
+    while isinstance(tree, exp.Paren):
+        tree = tree.this
+    return isinstance(tree, exp.Predicate | exp.Connector | exp.Not)
 
 
 def check(expression: str) -> str | None:
@@ -134,7 +147,9 @@ def _parse(expression: str) -> exp.Expression:
     return tree.expressions[0]
 
 
-def _tree(expression: str) -> exp.Expression | None:
+@lru_cache(maxsize=2_000)
+def parsed(expression: str) -> exp.Expression | None:
+    """The expression's tree, or None where sqlglot cannot read it. It is shared: read it only."""
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     try:
         return _parse(expression)
@@ -142,8 +157,8 @@ def _tree(expression: str) -> exp.Expression | None:
         return None  # what sqlglot does not know is not known here
 
 
-def _variables(node: exp.Expression) -> set[str]:
-    """Variables of the lambdas around a node."""
+def variables(node: exp.Expression) -> set[str]:
+    """Variables, in lower case, of the lambdas around a node."""
     names: set[str] = set()
     parent = node.parent
     while parent is not None:

@@ -6,21 +6,23 @@ only what may be written. References between sections are checked in `config/ref
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic.config import JsonDict
 
+from headrace.config.describing import ColumnText, Owner, Tags, Text
+from headrace.config.document import shown
 from headrace.config.durations import Duration
+from headrace.config.hook_types import Estimator, Hook, Metric, OwnTransformer
+from headrace.config.section import Name, Section
+from headrace.config.spark_types import OnFailure, Spark
 
 Task = Literal["binary", "multiclass", "regression"]
 OnFail = Literal["quarantine", "warn", "fail"]
-
-
-def _name(value: str) -> str:
-    if not value.isidentifier() or not value.isascii() or value.startswith("_"):
-        raise ValueError(f"{value!r} is no name; use letters, digits and underscores, beginning with a letter")
-    return value.lower()
 
 
 def _listed(value: object) -> object:
@@ -37,7 +39,14 @@ def moment_of(text: str) -> datetime:
         ValueError: If the text is no ISO date or time.
     """
     value = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return _utc(value)
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("isoformat: before the year 1 or after 9999 in UTC") from error
 
 
 def _moment(value: object) -> object:
@@ -45,41 +54,59 @@ def _moment(value: object) -> object:
         return moment_of(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value
+    return _utc(value) if isinstance(value, datetime) else value
 
 
 def _lower(value: object) -> object:
     """Column names are lower case inside, as SQL does not tell the cases apart."""
-    if isinstance(value, str):
-        return value.lower()
-    return [v.lower() if isinstance(v, str) else v for v in value] if isinstance(value, list | tuple) else value
+    return value.lower() if isinstance(value, str) else value
 
 
-Name = Annotated[str, AfterValidator(_name)]
+def _plain(value: str) -> str:
+    if not re.fullmatch(r"\w+|\*", value):
+        name = re.sub(r"\W+", "_", value.strip()).strip("_")
+        raise ValueError(f"{shown(value)} is no column; other signs become underscores: {shown(name)}")
+    return value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Column = Annotated[str, BeforeValidator(_lower)]
-Columns = Annotated[tuple[str, ...], BeforeValidator(lambda value: _lower(_listed(value)))]
+Column = Annotated[str, BeforeValidator(_lower), AfterValidator(_plain)]
+Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Sql = Annotated[str, Field(min_length=1)]
+Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class Section(BaseModel):
-    """A part of the YAML."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, str_strip_whitespace=True)
+def _or_python(schema: JsonDict) -> None:
+    """For editors: with `python` there is neither format nor path."""
+    schema["anyOf"] = [{"required": ["python"]}, {"required": schema.pop("required")}]
 
 
 class Source(Section):
-    """Where a table's rows come from."""
+    """Where a table's rows come from: files, or Python."""
+
+    model_config = ConfigDict(json_schema_extra=_or_python)
 
     format: str
     path: str = Field(description="a file, a folder or a glob; `example:<package>/<file>` for the packaged examples")
+    python: Hook | None = Field(
+        None, description="in place of format and path: function(spark, **options) -> DataFrame, or a DataSource"
+    )
     options: dict[str, Any] = Field({}, description="options of Spark's reader")
     mode: Literal["append", "snapshot"] | None = Field(
         None, description="default: a single file is a snapshot, a folder or glob is appended file by file"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_python(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("python") is None:
+            return value
+        if (value.get("format"), value.get("path")) == ("python", value["python"]):
+            return value
+        given = [key for key in ("format", "path", "mode") if key in value]
+        if given:
+            raise ValueError(f"with `python` a source has no {', '.join(given)}; what it needs stands under `options`")
+        return {**value, "format": "python", "path": str(value["python"]), "mode": "snapshot"}
 
 
 class Rule(Section):
@@ -93,9 +120,14 @@ class Rule(Section):
 class Table(Section):
     """A cleaned table and how it comes to be."""
 
-    description: str | None = None
+    description: Text | None = None
+    owner: Owner | None = Field(None, description="who answers for it; default: the pipeline's owner")
+    tags: Tags = ()
+    describe: dict[Column, ColumnText] = Field({}, description="what columns mean, for those who query the table")
+    shared: str | None = Field(None, description="YAML file of the pipeline that makes the table, instead of all else")
     source: Source
     types: dict[Column, str] = Field({}, description="SQL types of source columns; inferred where absent")
+    transform: Hook | None = Field(None, description="DataFrame -> DataFrame before `columns`, keeping rows")
     columns: dict[Name, Sql] = Field({}, description="SQL over the source's columns, added in this order")
     keep: Columns = Field((), description="columns of the cleaned table; default: all")
     key: Columns = ()
@@ -118,7 +150,11 @@ class Aggregates(Section):
 class FeatureTable(Section):
     """Features of an entity over time. Exactly one of `aggregates`, `latest`, `lookup`."""
 
-    description: str | None = None
+    description: Text | None = None
+    owner: Owner | None = Field(None, description="who answers for it; default: the pipeline's owner")
+    tags: Tags = ()
+    describe: dict[Column, ColumnText] = Field({}, description="more on columns, which are told by what they are")
+    shared: str | None = Field(None, description="YAML file of the pipeline that makes it, instead of all else")
     from_: Name = Field(alias="from")
     entity: Columns
     time: Column | None = Field(None, description="the windows' clock; default: the table's event_time")
@@ -179,8 +215,11 @@ class TrainingSet(Section):
     label: Sql
     task: Task | None = Field(None, description="inferred from the label where it can be")
     label_delay: Duration | None = None
-    features: Names = Field((), description="feature tables")
+    features: Columns = Field((), description="feature tables")
     row_features: dict[Name, Sql] = Field({}, description="SQL over the row's early columns and the joined features")
+    transform: Hook | None = Field(
+        None, description="DataFrame -> DataFrame after row_features, keeping rows; new columns become features"
+    )
     exclude: Columns = Field((), description="columns that are no features")
     split: Split = Split()
 
@@ -188,15 +227,25 @@ class TrainingSet(Section):
 class Search(Section):
     """The search over estimators and their hyperparameters."""
 
-    estimators: Annotated[Names, Field(min_length=1)] = ("logistic_regression", "random_forest", "gbt", "xgboost")
+    estimators: Annotated[tuple[Estimator, ...], BeforeValidator(_listed), Field(min_length=1)] = tuple(
+        Estimator(name=name) for name in ("logistic_regression", "random_forest", "gbt", "xgboost")
+    )
+    transformers: Annotated[tuple[OwnTransformer, ...], BeforeValidator(_listed)] = Field(
+        (), description="stages of Spark ML that change the feature columns, before all others"
+    )
     algorithm: Literal["tpe", "random", "anneal"] = "tpe"
     max_evals: int = Field(20, ge=1)
     timeout: Duration | None = None
     trial_timeout: Duration | None = None
     parallelism: int = Field(2, ge=1)
-    metric: str | None = Field(None, description="default: areaUnderROC, f1 or rmse, by task")
+    metric: str | None = Field(None, description="default: areaUnderROC, f1 or rmse, by task; or one of `metrics`")
     seed: int = 42
     max_categories: int = Field(100, ge=2, description="categories kept per column; the rest become one")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the estimators."""
+        return tuple(one.name for one in self.estimators)
 
 
 class Gate(Section):
@@ -243,19 +292,64 @@ class Monitoring(Section):
     alarms: tuple[Alarm, ...] = (Alarm(),)
 
 
+def _or_extended(schema: JsonDict) -> None:
+    """For editors: what a file lacks may stand in the one that it extends."""
+    schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
+
+
 class Pipeline(Section):
     """A whole pipeline."""
 
+    model_config = ConfigDict(json_schema_extra=_or_extended)
+
     pipeline: Name
-    description: str | None = None
+    extends: None = Field(
+        None, description="a YAML file that this one builds on", json_schema_extra={"type": ["string", "null"]}
+    )
+    description: Text | None = None
+    owner: Owner | None = Field(None, description="who answers for the tables and the model")
+    tags: Tags = ()
     tables: dict[Name, Table] = Field(min_length=1)
-    feature_tables: dict[Name, FeatureTable] = {}
+    feature_tables: dict[Name, FeatureTable] = Field({})
     training_set: TrainingSet | None = None
+    metrics: dict[Name, Metric] = Field({}, description="metrics in Python, for search.metric and gates")
     search: Search = Search()
     gates: tuple[Gate, ...] = ()
     scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
-    spark: dict[str, Any] = Field({}, description="settings of Spark")
+    spark: Spark = Spark()
+    on_failure: OnFailure | None = None
+
+    _folders: tuple[Path, ...] = PrivateAttr(())
+    _overrides: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Of the YAML and the files that it builds on, where their Python is; none for one that came from no file."""
+        return self._folders
+
+    def beside(self, *folders: Path) -> Pipeline:
+        """The same pipeline, as of a YAML in these folders."""
+        placed = self.model_copy()
+        placed._folders = folders
+        return placed
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """The pipelines that make tables and feature tables which this one only reads, by table."""
+        tables = {name: table.shared for name, table in self.tables.items() if table.shared}
+        return tables | {name: table.shared for name, table in self.feature_tables.items() if table.shared}
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What `--set` has changed, as it may be shown and kept: `a.b=value`, without secrets."""
+        return self._overrides
+
+    def overridden(self, overrides: tuple[str, ...]) -> Pipeline:
+        """The same pipeline, with what `--set` has changed in it."""
+        changed = self.model_copy()
+        changed._overrides = overrides
+        return changed
 
 
 class Environment(Section):
@@ -267,4 +361,5 @@ class Environment(Section):
     mlflow: str | None = Field(None, description="tracking and registry; default: SQLite in HEADRACE_HOME")
     metastore: Literal["memory", "hive"] = "memory"
     jars: tuple[str, ...] = Field((), description="jar files for the driver's class path (a JDBC driver)")
-    spark: dict[str, Any] = {}
+    spark: Spark = Spark()
+    on_failure: OnFailure | None = None

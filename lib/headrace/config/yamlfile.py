@@ -7,7 +7,9 @@ duplicate keys, and anchors may not blow a small file up.
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +22,9 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from headrace.config.document import Document, Loc, Place, dotted, shown
 from headrace.errors import ConfigError, Mistake
 
-LARGEST_FILE = 2_000_000
-LARGEST_TREE = 100_000
+LARGEST_FILE = 500_000
+LARGEST_TREE = 50_000
+LARGEST_TEXT = 2_000_000
 DEEPEST = 60
 
 _CORE = "tag:yaml.org,2002:"
@@ -37,7 +40,7 @@ def read(path: str | Path) -> Document:
     """
     file = str(path)
     try:
-        raw = Path(path).read_bytes()
+        raw = _content(path)
     except FileNotFoundError as error:
         message = "there is no such file; check the path, or make one with `headrace init`"
         raise ConfigError([Mistake("", message, file)]) from error
@@ -51,9 +54,17 @@ def read(path: str | Path) -> Document:
     return document
 
 
+def _content(path: str | Path) -> bytes:
+    """At most one byte more than is allowed, of a plain file: a pipe or a device may never end."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no plain file")
+        return file.read(LARGEST_FILE + 1)
+
+
 def _decoded(raw: bytes, file: str) -> str:
     if len(raw) > LARGEST_FILE:
-        raise ConfigError([Mistake("", f"{len(raw)} bytes; a configuration has at most {LARGEST_FILE}", file)])
+        raise ConfigError([Mistake("", f"larger than {LARGEST_FILE} bytes; a configuration is smaller", file)])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -79,9 +90,10 @@ def parse(text: str, file: str) -> Document:
         raise ConfigError([Mistake("", f"nested more than {DEEPEST} deep; make it flatter", file)]) from error
     except (YAMLError, ValueError, TypeError, AttributeError, IndexError, NotImplementedError) as error:
         # ruamel raises plain errors for some malformed directives, tags and characters
-        raise ConfigError(
-            [Mistake("", f"is no YAML: {str(error).splitlines()[0] if str(error) else error!r}", file)]
-        ) from error
+        before = text[: getattr(error, "position", 0)]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        told = str(error).splitlines()[0] if str(error) else repr(error)
+        raise ConfigError([Mistake("", f"is no YAML: {told}", file, line, column)]) from error
     document = Document(file)
     if node is not None:
         _Reader(document).fill(node)
@@ -107,7 +119,7 @@ class _Reader:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.count = 0
+        self.count = self.size = 0
 
     def fill(self, node: Node) -> None:
         self.document.data = self.value(node, (), ())
@@ -141,7 +153,10 @@ class _Reader:
         found: dict[str, Any] = {}
         for merged in self.merges(node):
             inner = self.value(merged, loc, above)
-            found = {**inner, **found} if isinstance(inner, dict) else found
+            if not isinstance(inner, dict):
+                self.wrong(merged, loc, f"`<<` merges mappings, this is {shown(inner)}")
+                continue
+            found = {**inner, **found}
         self.document.values[loc] = own
         lines: dict[str, int] = {}
         for key_node, value_node in self.pairs(node, loc):
@@ -172,6 +187,11 @@ class _Reader:
     def scalar(self, node: ScalarNode, loc: Loc) -> Any:
         kind = str(node.tag).removeprefix(_CORE)
         text = str(node.value)
+        self.size += len(text)
+        if self.size > LARGEST_TEXT:
+            self.stop(
+                f"more than {LARGEST_TEXT} characters once its anchors are expanded", _at(node, self.document.file)
+            )
         if kind in ("str", "!", "value", "merge"):
             return text
         self.document.texts[loc] = text

@@ -37,24 +37,27 @@ def within_reach(events: DataFrame, table: FeatureTable, source: Table, span: Sp
     return seen if reach is None else seen.where(column > moment(first - timedelta(microseconds=microseconds(reach))))
 
 
-def add_features(spine: DataFrame, pipeline: Pipeline, names: tuple[str, ...], read: Read) -> DataFrame:
-    """The spine's rows with the columns of feature tables as known at `predict_at`.
+def add_features(
+    spine: DataFrame, pipeline: Pipeline, names: tuple[str, ...], read: Read, spine_time: str = "predict_at"
+) -> DataFrame:
+    """The spine's rows with the columns of feature tables as known at each row's cut-off.
 
     Args:
-        spine: Rows with `predict_at` (timestamp) and the entity columns of the feature tables.
+        spine: Rows with a cut-off and the entity columns of the feature tables.
         pipeline: The configuration.
         names: Feature tables, in order.
         read: Gives cleaned and feature tables.
+        spine_time: The column of the cut-off.
 
     Returns:
         The spine's columns, then `<feature_table>__<column>` for each. Rows in = rows out.
     """
     for name in names:
-        spine = _add(spine, pipeline, name, read)
+        spine = _add(spine, pipeline, name, read, spine_time)
     return spine
 
 
-def _add(spine: DataFrame, pipeline: Pipeline, name: str, read: Read) -> DataFrame:
+def _add(spine: DataFrame, pipeline: Pipeline, name: str, read: Read, spine_time: str) -> DataFrame:
     table = pipeline.feature_tables[name]
     source = pipeline.tables[table.from_]
     entity = list(table.entity)
@@ -63,7 +66,7 @@ def _add(spine: DataFrame, pipeline: Pipeline, name: str, read: Read) -> DataFra
             spine,
             prepared_events(read(table.from_, table), table, source),
             entity=entity,
-            spine_time="predict_at",
+            spine_time=spine_time,
             event_time=clock(table, source),
             available_at=source.available_at,
             aggregates={f"{name}__{d.name}": (d.source, d.function, d.window) for d in definitions(table)},
@@ -76,7 +79,7 @@ def _add(spine: DataFrame, pipeline: Pipeline, name: str, read: Read) -> DataFra
         spine,
         renamed,
         entity=entity,
-        spine_time="predict_at",
+        spine_time=spine_time,
         feature_time="event_time",
         available_at="available_at",
         max_age=table.max_age,

@@ -42,6 +42,27 @@ def field_of(frame: DataFrame, column: str, what: str) -> T.StructField:
     return found[0]
 
 
+def column_of(frame: DataFrame, name: str) -> Column:
+    """A column by its name, whatever signs that has: `frame[name]` takes `a.b` for a field of a struct."""
+    return frame[quoted(name)]
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it whole."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def plain_names(frame: DataFrame) -> dict[str, str]:
+    """Names under which columns go to Python workers: Spark's cogroup does not take dots and backquotes."""
+    return {name: f"__headrace_column_{i}" if set(name) & set(".`") else name for i, name in enumerate(frame.columns)}
+
+
+def renamed(frame: DataFrame, names: dict[str, str]) -> DataFrame:
+    """The frame with other names for some columns."""
+    changed = {old: new for old, new in names.items() if old != new}
+    return frame.withColumnsRenamed(changed) if changed else frame
+
+
 def check_time(frame: DataFrame, column: str, what: str) -> None:
     """Refuse a column that is no point in time. A date counts as 00:00 UTC, a time without a zone as UTC."""
     kind = field_of(frame, column, what).dataType
@@ -132,7 +153,13 @@ def bucket(keys: Sequence[Column], count: int, spread: Column | None = None) -> 
 
 
 def bucket_count(frame: DataFrame, asked: int | None) -> int:
-    """The number asked for, or a few per shuffle partition of the session."""
+    """The number asked for, or a few per shuffle partition of the session.
+
+    Raises:
+        ConfigError: If it is no number above zero.
+    """
+    if asked is not None and (not isinstance(asked, int) or asked < 1):
+        raise ConfigError(f"num_buckets: {asked!r} is no number of buckets; write a whole number above zero")
     return asked or PER_PARTITION * int(str(frame.sparkSession.conf.get("spark.sql.shuffle.partitions")))
 
 

@@ -27,32 +27,28 @@ class Definition:
         source: Column of the prepared events, or `*`.
         function: As in `window_features`.
         window: A duration.
-        says: What it is, for the column's comment.
     """
 
     name: str
     source: str
     function: str
     window: str
-    says: str
 
 
 def definitions(table: FeatureTable) -> tuple[Definition, ...]:
     """All aggregates of a feature table, in the order of the YAML; that no name stands twice has been checked."""
     return tuple(
-        _definition(table, number, part, function, window)
+        _definition(number, part, function, window)
         for number, part in enumerate(table.aggregates)
         for function in part.functions
         for window in part.windows
     )
 
 
-def _definition(table: FeatureTable, number: int, part: Aggregates, function: str, window: str) -> Definition:
+def _definition(number: int, part: Aggregates, function: str, window: str) -> Definition:
     name = aggregate_column(part, function, window)
     source = part.column if part.where is None else f"_filtered_{number}"
-    what = "events" if part.column == "*" else part.column
-    where = f" where {part.where}" if part.where else ""
-    return Definition(name, source, function, window, f"{function} of {what}{where} over {window}, from {table.from_}")
+    return Definition(name, source, function, window)
 
 
 def prepared_events(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:

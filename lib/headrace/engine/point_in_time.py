@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
@@ -53,10 +53,28 @@ def point_in_time_join(
         num_buckets: Default: four per shuffle partition.
 
     Returns:
-        The spine's columns, then `columns`, with the types they have in `features`.
+        The spine's columns, then `columns`, with the types they have in `features`. Timestamps are points in time:
+        the session's time zone changes how they are shown, and nothing else.
 
     Raises:
         ConfigError: For a column, type or duration that cannot be used, or a name that would stand twice.
+
+    Example:
+        >>> from headrace import point_in_time_join
+        >>> weather = spark.sql("select 'JFK' origin, timestamp'2013-07-01 10:00:00Z' observed_at, 71 temp")
+        >>> spine = spark.sql(
+        ...     "select origin, timestamp'2013-07-01 12:00:00Z' predict_at from values ('JFK'), ('LGA') as t(origin)"
+        ... )
+        >>> rows = point_in_time_join(
+        ...     spine,
+        ...     weather,
+        ...     entity=["origin"],
+        ...     spine_time="predict_at",
+        ...     feature_time="observed_at",
+        ...     max_age="6 hours",
+        ... )
+        >>> rows.select("origin", "temp").orderBy("origin").collect()
+        [Row(origin='JFK', temp=71), Row(origin='LGA', temp=None)]
     """
     age = _microseconds(max_age)
     kinds = buckets.key_types(spine, features, entity)
@@ -68,23 +86,34 @@ def point_in_time_join(
     buckets.check_new_names(spine, [field.name for field in taken], "the feature column")
     keys = [f"__headrace_key_{i}" for i in range(len(entity))]
     right = features.select(
-        *(buckets.comparable(features[e], k).alias(key) for e, k, key in zip(entity, kinds, keys, strict=True)),
-        features[feature_time].alias(_TIME),
-        *([features[available_at].alias(_AVAILABLE)] if available_at else []),
-        *(features[field.name].alias(f"__headrace_value_{i}") for i, field in enumerate(taken)),
+        *_compared(features, entity, kinds, keys),
+        buckets.column_of(features, feature_time).alias(_TIME),
+        *([buckets.column_of(features, available_at).alias(_AVAILABLE)] if available_at else []),
+        *(buckets.column_of(features, f.name).alias(f"__headrace_value_{i}") for i, f in enumerate(taken)),
     )
     right = buckets.without_nulls(right, [*keys, _TIME, *([_AVAILABLE] if available_at else [])])
     count = buckets.bucket_count(spine, num_buckets)
-    hashed = [buckets.comparable(spine[e], k) for e, k in zip(entity, kinds, strict=True)]
-    left = spine.withColumn(BUCKET, buckets.bucket(hashed, count, spread=spine[spine_time]))
+    hashed = [buckets.comparable(buckets.column_of(spine, e), k) for e, k in zip(entity, kinds, strict=True)]
+    left = spine.withColumn(BUCKET, buckets.bucket(hashed, count, spread=buckets.column_of(spine, spine_time)))
     right = right.withColumn(BUCKET, buckets.bucket([F.col(key) for key in keys], count))
     types = [to_arrow_type(kind, timezone="UTC") for kind in kinds]
-    names = [buckets.field_of(spine, e, "entity").name for e in entity]
-    time = buckets.field_of(spine, spine_time, "spine_time").name
+    plain = buckets.plain_names(spine)
+    names = [plain[buckets.field_of(spine, e, "entity").name] for e in entity]
+    time = plain[buckets.field_of(spine, spine_time, "spine_time").name]
     compute = _bucket_function(list(zip(names, keys, types, strict=True)), time, [f.name for f in taken], age)
-    schema = T.StructType([*spine.schema.fields, *taken])
+    passed = [T.StructField(plain[f.name], f.dataType, f.nullable, f.metadata) for f in spine.schema]
+    schema = T.StructType([*passed, *taken])
+    left = buckets.renamed(left, plain)
     joined = left.groupBy(BUCKET).cogroup(right.groupBy(BUCKET)).applyInArrow(compute, schema)  # type: ignore[arg-type]
-    return joined.select(*schema.names)
+    return buckets.renamed(joined.select(*map(buckets.quoted, schema.names)), {p: name for name, p in plain.items()})
+
+
+def _compared(
+    frame: DataFrame, entity: Sequence[str], kinds: Sequence[T.DataType], keys: Sequence[str]
+) -> Iterator[Column]:
+    """The key columns of a frame, comparable, under new names."""
+    for name, kind, key in zip(entity, kinds, keys, strict=True):
+        yield buckets.comparable(buckets.column_of(frame, name), kind).alias(key)
 
 
 def lookup_join(
@@ -106,13 +135,16 @@ def lookup_join(
     """
     kinds = buckets.key_types(spine, table, entity)
     besides = {name.lower() for name in entity}
+    _check_list(columns)
     names = [name for name in table.columns if name.lower() not in besides] if columns is None else columns
     fields = [buckets.field_of(table, name, "columns") for name in names]
     buckets.check_new_names(spine, [field.name for field in fields], "the looked-up column")
     keys = [f"__headrace_key_{i}" for i in range(len(entity))]
     right = table.select(
-        *(buckets.comparable(table[e], k).alias(key) for e, k, key in zip(entity, kinds, keys, strict=True)),
-        F.struct(*(table[f.name].alias(f"v{i}") for i, f in enumerate(fields))).alias("__headrace_row"),
+        *_compared(table, entity, kinds, keys),
+        F.struct(*(buckets.column_of(table, f.name).alias(f"v{i}") for i, f in enumerate(fields))).alias(
+            "__headrace_row"
+        ),
     )
     right = (
         buckets.without_nulls(right, keys)
@@ -125,20 +157,26 @@ def lookup_join(
     right = right.select(*keys, row.alias("__headrace_row"))
     condition = F.lit(True)
     for e, kind, key in zip(entity, kinds, keys, strict=True):
-        condition = condition & (buckets.comparable(spine[e], kind) == right[key])
+        condition = condition & (buckets.comparable(buckets.column_of(spine, e), kind) == right[key])
     joined = spine.join(right, condition, "left")
     found = (F.col("__headrace_row")[f"v{i}"].alias(f.name, metadata=f.metadata) for i, f in enumerate(fields))
-    return joined.select(*(spine[name] for name in spine.columns), *found)
+    return joined.select(*(buckets.column_of(spine, name) for name in spine.columns), *found)
+
+
+def _check_list(columns: Sequence[str] | None) -> None:
+    if columns is not None and (isinstance(columns, str) or not all(isinstance(name, str) for name in columns)):
+        raise ConfigError(f"columns: {columns!r} is no list of columns; write ['temp', 'wind_speed']")
 
 
 def _microseconds(max_age: str | None) -> int | None:
     try:
-        return None if max_age is None else microseconds(max_age)
+        return None if max_age is None else microseconds(str(max_age))
     except ValueError as error:
         raise ConfigError(f"max_age: {error}") from error
 
 
 def _columns(features: DataFrame, columns: Sequence[str] | None, besides: set[str]) -> list[T.StructField]:
+    _check_list(columns)
     if columns is None:
         left_out = {name.lower() for name in besides}
         columns = [name for name in features.columns if name.lower() not in left_out]

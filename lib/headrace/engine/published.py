@@ -12,11 +12,12 @@ from pyspark.sql import types as T
 
 from headrace.engine import buckets
 from headrace.engine.aggregates import Aggregate
+from headrace.engine.asked import parse
 from headrace.engine.buckets import BUCKET
 from headrace.engine.exact import Bools, Ints
 from headrace.engine.kernels import LONGEST, Rows, Span, spans
 from headrace.engine.ranks import Wavelet
-from headrace.engine.windows import EventColumns, events_of, feature_schema, features, narrowed, parse
+from headrace.engine.windows import EventColumns, events_of, feature_schema, features, narrowed
 
 VALID_FROM, VALID_UNTIL = "valid_from", "valid_until"
 

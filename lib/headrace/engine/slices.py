@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from headrace.config.durations import microseconds
-from headrace.engine.buckets import field_of
+from headrace.engine.buckets import column_of, field_of
 from headrace.engine.kernels import LONGEST
 from headrace.errors import ConfigError
 
@@ -53,7 +53,7 @@ def _start(micros: Column, length: int) -> Column:
 
 def _utc_micros(frame: DataFrame, name: str) -> Column:
     """Microseconds since 1970 in UTC, whatever the session's time zone."""
-    column, kind = frame[name], field_of(frame, name, "time").dataType
+    column, kind = column_of(frame, name), field_of(frame, name, "time").dataType
     if isinstance(kind, T.DateType):
         return F.unix_date(column).cast("bigint") * F.lit(86_400_000_000)
     if isinstance(kind, T.TimestampNTZType):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,16 +12,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from pyspark.sql.pandas.types import to_arrow_type
 
-from headrace.config.durations import microseconds
 from headrace.engine import buckets
-from headrace.engine.aggregates import PLAIN, Aggregate, evaluate
+from headrace.engine.aggregates import Aggregate, evaluate
+from headrace.engine.asked import parse
 from headrace.engine.buckets import BUCKET
 from headrace.engine.exact import Ints
 from headrace.engine.kernels import Events, Rows, spans
 from headrace.engine.slices import SLICE, slice_length, sliced_events, sliced_rows
-from headrace.errors import ConfigError
 
-_ORDERED = buckets.KEYS
 _EVENT_TIME, _AVAILABLE_AT = "__headrace_event_time", "__headrace_available_at"
 
 
@@ -74,9 +71,28 @@ def window_features(
     Returns:
         The spine's columns, then the features: `count`, `distinct` and the `sum` of integers are bigint; `min`, `max`,
         `first`, `last` have the column's type; all else is double (also for decimals and booleans, as 0 and 1).
+        Timestamps are points in time: the session's time zone changes how they are shown, and nothing else.
 
     Raises:
         ConfigError: For a column, type, function or window that cannot be used, or a name that would stand twice.
+
+    Example:
+        >>> from headrace import window_features
+        >>> arrivals = spark.sql(
+        ...     "select 'UA' carrier, timestamp'2013-07-01 10:00:00Z' + make_dt_interval(0, h) arrived_at, delay "
+        ...     "from values (0, 5), (1, 25), (3, 90) as t(h, delay)"
+        ... )
+        >>> spine = spark.sql("select 'UA' carrier, timestamp'2013-07-01 12:00:00Z' predict_at")
+        >>> rows = window_features(
+        ...     spine,
+        ...     arrivals,
+        ...     entity=["carrier"],
+        ...     spine_time="predict_at",
+        ...     event_time="arrived_at",
+        ...     aggregates={"delay_mean_3h": ("delay", "mean", "3 hours"), "n_1h": ("*", "count", "1 hour")},
+        ... )
+        >>> rows.select("delay_mean_3h", "n_1h").collect()  # at 13:00 one more arrives: not known yet
+        [Row(delay_mean_3h=15.0, n_1h=0)]
     """
     asked = parse(events, aggregates)
     buckets.check_new_names(spine, [a.name for a in asked], "the feature")
@@ -84,9 +100,10 @@ def window_features(
     kinds = buckets.key_types(spine, events, entity)
     right, columns = narrowed(events, entity, kinds, event_time, available_at, asked)
     count = buckets.bucket_count(spine, num_buckets)
-    names = [buckets.field_of(spine, e, "entity").name for e in entity]
+    plain = buckets.plain_names(spine)
+    names = [plain[buckets.field_of(spine, e, "entity").name] for e in entity]
     casts = list(zip(names, columns.keys, columns.kinds, strict=True))
-    keys = [buckets.comparable(spine[name], kind) for name, kind in zip(entity, kinds, strict=True)]
+    keys = [buckets.comparable(buckets.column_of(spine, e), kind) for e, kind in zip(entity, kinds, strict=True)]
     left = spine
     if slice_by is not None:
         longest = max(aggregate.window for aggregate in asked)
@@ -94,13 +111,15 @@ def window_features(
         left = sliced_rows(spine, spine_time, length)
         right = sliced_events(right, _EVENT_TIME, _AVAILABLE_AT if available_at else None, longest, length)
         casts, keys = [*casts, (SLICE, SLICE, pa.int64())], [*keys, F.col(SLICE)]
-    left = left.withColumn(BUCKET, buckets.bucket(keys, count, spread=spine[spine_time]))
+    left = left.withColumn(BUCKET, buckets.bucket(keys, count, spread=buckets.column_of(spine, spine_time)))
     right = right.withColumn(BUCKET, buckets.bucket([F.col(on_right) for _, on_right, _ in casts], count))
-    time = buckets.field_of(spine, spine_time, "spine_time").name
-    compute = _bucket_function(spine.columns, casts, time, columns, asked)
-    out = T.StructType([*spine.schema.fields, *feature_schema(events, asked).fields])
+    time = plain[buckets.field_of(spine, spine_time, "spine_time").name]
+    compute = _bucket_function(list(plain.values()), casts, time, columns, asked)
+    passed = [T.StructField(plain[f.name], f.dataType, f.nullable, f.metadata) for f in spine.schema]
+    out = T.StructType([*passed, *feature_schema(events, asked).fields])
+    left = buckets.renamed(left, plain)
     joined = left.groupBy(BUCKET).cogroup(right.groupBy(BUCKET)).applyInArrow(compute, out)  # type: ignore[arg-type]
-    return joined.select(*out.names)
+    return buckets.renamed(joined.select(*map(buckets.quoted, out.names)), {p: name for name, p in plain.items()})
 
 
 def _bucket_function(
@@ -166,7 +185,7 @@ def narrowed(
     asked: Sequence[Aggregate],
 ) -> tuple[DataFrame, EventColumns]:
     """Only the events that can ever count, and of them only what is needed, under names that cannot clash."""
-    compared = [buckets.comparable(events[e], kind) for e, kind in zip(entity, kinds, strict=True)]
+    compared = [buckets.comparable(buckets.column_of(events, e), k) for e, k in zip(entity, kinds, strict=True)]
     keys = {f"__headrace_key_{i}": key for i, key in enumerate(compared)}
     times = {_EVENT_TIME: event_time} | ({_AVAILABLE_AT: available_at} if available_at else {})
     for what, name in times.items():
@@ -174,48 +193,11 @@ def narrowed(
     names = dict.fromkeys(a.column for a in asked if a.column != "*")
     values = {name: f"__headrace_value_{i}" for i, name in enumerate(names)}
     picked: list[Column] = [column.alias(name) for name, column in keys.items()]
-    picked += [events[column].alias(name) for name, column in times.items()]
-    picked += [events[column].alias(name) for column, name in values.items()]
+    picked += [buckets.column_of(events, column).alias(name) for name, column in times.items()]
+    picked += [buckets.column_of(events, column).alias(name) for column, name in values.items()]
     frame = buckets.without_nulls(events.select(*picked), [*keys, *times])
     types = tuple(to_arrow_type(kind, timezone="UTC") for kind in kinds)
     return frame, EventColumns(tuple(keys), types, available_at is not None, values)
-
-
-def parse(events: DataFrame, aggregates: Mapping[str, tuple[str, str, str]]) -> list[Aggregate]:
-    """The features asked for.
-
-    Raises:
-        ConfigError: For a column, type, function or window that cannot be used.
-    """
-    if not aggregates:
-        raise ConfigError("aggregates: none given; give at least one, as {'n_1d': ('*', 'count', '1 day')}")
-    return [_parsed(events, name, *spec) for name, spec in aggregates.items()]
-
-
-def _parsed(events: DataFrame, name: str, column: str, function: str, window: str) -> Aggregate:
-    what = f"aggregates: {name!r}"
-    if function not in PLAIN and not (re.fullmatch(r"p\d\d", function) and function != "p00"):
-        raise ConfigError(f"{what}: function {function!r} is not one of {', '.join(PLAIN)}, p01 ... p99")
-    try:
-        length = microseconds(window)
-    except ValueError as error:
-        raise ConfigError(f"{what}: {error}") from error
-    if column == "*":
-        if function != "count":
-            raise ConfigError(f"{what}: {function} of '*' has no meaning; '*' goes with count, else name a column")
-        return Aggregate(name, column, function, length)
-    field = buckets.field_of(events, column, what)
-    kind = field.dataType
-    numeric = isinstance(kind, (T.NumericType, T.BooleanType))
-    if function not in ("count", "first", "last", "min", "max", "distinct") and not numeric:
-        raise ConfigError(
-            f"{what}: {function} needs a number or boolean; {column!r} is {field.dataType.simpleString()}"
-        )
-    if function != "count" and not isinstance(field.dataType, _ORDERED):
-        raise ConfigError(
-            f"{what}: {function} needs a type with an order; {column!r} is {field.dataType.simpleString()}"
-        )
-    return Aggregate(name, field.name, function, length)
 
 
 def feature_schema(events: DataFrame, asked: Sequence[Aggregate]) -> T.StructType:

@@ -10,9 +10,11 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from headrace.config.metrics import ALL_METRICS
 from headrace.errors import ConfigError, DataError
 from headrace.evaluation.stage import slices_of
 from headrace.metrics.measure import Measure, measure
+from headrace.metrics.own import measures_of, own_metrics
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
 from headrace.models.store import ModelStore
@@ -47,6 +49,7 @@ def evaluate(run: Run) -> Done:
     least = min(slices.values(), default=100)
     measures = measure(scored, card.task, card.labels, [*card.key, "predict_at"], list(slices), least, seed=_seed(run))
     measures = [one for one in measures if one.slice_column is None or one.rows >= slices[one.slice_column]]
+    measures += measures_of(own_metrics(run.spark, run.pipeline), scored, labelled)
     overall = {one.metric: one for one in measures if one.slice_column is None}
     _log(store, facts["mlflow_run_id"], overall)
     return Done(
@@ -112,8 +115,13 @@ def _seed(run: Run) -> int:
 
 
 def _line(overall: dict[str, Measure]) -> str:
-    parts = [f"{m.metric} {_number(m.value)} [{_number(m.lower)}, {_number(m.upper)}]" for m in overall.values()]
-    return "test: " + ", ".join(parts)
+    return "test: " + ", ".join(f"{m.metric} {_number(m.value)}{_interval(m)}" for m in overall.values())
+
+
+def _interval(measure: Measure) -> str:
+    if measure.value is not None and measure.lower is None:
+        return " (no interval: a metric in Python)" if measure.metric not in ALL_METRICS else " (no interval)"
+    return f" [{_number(measure.lower)}, {_number(measure.upper)}]"
 
 
 def _number(value: float | None) -> str:

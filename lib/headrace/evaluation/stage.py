@@ -37,7 +37,9 @@ def slices_of(pipeline: Pipeline) -> dict[str, int]:
 
 def _config(pipeline: Pipeline) -> Any:
     """Of the gates only what is judged slice by slice: a changed bound judges anew, but tests nothing again."""
-    return {"slices": slices_of(pipeline), "seed": pipeline.search.seed}
+    own = {"metrics": {name: one.model_dump(mode="json") for name, one in pipeline.metrics.items()}}
+    chosen = {"slices of the gates": slices_of(pipeline), "search": {"seed": pipeline.search.seed}}
+    return chosen | (own if pipeline.metrics else {})
 
 
 def _run(run: Run) -> Done:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline, Table
 from headrace.engine.definitions import clock, definitions, prepared_events
 from headrace.engine.published import published_windows
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
-    """One step per feature table."""
-    return tuple(_step(pipeline, name, table) for name, table in pipeline.feature_tables.items())
+    """One step per feature table that this pipeline makes."""
+    return tuple(_step(pipeline, name, table) for name, table in pipeline.feature_tables.items() if not table.shared)
 
 
 def config_of(pipeline: Pipeline, name: str) -> dict[str, Any]:
@@ -26,7 +27,8 @@ def config_of(pipeline: Pipeline, name: str) -> dict[str, Any]:
     table = pipeline.feature_tables[name]
     source = pipeline.tables[table.from_]
     times = source.model_dump(mode="json", include={"event_time", "available_at"})
-    return {**table.model_dump(mode="json", by_alias=True, exclude={"description"}), "source": times}
+    defined = table.model_dump(mode="json", by_alias=True, exclude=set(DESCRIPTIVE))
+    return {"feature_tables": {name: defined}, "tables": {table.from_: times}}
 
 
 def _step(pipeline: Pipeline, name: str, table: FeatureTable) -> Step:
@@ -44,7 +46,7 @@ def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
     events = known_by(run.read(table.from_), source, run.as_of)
     makers = {"aggregates": windows, "latest": latest, "lookup": lookup}
     frame = makers[table.kind](events, table, source)
-    output = Output(name, frame, description=table.description, comments=comments(table), facts={"kind": table.kind})
+    output = Output(name, frame, facts={"kind": table.kind})
     rows_in = run.facts(table.from_).get("counts", {}).get("kept")
     return Done((output,), rows_in=rows_in)
 
@@ -72,14 +74,3 @@ def latest(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
 def lookup(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
     """Entity and columns, one row per entity."""
     return events.select(*table.entity, *[c for c in table.lookup if c not in table.entity])
-
-
-def comments(table: FeatureTable) -> dict[str, str]:
-    """What each column is, for whoever queries the table."""
-    found = {d.name: d.says for d in definitions(table)}
-    if table.kind == "aggregates":
-        found |= {
-            "valid_from": "the values hold from this moment, when something became known (UTC)",
-            "valid_until": "until this one: something else becomes known, or an event leaves a window (UTC)",
-        }
-    return found

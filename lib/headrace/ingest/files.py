@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from urllib.parse import unquote
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
+from headrace.config.names import column_names
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.commits import is_local
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 CORRUPT = "_corrupt"
 TEXT_FORMATS = ("csv",)
+_PACKED = (".gz", ".bz2", ".deflate", ".snappy", ".lz4", ".zst", ".zstd", ".xz")
+_LONGEST_LINE = 1_000_000
 
 
 @dataclass(frozen=True, order=True)
@@ -47,15 +48,13 @@ def listed(spark: SparkSession, path: str) -> list[SourceFile]:
     """The files below a file, folder or glob, sorted; hidden ones (`_`, `.`) left out.
 
     Raises:
-        ConfigError: If nothing is there.
+        ConfigError: If there is no such file or folder; an empty folder is no mistake.
     """
     found = _local(path) if is_local(path) else _remote(spark, path)
     if found is None:
         raise ConfigError(
             f"there is no file, folder or glob {path!r}; mend source.path (a relative path starts where the job does)"
         )
-    if not found:
-        raise DataError(f"{path!r} holds no file; put one there, or mend source.path")
     return sorted(found)
 
 
@@ -95,35 +94,22 @@ def is_single_file(path: str, files: list[SourceFile]) -> bool:
     return len(files) == 1 and files[0].path.rstrip("/").endswith(path.removeprefix("file://").rstrip("/"))
 
 
-def column_names(columns: Iterable[str]) -> list[str]:
-    """Names that SQL and Delta take as they are: lower case; other characters become `_`; none stands twice.
-
-    >>> column_names(["Customer ID", "tenure (months)", "2nd", "a", "A"])
-    ['customer_id', 'tenure_months', 'c_2nd', 'a', 'a_2']
-    """
-    names: list[str] = []
-    for position, column in enumerate(columns, 1):
-        name = re.sub(r"\W+", "_", column.strip().lower()).strip("_") or f"column_{position}"
-        name = f"c_{name}" if name[0].isdigit() else name
-        unique, number = name, 2
-        while unique in names:
-            unique, number = f"{name}_{number}", number + 1
-        names.append(unique)
-    return names
-
-
-def rows(spark: SparkSession, format_: str, options: dict[str, str], files: list[SourceFile]) -> DataFrame:
-    """The rows of files as they stand, with `_source` and `_source_version`.
+def rows(spark: SparkSession, format_: str, options: dict[str, str], files: list[SourceFile]) -> DataFrame | None:
+    """The rows of files as they stand, with `_source` and `_source_version`; None where not even a header is there.
 
     Columns of text formats are strings, exactly as in the file; a line that does not fit the header is kept whole
     in `_corrupt`.
     """
+    files = [f for f in files if f.size]
+    if not files:
+        return None
     paths = [unquote(f.path) if f.path.startswith("file:") else f.path for f in files]  # as_uri quotes, Hadoop does not
     reader = spark.read.format(format_).options(**options)
     if format_ in TEXT_FORMATS:
         reader = reader.option("header", options.get("header", "true")).option("inferSchema", "false")
-        header = reader.load(paths[0]).columns
-        _same_header(reader, header, paths)
+        header = _header(reader, paths, by_line=not {"comment", "multiline"} & {name.lower() for name in options})
+        if not header:
+            return None
         fields = [StructField(c, StringType()) for c in [*header, CORRUPT]]
         reader = (
             reader.schema(StructType(fields)).option("columnNameOfCorruptRecord", CORRUPT).option("mode", "PERMISSIVE")
@@ -140,12 +126,42 @@ def rows(spark: SparkSession, format_: str, options: dict[str, str], files: list
     return frame.select(*kept, *corrupt, *technical)
 
 
-def _same_header(reader: Any, header: list[str], paths: list[str]) -> None:
-    for path in paths[1:]:
-        other = reader.load(path).columns
-        if other != header:
-            extra, missing = sorted(set(other) - set(header)), sorted(set(header) - set(other))
-            raise DataError(
-                f"{path} has other columns than {paths[0]}: additional {extra}, missing {missing}"
-                f"{'' if extra or missing else ', in another order'}; files of one source have the same columns"
-            )
+def _header(reader: Any, paths: list[str], by_line: bool) -> list[str]:
+    """The columns of text files, the same in all of them; files of blank lines have none.
+
+    Args:
+        reader: Spark's, with its options.
+        paths: The files.
+        by_line: The first line tells the header, so that Spark is asked once for each that is different.
+
+    Raises:
+        DataError: If two files differ.
+    """
+    found: dict[str | bytes, list[str]] = {}
+    header: tuple[str, list[str]] | None = None
+    for path in paths:
+        line = (_first_line(path) if by_line else None) or path
+        if line not in found:
+            found[line] = reader.load(path).columns
+        if found[line]:
+            header = header or (path, found[line])
+            _same_columns(path, found[line], *header)
+    return header[1] if header else []
+
+
+def _first_line(path: str) -> bytes | None:
+    """The first line of a file on this machine; None where it is blank or cannot be had at once."""
+    if not is_local(path) or path.endswith(_PACKED):
+        return None
+    with Path(path.removeprefix("file://")).open("rb") as file:
+        line = file.readline(_LONGEST_LINE)
+    return line if line.strip() and line.count(b'"') % 2 == 0 and len(line) < _LONGEST_LINE else None
+
+
+def _same_columns(path: str, columns: list[str], first: str, wanted: list[str]) -> None:
+    if columns != wanted:
+        extra, missing = sorted(set(columns) - set(wanted)), sorted(set(wanted) - set(columns))
+        raise DataError(
+            f"{path} has other columns than {first}: additional {extra}, missing {missing}"
+            f"{'' if extra or missing else ', in another order'}; files of one source have the same columns"
+        )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config import secrets
 from headrace.config.types import Pipeline, Source
 from headrace.errors import DataError
 from headrace.examples import unpacked
 from headrace.ingest.files import SourceFile, is_single_file, listed, rows
+from headrace.ingest.landed import Landed, Mode, landed
+from headrace.ingest.python import ingest_python
 from headrace.runtime.commits import is_local
 from headrace.runtime.home import home
 from headrace.runtime.step import Done, Output, Run, Step
@@ -26,12 +30,14 @@ def raw(table: str) -> str:
 
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
-    """One step per table."""
-    return tuple(_step(name, table.source) for name, table in pipeline.tables.items())
+    """One step per table that this pipeline makes."""
+    return tuple(_step(name, table.source) for name, table in pipeline.tables.items() if not table.shared)
 
 
 def _step(name: str, source: Source) -> Step:
-    def state(run: Run) -> list[tuple[str, int, int]]:
+    def state(run: Run) -> Any:
+        if source.python:
+            return f"read in each run, as in {run.run_id}"  # whether it has changed, only its rows can tell
         return [(f.path, f.size, f.modified) for f in listed(run.spark, _path(source))]
 
     return Step(
@@ -39,14 +45,16 @@ def _step(name: str, source: Source) -> Step:
         name=f"ingest:{name}",
         inputs=(),
         outputs=(raw(name),),
-        config=source.model_dump(mode="json", by_alias=True),
+        config={"tables": {name: {"source": source.model_dump(mode="json", by_alias=True)}}},
         state=state,
-        run=lambda run: _ingest(run, name, source),
+        run=lambda run: (ingest_python if source.python else _ingest)(run, name, source),
     )
 
 
 def missing(source: Source) -> str | None:
     """What is wrong with a source's path, where that can be said without Spark."""
+    if source.python:
+        return None
     path = _path(source)
     if not is_local(path) or glob.glob(path.removeprefix("file://")):
         return None
@@ -59,37 +67,79 @@ def _path(source: Source) -> str:
 
 def _ingest(run: Run, name: str, source: Source) -> Done:
     files = listed(run.spark, _path(source))
-    mode = source.mode or ("snapshot" if is_single_file(_path(source), files) else "append")
+    mode: Mode = source.mode or ("snapshot" if is_single_file(_path(source), files) else "append")
     there = run.exists(raw(name))
     earlier = run.facts(raw(name)).get("facts", {}) if there else {}
     reading = source.model_dump(mode="json", exclude={"path", "mode"})
-    known = _known(run.read(raw(name))) if there and earlier.get("reading") == reading else {}
-    new = new_files(files, known)
-    if not new:
-        return Done(rows_in=0, rows_out=0)
-    replaced = [f.path for f in new if f.path in known] if mode == "append" else []
-    batch = int(earlier.get("batch", 0)) + 1
-    frame = (
-        rows(run.spark, source.format, {k: str(v) for k, v in source.options.items()}, new)
-        .withColumn("_ingested_at", F.current_timestamp())
-        .withColumn("_batch", F.lit(batch).cast("bigint"))
+    before = landed(run.read(raw(name)), earlier, reading, mode) if there else Landed()
+    new = before.to_read(files, mode)
+    frame = _rows(run, source, new)
+    filled = frame is not None and not frame.isEmpty()
+    if not filled and (not there or (mode == "snapshot" and new)):
+        raise _nothing(name, source, there)
+    if before.known and frame is not None and filled:
+        _same_columns(name, list(earlier.get("columns") or run.read(raw(name)).columns), _columns(frame))
+    replaced, gone = (before.replaced(new), before.missing(files)) if mode == "append" else ([], [])
+    emptied = _without_rows(run, source, replaced)
+    batch = int(earlier.get("batch", 0)) + bool(new)
+    facts = {
+        "batch": batch,
+        "mode": mode,
+        "reading": reading,
+        "files": len(new),
+        "columns": _columns(frame) if frame is not None and filled else earlier.get("columns"),
+        "emptied": {**before.still_empty(new), **emptied} if mode == "append" else {},
+        "superseded": there and bool(replaced or earlier.get("superseded", True) or mode != before.mode),
+        "gone": len(gone),
+    }
+    output = Output(
+        raw(name),
+        _stamped(frame, batch) if frame is not None and filled else run.read(raw(name)).limit(0),
+        mode="append",
+        facts=facts,
+        serializable=True,
+        merge_schema=True,
+        based_on=run.version(raw(name)) if there else -1,
+        adds_nothing=not filled and emptied.keys() <= before.emptied.keys() and mode == before.mode,
     )
-    if frame.isEmpty() and not there:
-        raise DataError(
-            f"tables.{name}: {source.path} holds no row; put data there, or mend source.path and source.options"
-        )
-    if known:
-        _same_columns(name, list(earlier.get("columns") or run.read(raw(name)).columns), frame.columns)
-    facts = {"batch": batch, "mode": mode, "reading": reading, "files": len(new), "columns": frame.columns}
-    notes = (
-        [f"{len(replaced)} replaced file(s) supersede their earlier rows: {', '.join(replaced[:3])}"]
-        if replaced
-        else []
+    return Done((output,), notes=tuple(_notes(replaced, gone if len(gone) > before.gone else [])))
+
+
+def _nothing(name: str, source: Source, there: bool) -> DataError:
+    stands = ". What landed before stands as it is" if there else ""
+    return DataError(
+        f"tables.{name}: {source.path} holds no row; put data there, or mend source.path and source.options{stands}"
     )
-    return Done(
-        outputs=(Output(raw(name), frame, mode="append", facts=facts, serializable=True, merge_schema=True),),
-        notes=tuple(notes),
-    )
+
+
+def _rows(run: Run, source: Source, files: list[SourceFile]) -> DataFrame | None:
+    return rows(run.spark, source.format, secrets.revealed(source.options), files)
+
+
+def _columns(frame: DataFrame) -> list[str]:
+    """The columns of the raw table."""
+    return [*frame.columns, "_ingested_at", "_batch"]
+
+
+def _stamped(frame: DataFrame, batch: int) -> DataFrame:
+    """Rows with the columns that say when they landed."""
+    stamps = F.current_timestamp().alias("_ingested_at"), F.lit(batch).cast("bigint").alias("_batch")
+    return frame.select("*", *stamps)
+
+
+def _without_rows(run: Run, source: Source, files: list[SourceFile]) -> dict[str, str]:
+    """Of replaced files those that hold no row now, with their version."""
+    frame = _rows(run, source, files)
+    holding = {r["_source"] for r in frame.select("_source").distinct().toLocalIterator()} if frame is not None else ()
+    return {f.path: f.version for f in files if f.path not in holding}
+
+
+def _notes(replaced: list[SourceFile], gone: list[str]) -> Iterator[str]:
+    if replaced:
+        told = ", ".join(f.path for f in replaced[:3])
+        yield f"{len(replaced)} replaced file(s) supersede their earlier rows: {told}"
+    if gone:
+        yield f"{len(gone)} file(s) that landed are gone; their rows stay: {', '.join(gone[:3])}"
 
 
 def _same_columns(name: str, before: list[str], now: list[str]) -> None:
@@ -99,14 +149,3 @@ def _same_columns(name: str, before: list[str], now: list[str]) -> None:
             f"tables.{name}: the new files have other columns than what landed before: additional {extra}, missing "
             f"{missing}. Put files of the same columns there, or change source.options on purpose: all is then read anew"
         )
-
-
-def _known(table: DataFrame) -> dict[str, str]:
-    """Version of each file that landed last; one row per file reaches the driver."""
-    newest = table.groupBy("_source").agg(F.max_by("_source_version", F.struct("_batch")).alias("version"))
-    return {r["_source"]: r["version"] for r in newest.toLocalIterator()}
-
-
-def new_files(files: list[SourceFile], known: dict[str, str]) -> list[SourceFile]:
-    """Files that are new or were replaced."""
-    return [f for f in files if known.get(f.path) != f.version]

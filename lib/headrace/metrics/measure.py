@@ -82,12 +82,15 @@ def measure(
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one model is than another on the same rows (positive: better), with its 95 % interval."""
+    """How much better one model is than another on the same rows (positive: better), with its 95 % interval.
+
+    A metric in Python has none: `lower` and `upper` are None.
+    """
 
     metric: str
     value: float
-    lower: float
-    upper: float
+    lower: float | None = None
+    upper: float | None = None
 
 
 def difference(

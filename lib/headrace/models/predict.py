@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pyspark.ml import PipelineModel
-from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from headrace.models.card import ModelCard, check_columns
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
 
 PROBABILITY_TYPE = {"binary": "double", "multiclass": "map<string,double>", "regression": "double"}
 
@@ -40,16 +42,31 @@ def predict(model: PipelineModel, card: ModelCard, frame: DataFrame, keep: Seque
     )
 
 
-def prediction_column(card: ModelCard) -> Column:
+def in_own_values(output: DataFrame, card: ModelCard) -> DataFrame:
+    """What a model gave of rows whose `label` is an index, as `predict` gives it.
+
+    Returns:
+        `label`, `prediction` (the label's own type), `probability`.
+    """
+    return output.select(
+        prediction_column(card, "label").alias("label"),
+        prediction_column(card).alias("prediction"),
+        probability_column(card).alias("probability"),
+    )
+
+
+def prediction_column(card: ModelCard, of: str = "prediction") -> Column:
     """The class itself instead of its index."""
     if card.task == "regression":
-        return F.col("prediction").cast("double")
+        return F.col(of).cast("double")
     own = F.array(*[F.lit(label).cast(card.label_type) for label in card.labels])
-    return F.element_at(own, F.col("prediction").cast("int") + 1)
+    return F.element_at(own, F.col(of).cast("int") + 1)
 
 
 def probability_column(card: ModelCard) -> Column:
     """Plain SQL types instead of Spark ML's vector."""
+    from pyspark.ml.functions import vector_to_array  # it imports pandas, which a plan has no use for
+
     if card.task == "regression":
         return F.lit(None).cast("double")
     array = vector_to_array(F.col("probability"))

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from headrace.config import secrets
 from headrace.errors import ConfigError, HeadraceError
 from headrace.models.card import ModelCard
+from headrace.runtime import cache
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,6 +27,8 @@ CHAMPION = "champion"
 CARD_FILE = "headrace.json"
 MODEL_FOLDER = "model"
 PREFIX = "headrace."
+TESTED = "test_metrics"
+"""Tag of a version: its metrics on the test part, as JSON."""
 _loaded: dict[tuple[str, str], PipelineModel] = {}
 
 
@@ -58,7 +63,7 @@ class ModelStore:
     """
 
     def __init__(self, tracking_uri: str, artifact_root: str | None = None) -> None:
-        self.tracking_uri = tracking_uri
+        self.tracking_uri = tracking_uri = secrets.reveal(tracking_uri)
         path = tracking_uri.removeprefix("sqlite:///") if tracking_uri.startswith("sqlite:///") else None
         self._folder = Path(path).resolve().parent if path else None
         self.artifact_root = artifact_root or (str(self._folder / "artifacts") if self._folder else None)
@@ -84,7 +89,14 @@ class ModelStore:
         place = f"{self.artifact_root}/{name}" if self.artifact_root else None
         return str(self.client.create_experiment(name, artifact_location=place))
 
-    def log_model(self, run_id: str, model: PipelineModel, card: ModelCard, packages: tuple[str, ...]) -> str:
+    def log_model(
+        self,
+        run_id: str,
+        model: PipelineModel,
+        card: ModelCard,
+        packages: tuple[str, ...],
+        code: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> str:
         """Log a fitted pipeline and its card to a run.
 
         Args:
@@ -92,6 +104,7 @@ class ModelStore:
             model: Saved by Spark ML's own writers.
             card: Stored beside it.
             packages: Requirements, given so that MLflow does not spend a minute guessing them.
+            code: Python files that the model's classes are in, path -> content: stored with it, to read it anywhere.
 
         Returns:
             `runs:/<run_id>/model`.
@@ -99,10 +112,11 @@ class ModelStore:
         import mlflow
 
         self.client.log_dict(run_id, card.as_dict(), CARD_FILE)
-        with mlflow.start_run(run_id=run_id):
+        with mlflow.start_run(run_id=run_id), cache.temporary(code) as code_paths:
             mlflow.spark.log_model(
                 model,
                 artifact_path=MODEL_FOLDER,
+                code_paths=code_paths or None,
                 pip_requirements=list(packages),
                 signature=_signature(card),
                 dfs_tmpdir=str(self._folder / "tmp") if self._folder else None,
@@ -144,6 +158,22 @@ class ModelStore:
         """Set tags of a version."""
         for key, value in tags.items():
             self.client.set_model_version_tag(version.name, str(version.number), PREFIX + key, value)
+
+    def describe(self, name: str, description: str, tags: Mapping[str, str]) -> None:
+        """Say of a registered model what it is; what is empty here stays as people wrote it in MLflow.
+
+        Args:
+            name: Of the model.
+            description: Its description.
+            tags: Set with Headrace's prefix; an empty one only replaces one that is there.
+        """
+        model = self.client.get_registered_model(name)
+        if description and description != model.description:
+            self.client.update_registered_model(name, description)
+        for key, value in tags.items():
+            there = model.tags.get(PREFIX + key)
+            if there != value and (value or there is not None):
+                self.client.set_registered_model_tag(name, PREFIX + key, value)
 
     def version(self, name: str, number: int) -> Version:
         """A version by its number."""

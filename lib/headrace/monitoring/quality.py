@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from headrace.engine.time import moment
 from headrace.monitoring import rows
 from headrace.monitoring.bins import quoted
 
@@ -27,38 +28,53 @@ _GROUP = ("model_version", "day")
 
 def judged(
     predictions: DataFrame,
-    training_set: DataFrame,
+    spine: DataFrame,
     keys: Sequence[str],
     labels: Sequence[Any],
     as_of: datetime,
-    label_delay_seconds: int,
+    label_delay: int,
+    learned_until: datetime | None = None,
 ) -> DataFrame:
     """Each prediction beside its label, as far as that is known.
 
     Args:
         predictions: With keys, `predict_at`, `prediction`, `model_version`, maybe `probability` and `revision`; only
             first revisions count.
-        training_set: With keys, `predict_at`, `label`, `label_known_at`.
+        spine: With keys, `predict_at`, `label`, `label_known_at`, `split`. A label that stands beside no
+            `label_known_at` (there is no time in the pipeline) is known.
         keys: Key columns of the spine.
         labels: The label's values for a class, the positive one last; empty for regression.
         as_of: The logical now, UTC; labels known later do not exist.
-        label_delay_seconds: Rows younger than this are not judged yet: labels that come early are not like the others
-            (a late flight's delay is known late).
+        label_delay: Microseconds; rows younger than this are not judged yet: labels that come early are not like the
+            others (a late flight's delay is known late).
+        learned_until: Where the periods end that were trained and tested on; rows scored in them for want of a label
+            are left out. None: the split is not by time.
 
     Returns:
-        One row per prediction: `model_version string`, `day date` and `predict_at timestamp` (UTC), and, null while the
-        label is unknown, `label double` (1 for the last class, else 0; the number itself for regression),
+        One row per prediction: `model_version string`, `day date` and `predict_at timestamp` (UTC), `next_due
+        timestamp` (when the label is to be counted that is not counted yet; null: never, or it is counted), and, null
+        while the label is unknown, `label double` (1 for the last class, else 0; the number itself for regression),
         `prediction double` (for classes: 1 when right, else 0), `probability double` of the last class, and `p_true
         double`, the probability given to what came true.
     """
-    known = training_set.where(F.col("label_known_at") <= F.lit(as_of)).where("label is not null")
-    known = known.select(*map(quoted, keys), "predict_at", F.col("label").alias("_label"))
-    joined = rows.matching(rows.acted_on(predictions), known, (*keys, "predict_at"), "left")
-    old_enough = F.unix_micros("predict_at") + label_delay_seconds * 1_000_000 <= F.unix_micros(F.lit(as_of))
-    truth = F.when(old_enough, F.col("_label"))
+    columns = [F.col(name).alias(f"_{name}") for name in ("label", "label_known_at", "split")]
+    joined = rows.matching(
+        rows.acted_on(predictions),
+        spine.select(*map(quoted, keys), "predict_at", *columns),
+        (*keys, "predict_at"),
+        "left",
+    )
+    if learned_until is not None:
+        before = (F.col("predict_at") < moment(learned_until)) & (F.col("_split") == "score")
+        joined = joined.where(~F.coalesce(before, F.lit(False)))
+    hidden = F.col("_label_known_at") > moment(as_of)
+    old_enough = F.timestamp_micros(F.unix_micros("predict_at") + label_delay)
+    due = F.when(F.col("_label").isNotNull() | hidden, F.greatest("_label_known_at", old_enough))
+    waiting = due > moment(as_of)
+    truth = F.when(~F.coalesce(waiting, F.lit(False)), F.col("_label"))
     label, prediction = truth, F.col("prediction")
     if labels:
-        kind = training_set.schema["label"].dataType
+        kind = spine.schema["label"].dataType
         label, prediction = _same(truth, F.lit(labels[-1]), kind), _same(truth, prediction, kind)
     probability, p_true = _probabilities(predictions, truth, label)
     doubles = {"label": label, "prediction": prediction, "probability": probability, "p_true": p_true}
@@ -66,12 +82,13 @@ def judged(
         F.col("model_version").cast("string").alias("model_version"),
         F.to_date("predict_at").alias("day"),
         "predict_at",
+        F.when(waiting, due).alias("next_due"),
         *[F.when(truth.isNotNull(), value.cast("double")).alias(name) for name, value in doubles.items()],
     )
 
 
 def metrics_of(frame: DataFrame, task: str) -> DataFrame:
-    """Metrics with 95 % intervals, per model version over all days and by day.
+    """Metrics with 95 % intervals, per model version over all rows, and by day for rows that have one.
 
     Intervals: areaUnderROC by DeLong, DeLong and Clarke-Pearson (Biometrics 44(3), 1988); accuracy by Wilson (Journal
     of the American Statistical Association 22, 1927); means by the normal approximation, rmse as the root of the
@@ -82,8 +99,9 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
         task: `binary`: areaUnderROC, accuracy, logLoss; `multiclass`: accuracy, logLoss; `regression`: rmse, mae.
 
     Returns:
-        `model_version string`, `day date` (null: all days), `window_start`, `window_end timestamp`, `rows`,
-        `labelled_rows long`, `metric string`, `value`, `lower`, `upper double` (null where too few rows decide).
+        `model_version string`, `day date` (null: all rows), `window_start`, `window_end`, `next_due timestamp` (the
+        first), `rows`, `labelled_rows long`, `metric string`, `value`, `lower`, `upper double` (null
+        where too few rows decide).
     """
     error = F.col("label") - F.col("prediction")
     given = F.col("p_true")
@@ -95,18 +113,20 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
         F.grouping_id().alias("_level"),
         F.min("predict_at").alias("window_start"),
         F.max("predict_at").alias("window_end"),
+        F.min("next_due").alias("next_due"),
         F.count("*").alias("rows"),
         F.count("label").alias("labelled_rows"),
         *[F.struct(F.avg(x).alias("m"), F.stddev_samp(x).alias("s"), F.count(x).alias("n")).alias(f"_{name}")
           for name, x in observed.items()],
     )  # fmt: skip
-    facts = facts.where("_level < 3")  # without the grand total over all model versions
+    # without the grand total over all model versions, and without a day of rows that have none
+    facts = facts.where("_level = 1 or (_level = 0 and day is not null)")
     measured = {name: _interval(name) for name in observed}
     if task == "binary":
         facts = rows.matching(facts, _area(frame), _GROUP, "left")
         measured = {"areaUnderROC": F.col("_areaUnderROC"), **measured}
     metrics = [F.struct(F.lit(name).alias("metric"), m.alias("_")) for name, m in measured.items()]
-    shared = (*_GROUP, "window_start", "window_end", "rows", "labelled_rows")
+    shared = (*_GROUP, "window_start", "window_end", "next_due", "rows", "labelled_rows")
     return facts.select(*shared, F.explode(F.array(*metrics)).alias("_m")).select(*shared, "_m.metric", "_m._.*")
 
 
@@ -154,7 +174,7 @@ def _area(frame: DataFrame) -> DataFrame:
     labelled = frame.where("label is not null and probability is not null and not isnan(probability)")
     by_day = labelled.groupBy(*_GROUP, step.alias("step")).agg(positive, negative)
     whole = by_day.groupBy("model_version", "step").agg(F.sum("p").alias("p"), F.sum("n").alias("n"))
-    counts = by_day.unionByName(whole.withColumn("day", F.lit(None).cast("date")))
+    counts = by_day.where("day is not null").unionByName(whole.withColumn("day", F.lit(None).cast("date")))
     group = Window.partitionBy(*_GROUP)
     below = group.orderBy("step").rowsBetween(Window.unboundedPreceding, Window.currentRow)
     ranked = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from headrace.engine.time import moment
 from headrace.monitoring import bins as b
 from headrace.monitoring.bins import CURRENT
 
@@ -17,6 +19,18 @@ PREDICTION = "prediction:"
 def acted_on(predictions: DataFrame) -> DataFrame:
     """First revisions only: what people acted on."""
     return predictions.where("revision = 1") if "revision" in predictions.columns else predictions
+
+
+def to_come(frame: DataFrame, learned_until: datetime | None) -> DataFrame:
+    """Rows after the periods that were trained and tested on.
+
+    Rows without a label are scored in those periods as well; they are no sample of what is to come.
+
+    Args:
+        frame: With `predict_at`.
+        learned_until: Where these periods end; None: the split is not by time.
+    """
+    return frame if learned_until is None else frame.where(F.col("predict_at") >= moment(learned_until))
 
 
 def sides(training_set: DataFrame, predictions: DataFrame, keys: Sequence[str], features: Sequence[str]) -> DataFrame:

@@ -1,19 +1,19 @@
-"""The stage `monitor`: reads `training_set` and the predictions, writes `drift_metrics` and `quality_metrics`.
+"""The stage `monitor`: reads predictions and labels as they come; writes `drift_metrics` and `quality_metrics`.
 
 Both tables are written whole: they say how things stand. How they stood is in the tables' earlier versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from headrace.config.durations import SECOND, microseconds
+from headrace.config.durations import microseconds
 from headrace.config.metrics import DEFAULT_METRIC
-from headrace.monitoring import drift, quality, rows, verdicts
+from headrace.monitoring import drift, quality, rows, verdicts, versions
 from headrace.monitoring.bins import CURRENT
 from headrace.runtime.step import Done, Output, Step
 
@@ -24,23 +24,44 @@ if TYPE_CHECKING:
     from headrace.runtime.step import Run
 
 
-def steps(pipeline: Pipeline) -> tuple[Step, ...]:
-    """The step `monitor`; none without a training set."""
+Spine = Callable[["Run"], "DataFrame"]
+"""The spine's rows with label and split, as known now; given by the flow."""
+
+
+def steps(pipeline: Pipeline, spine_table: str, labels: Mapping[str, Any], spine: Spine) -> tuple[Step, ...]:
+    """The step `monitor`; none without a training set.
+
+    Args:
+        pipeline: The configuration.
+        spine_table: The table that the labels are made of.
+        labels: What of the configuration decides them.
+        spine: Gives them: labels that came after the training set was built count as well.
+    """
     if pipeline.training_set is None:
         return ()
-    config = {"monitoring": pipeline.monitoring.model_dump(mode="json"), "metric": pipeline.search.metric}
-    inputs = ("training_set", pipeline.scoring.output)
-    return (Step("monitor", "monitor", inputs, ("quality_metrics", "drift_metrics"), config, monitor),)
+    measured = {"monitoring": pipeline.monitoring.model_dump(mode="json"), "search": {"metric": pipeline.search.metric}}
+    return (
+        Step(
+            stage="monitor",
+            name="monitor",
+            inputs=("training_set", "test_predictions", pipeline.scoring.output, spine_table),
+            outputs=("quality_metrics", "drift_metrics"),
+            config={**measured, **labels},
+            run=lambda run: monitor(run, spine),
+        ),
+    )
 
 
-def monitor(run: Run) -> Done:
+def monitor(run: Run, spine: Spine) -> Done:
     """Measure drift and quality of what was scored."""
     facts = run.facts("training_set")["facts"]
     predictions = run.read(run.pipeline.scoring.output)
     now = datetime.now(UTC)
-    judged = _quality(run, facts, predictions, now)
-    drifted = _drift(run, facts, rows.acted_on(predictions), now)
+    found = _quality(run, facts, predictions, spine(run))
+    tested = versions.tested(run.tracking_uri, run.model_name) if found else {}
+    judged = verdicts.records(found, tested, run.model_name, run.run_id, now)
     whole = [r for r in judged if r["granularity"] == "all"]
+    drifted = _drift(run, facts, rows.acted_on(predictions), _latest(whole, tested), now)
     metric = run.pipeline.search.metric or DEFAULT_METRIC.get(facts["task"])
     drift_note = drift.sentence(drifted) if drifted else "drift: nothing scored yet"
     return Done(
@@ -60,20 +81,33 @@ def monitor(run: Run) -> Done:
         ),
         rows_in=sum({r["model_version"]: r["rows"] for r in whole}.values()),
         notes=(drift_note, verdicts.sentence(judged, metric)),
+        expires=verdicts.next_due(found),
     )
 
 
-def _drift(run: Run, facts: Mapping[str, Any], predictions: DataFrame, now: datetime) -> list[dict[str, Any]]:
-    """Rows of `drift_metrics`; none when nothing is scored."""
-    features = facts["features"]
+def _drift(
+    run: Run, facts: Mapping[str, Any], predictions: DataFrame, tested: Mapping[str, versions.Tested], now: datetime
+) -> list[dict[str, Any]]:
+    """Rows of `drift_metrics`; none when nothing is scored.
+
+    Args:
+        run: The run.
+        facts: What the training set's commit carries.
+        predictions: First revisions.
+        tested: The version that predicted last, and its test; empty when nothing is scored.
+        now: UTC.
+    """
+    features, predictions = facts["features"], rows.to_come(predictions, _learned_until(run))
     frame = rows.sides(run.read("training_set"), predictions, facts["key"], features)
     scored, trained = _windows(frame)
     if not scored["rows"]:
         return []
     drifts = drift.measure(frame, features, trained["rows"])
-    if run.exists("test_predictions"):
-        output = rows.prediction_sides(run.read("test_predictions"), predictions)
-        drifts += drift.measure(output, output.columns[:1]) if output is not None else []
+    for version, test in tested.items():
+        if test.predictions is not None:
+            before = run.read_version("test_predictions", test.predictions)
+            output = rows.prediction_sides(before, predictions.where(F.col("model_version").cast("string") == version))
+            drifts += drift.measure(output, output.columns[:1]) if output is not None else []
     stamp = drift.Stamp(run.model_name, run.run_id, now, *map(verdicts.moment, (scored["first"], scored["last"])))
     return drift.records(drifts, run.pipeline.monitoring.alarms, stamp)
 
@@ -89,16 +123,24 @@ def _windows(frame: DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
     return sides.get(True, empty), sides.get(False, empty)
 
 
-def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, now: datetime) -> list[dict[str, Any]]:
-    """Rows of `quality_metrics`; none when nothing is scored."""
+def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, spine: DataFrame) -> list[dict[str, Any]]:
+    """Measured quality, a row per model version, day and metric; none when nothing is scored."""
     delay = run.pipeline.monitoring.label_delay
-    seconds = microseconds(delay) // SECOND if delay else 0
-    frame = quality.judged(
-        predictions, run.read("training_set"), facts["key"], facts.get("labels") or (), run.as_of, seconds
-    )
-    baseline = verdicts.baseline(run.read("evaluation")) if run.exists("evaluation") else {}
-    found = verdicts.measured(quality.metrics_of(frame, facts["task"]))
-    return verdicts.records(found, baseline, run.model_name, run.run_id, now)
+    label_delay = microseconds(delay) if delay else 0
+    labels = facts.get("labels") or ()
+    frame = quality.judged(predictions, spine, facts["key"], labels, run.as_of, label_delay, _learned_until(run))
+    return verdicts.measured(quality.metrics_of(frame, facts["task"]))
+
+
+def _latest(whole: Sequence[Mapping[str, Any]], tested: Mapping[str, versions.Tested]) -> dict[str, versions.Tested]:
+    version = verdicts.newest(whole)
+    return {version: tested[version]} if version is not None and version in tested else {}
+
+
+def _learned_until(run: Run) -> datetime | None:
+    training = run.pipeline.training_set
+    assert training is not None, "the flow makes no such step without a training_set"
+    return training.split.test_until
 
 
 def _table(spark: SparkSession, records: Sequence[Mapping[str, Any]], schema: str) -> DataFrame:

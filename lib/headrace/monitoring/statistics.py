@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -121,6 +120,8 @@ def chi2(baseline: ArrayLike, current: ArrayLike) -> TestResult:
     table = _pooled(*_counts(baseline, current))
     if table.shape[1] < 2:
         return TestResult(0.0, 1.0)
+    from scipy import stats  # half a second, which a job with nothing to measure need not wait for
+
     result = stats.chi2_contingency(table, correction=False)
     return TestResult(float(result.statistic), float(result.pvalue))
 
@@ -130,6 +131,8 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
     Benjamini and Hochberg, Journal of the Royal Statistical Society B 57(1), 1995.
     """
+    from scipy import stats
+
     return [float(p) for p in stats.false_discovery_control(p_values, method="bh")] if len(p_values) else []
 
 

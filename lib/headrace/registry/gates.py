@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,13 @@ Beats = Callable[[str], "Difference | str"]
 """From a metric to how much better the new version is than the champion, or why there is nothing to compare."""
 
 
-def judge(gates: Sequence[Gate], evaluation: Sequence[Mapping[str, Any]], task: str, beats: Beats) -> list[Verdict]:
+def judge(
+    gates: Sequence[Gate],
+    evaluation: Sequence[Mapping[str, Any]],
+    task: str,
+    beats: Beats,
+    own: Collection[str] = (),
+) -> list[Verdict]:
     """The verdict of each gate, in order.
 
     Args:
@@ -32,11 +38,12 @@ def judge(gates: Sequence[Gate], evaluation: Sequence[Mapping[str, Any]], task: 
         evaluation: Rows of the table `evaluation`.
         task: Of the model.
         beats: Compares with the champion.
+        own: Names of the user's metrics.
 
     Raises:
         ConfigError: If a gate's metric is none of the task's.
     """
-    wrong = [unknown for gate in gates if gate.metric and (unknown := unknown_metric(gate.metric, task))]
+    wrong = [unknown for gate in gates if gate.metric and (unknown := unknown_metric(gate.metric, task, own))]
     if wrong:
         raise ConfigError("gates: " + "; ".join(wrong))
     found = []
@@ -73,6 +80,12 @@ def _holds(gate: Gate, value: float | None) -> bool:
 def _champion(compared: Difference | str) -> Verdict:
     if isinstance(compared, str):
         return Verdict(True, f"beats champion: {compared}")
+    if compared.lower is None or compared.upper is None:
+        text = (
+            f"beats champion: {compared.metric} better by {compared.value:+.4f} on the same rows (a metric in Python: "
+        )
+        text += "no interval)"
+        return Verdict(compared.value > 0, text if compared.value > 0 else f"{text}, wanted above zero")
     text = (
         f"beats champion: {compared.metric} better by {compared.value:+.4f} on the same rows, "
         f"95 % interval [{compared.lower:+.4f}, {compared.upper:+.4f}]"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from headrace.errors import DataError
 from headrace.metrics.measure import Difference, difference
+from headrace.metrics.own import own_metric
 from headrace.models.card import ModelCard, check_columns
 from headrace.models.predict import predict
-from headrace.models.store import CHAMPION, ModelStore, Version
+from headrace.models.store import CHAMPION, TESTED, ModelStore, Version
 from headrace.registry.gates import Verdict, judge
 from headrace.runtime.step import Done, Run
 
@@ -23,8 +25,16 @@ def register(run: Run) -> Done:
     evaluation = [row.asDict() for row in run.read("evaluation").collect()]  # bounded: metrics and slices
     version = store.find(run.model_name, "model_uri", facts["model_uri"])
     champion = store.alias(run.model_name)
-    verdicts = judge(run.pipeline.gates, evaluation, card.task, lambda m: _against(run, store, version, champion, m))
-    version = store.register(run.model_name, facts["model_uri"], _tags(run, card))
+    verdicts = judge(
+        run.pipeline.gates,
+        evaluation,
+        card.task,
+        lambda metric: _against(run, store, version, champion, metric),
+        run.pipeline.metrics,
+    )
+    version = store.register(run.model_name, facts["model_uri"], _tags(run, card, evaluation))
+    told = {"owner": run.pipeline.owner or "", "tags": ", ".join(run.pipeline.tags)}
+    store.describe(run.model_name, run.pipeline.description or "", told)
     refused = [one.text for one in verdicts if not one.passed]
     store.tag(version, _outcome(verdicts, refused))
     if not refused:
@@ -62,13 +72,15 @@ def _done(store: ModelStore, version: Version, verdicts: list[Verdict], refused:
     )
 
 
-def _tags(run: Run, card: ModelCard) -> dict[str, str]:
+def _tags(run: Run, card: ModelCard, evaluation: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     trained = run.facts("trials")
-    tables = {name: run.version(name) for name in ("training_set", "trials", "evaluation")}
+    tables = {name: run.version(name) for name in ("training_set", "trials", "evaluation", "test_predictions")}
+    tested = {row["metric"]: row["value"] for row in evaluation if row["slice_column"] is None}
     return {
         "run_id": run.run_id,
         "training_set_version": str((trained.get("inputs") or {}).get("training_set", tables["training_set"])),
         "tables": json.dumps(tables),
+        TESTED: json.dumps(tested),
         "code": json.dumps(trained.get("code")),
         "search_fingerprint": str(trained.get("fingerprint")),
         "task": card.task,
@@ -100,9 +112,15 @@ def _against(
     except DataError as error:
         return f"version {champion.number} cannot score these rows, for {error.message}"
     keep = [*new.key, "predict_at", "label"]
+    ours = predict(store.load(facts["model_uri"]), new, test, keep)
+    theirs = predict(store.load(champion.uri), old, test, keep)
+    own = own_metric(run.spark, run.pipeline, metric)
+    if own:
+        sign = 1 if own.larger_is_better else -1
+        return Difference(metric, sign * (own.of(ours) - own.of(theirs)))
     return difference(
-        predict(store.load(facts["model_uri"]), new, test, keep),
-        predict(store.load(champion.uri), old, test, keep),
+        ours,
+        theirs,
         new.task,
         tuple(dict.fromkeys((*new.labels, *old.labels))),
         [*new.key, "predict_at"],

@@ -20,16 +20,16 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """
     if pipeline.training_set is None:
         return ()
-    task = pipeline.training_set.task
+    task, own = pipeline.training_set.task, tuple(pipeline.metrics)
     named = [(f"gates[{place}].metric", gate.metric) for place, gate in enumerate(pipeline.gates) if gate.metric]
-    mistakes = [Mistake(where, wrong) for where, metric in named if (wrong := unknown_metric(metric, task))]
+    mistakes = [Mistake(where, wrong) for where, metric in named if (wrong := unknown_metric(metric, task, own))]
     if mistakes:
         raise ConfigError(mistakes)
     return (
         Step(
             "register",
             "register",
-            inputs=("trials", "evaluation", "training_set"),
+            inputs=("trials", "evaluation", "test_predictions", "training_set"),
             outputs=(),
             config=_config(pipeline),
             run=_run,
@@ -39,7 +39,9 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
 
 
 def _config(pipeline: Pipeline) -> Any:
-    return {"gates": [gate.model_dump(mode="json") for gate in pipeline.gates]}
+    gates = {"gates": [gate.model_dump(mode="json") for gate in pipeline.gates]}
+    own = {"metrics": {name: one.model_dump(mode="json") for name, one in pipeline.metrics.items()}}
+    return gates | (own if pipeline.metrics else {})
 
 
 def _run(run: Run) -> Done:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from headrace.errors import ConfigError
 
@@ -63,3 +66,26 @@ def write(path: Path, data: bytes, mode: int = 0o600) -> Path:
         out.write(data)
     part.replace(path)
     return path
+
+
+def archive(home: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """A zip of some files in `HEADRACE_HOME`, equal for equal files; `name` tells its content."""
+    target = folder(home, "cache") / name
+    if not target.exists():
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as packed:
+            for path, content in files.items():
+                packed.writestr(zipfile.ZipInfo(path, (2000, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+        write(target, data.getvalue(), mode=0o644)
+    return target
+
+
+@contextmanager
+def temporary(files: Mapping[str, bytes]) -> Iterator[list[str]]:
+    """Files, by their path within a folder that is there as long as the `with` lasts; gives what lies at its top."""
+    with TemporaryDirectory(prefix="headrace-") as folder:
+        for place, content in files.items():
+            file = Path(folder, place)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        yield sorted(str(entry) for entry in Path(folder).iterdir())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headrace.config import modules, secrets
 from headrace.errors import ConfigError
-from headrace.runtime import cache, faststart, places, settings
+from headrace.runtime import cache, faststart, hooks, places, settings
 from headrace.runtime.jars import delta_jars
 from headrace.runtime.java import java_home
 
@@ -32,7 +31,9 @@ class Wishes:
         warehouse: Root of all schemas; None: in `HEADRACE_HOME`.
         hive: Whether the catalogue is a Hive metastore; otherwise it is in memory.
         quick: A short command: compile lightly, and make no archive.
+        archive: Whether the JVM may make its start-up archive as it ends: not where nobody waits for it.
         fetch: Options of spark-submit that say where jars come from.
+        hooks: The user's own modules that the pipeline names.
     """
 
     user: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +44,9 @@ class Wishes:
     warehouse: str | None = None
     hive: bool = False
     quick: bool = False
+    archive: bool = True
     fetch: tuple[str, ...] = ()
+    hooks: Mapping[str, modules.Source] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,28 @@ def prepare(home: Path, wishes: Wishes, env: Mapping[str, str] = os.environ) -> 
         child["PYSPARK_PYTHON"] = sys.executable
         class_path = settings.layered(own, upper)[settings.DRIVER_CLASS_PATH].split(os.pathsep)
         if faststart.wanted(env, upper.get(settings.DRIVER_JAVA_OPTIONS, ""), class_path):
-            start = faststart.start(home, java, spark, class_path, may_make=not wishes.quick)
+            start = faststart.start(home, java, spark, class_path, may_make=wishes.archive and not wishes.quick)
     else:
         child.setdefault("PYSPARK_PYTHON", sys.executable)
     child["PYSPARK_DRIVER_PYTHON"] = sys.executable
     options = {settings.DRIVER_JAVA_OPTIONS: f"{_logging(env)} {start.options} {_compiler(wishes.quick)}".strip()}
-    text = settings.render(settings.layered(own, options, upper)).encode()
-    file = cache.write(cache.folder(home, "cache") / f"spark-{cache.digest(text)}.conf", text)
-    return Launch(spark, file, child, start.notice)
+    return Launch(spark, _properties(home, settings.layered(own, options, upper)), child, start.notice)
+
+
+def _properties(home: Path, found: Mapping[str, str]) -> Path:
+    """The file of properties; one that holds secrets is in memory only, and gone with the processes that use it.
+
+    Raises:
+        ConfigError: If a secret is not set, or there are no such files.
+    """
+    text = settings.render(secrets.revealed(found)).encode()
+    if not any(map(secrets.names, found.values())):
+        return cache.write(cache.folder(home, "cache") / f"spark-{cache.digest(text)}.conf", text)
+    if not hasattr(os, "memfd_create"):
+        raise ConfigError("secrets among Spark's settings need Linux; elsewhere set them by --properties-file")
+    handle = os.memfd_create("headrace", 0)  # inherited: spark-submit, its JVM and its Python read it
+    os.write(handle, text)
+    return Path(f"/proc/{os.getpid()}/fd/{handle}")
 
 
 def _upper(wishes: Wishes) -> dict[str, str]:
@@ -114,6 +131,9 @@ def _own(home: Path, wishes: Wishes, jars: tuple[str, ...]) -> tuple[dict[str, s
         own[settings.PY_FILES] = str(library_zip(home))
         if wishes.jars:
             own[settings.DRIVER_CLASS_PATH] = os.pathsep.join(wishes.jars)
+    if wishes.hooks:
+        shipped = str(hooks.archive(home, wishes.hooks))
+        own[settings.PY_FILES] = settings.joined(own.get(settings.PY_FILES, ""), shipped, ",")
     own["spark.master"] = master
     return own, master
 
@@ -134,14 +154,6 @@ def _logging(env: Mapping[str, str]) -> str:
 def library_zip(home: Path, package: Path = places.PACKAGE) -> Path:
     """The library as one file for executors, named after its content."""
     files = sorted(path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    names = [str(path.relative_to(package.parent)) for path in files]
-    contents = [path.read_bytes() for path in files]
-    name = cache.digest(*(part for pair in zip(names, contents, strict=True) for part in pair))
-    target = cache.folder(home, "cache") / f"headrace-{name}.zip"
-    if not target.exists():
-        data = io.BytesIO()
-        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path, content in zip(names, contents, strict=True):
-                archive.writestr(zipfile.ZipInfo(path, (2000, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
-        cache.write(target, data.getvalue(), mode=0o644)
-    return target
+    contents = {str(path.relative_to(package.parent)): path.read_bytes() for path in files}
+    name = cache.digest(*(part for pair in contents.items() for part in pair))
+    return cache.archive(home, f"headrace-{name}.zip", contents)

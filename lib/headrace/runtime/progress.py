@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 
+from headrace.config.secrets import redacted
+
 MARKS = {"done": "[green]done[/]", "unchanged": "[dim]unchanged[/]", "failed": "[red]failed[/]"}
 
 
@@ -43,8 +45,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line within a step."""
-        self.console.print(f"      {escape(text)}")
+        self.console.print(f"      {escape(redacted(text))}")
 
     def heading(self, text: str) -> None:
         """A line of its own."""
-        self.console.print(f"[bold]{escape(text)}[/]")
+        self.console.print(f"[bold]{escape(redacted(text))}[/]")

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 SCHEMA = (
     "run_id string, pipeline string, stage string, step string, status string, started_at timestamp, seconds double, "
-    "rows_in bigint, rows_out bigint, input_versions string, output_versions string, fingerprint string, error string"
+    "rows_in bigint, rows_out bigint, input_versions string, output_versions string, fingerprint string, error string, "
+    "overrides string"
 )
+
+ERROR = 1000
+"""Characters of an error that the commit of `runs` carries; the table has it whole."""
 
 
 @dataclass
@@ -38,6 +42,8 @@ class Record:
     input_versions: dict[str, int] = field(default_factory=dict)
     output_versions: dict[str, int] = field(default_factory=dict)
     error: str | None = None
+    overrides: tuple[str, ...] = ()
+    made_of: dict[str, Any] = field(default_factory=dict)
     written: bool = False
 
     @classmethod
@@ -49,18 +55,36 @@ class Record:
         """The step is over."""
         self.status, self.seconds, self.error = status, round(seconds, 3), error
 
+    def brief(self) -> dict[str, Any]:
+        """What the commit of `runs` carries of it, for who has no Spark; of a step without tables also its inputs,
+        hashes and configuration."""
+        found = {
+            "step": self.step,
+            "stage": self.stage,
+            "status": self.status,
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "seconds": self.seconds,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "error": self.error and self.error[:ERROR],
+            **({"overrides": self.overrides} if self.overrides else {}),
+        }
+        ended = self.made_of and self.status != "failed"
+        return {**found, "inputs": self.input_versions, **self.made_of} if ended else found
+
     def row(self) -> tuple[Any, ...]:
         """As a row of `runs`."""
         return (
             self.run_id, self.pipeline, self.stage, self.step, self.status, self.started_at, self.seconds,
             self.rows_in, self.rows_out, json.dumps(self.input_versions), json.dumps(self.output_versions),
-            self.fingerprint, self.error,
+            self.fingerprint, self.error, json.dumps(self.overrides),
         )  # fmt: skip
 
 
 def append_records(spark: SparkSession, tables: Tables, records: Sequence[Record]) -> None:
     """Append records to `runs`."""
     frame = spark.createDataFrame([r.row() for r in records], SCHEMA).coalesce(1)
-    tables.write(Output("runs", frame, mode="append"), {"stage": "runs", "run_id": records[0].run_id})
+    note = {"stage": "runs", "run_id": records[0].run_id, "steps": [r.brief() for r in records]}
+    tables.write(Output("runs", frame, mode="append", merge_schema=True), note)
     for record in records:
         record.written = True

@@ -13,7 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from headrace.config import secrets
+from headrace.config.texts import TableText, texts_of
 from headrace.config.types import Environment, Pipeline
+from headrace.runtime import hooks, settings
+from headrace.runtime.carried import carried
 from headrace.runtime.code import code_hash
 from headrace.runtime.commits import Commit
 from headrace.runtime.home import places
@@ -21,11 +25,12 @@ from headrace.runtime.progress import Progress
 from headrace.runtime.records import Record, append_records
 from headrace.runtime.session import task_slots
 from headrace.runtime.spark_errors import translated
-from headrace.runtime.step import Done, Output, Step
+from headrace.runtime.step import STAGES, Done, Output, Step
+from headrace.runtime.step_run import StepRun
 from headrace.runtime.tables import Tables
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
 
 FLUSH_EVERY = 30.0
@@ -68,64 +73,6 @@ class Outcome:
         return next((d.refused for d in self.done if d.refused), None)
 
 
-@dataclass(frozen=True)
-class StepRun:
-    """A step's view of the run (see `runtime.step.Run`)."""
-
-    spark: SparkSession
-    pipeline: Pipeline
-    schema: str
-    run_id: str
-    fingerprint: str
-    as_of: datetime
-    since: datetime | None
-    until: datetime | None
-    rescore: bool
-    sample: str | None
-    parallelism: int
-    tracking_uri: str
-    model_name: str
-    tables: Tables
-    pinned: dict[str, Commit]
-    note: dict[str, Any]
-    progress: Progress
-
-    def read(self, table: str) -> DataFrame:
-        """A table, at the version pinned for this step."""
-        return self.tables.read(table, self._pin(table).version)
-
-    def read_version(self, table: str, version: int) -> DataFrame:
-        """A table, at a version."""
-        return self.tables.read(table, version)
-
-    def exists(self, table: str) -> bool:
-        """Whether the table is there."""
-        return table in self.pinned or self.tables.log.last(table) is not None
-
-    def version(self, table: str) -> int:
-        """The table's version pinned for this step."""
-        return self._pin(table).version
-
-    def facts(self, table: str) -> dict[str, Any]:
-        """What the commit of the pinned version carries."""
-        return self._pin(table).note
-
-    def append(self, table: str, frame: DataFrame) -> None:
-        """Append rows at once, before the step ends."""
-        self.tables.write(
-            Output(table, frame, mode="append", serializable=True), {**self.note, "fingerprint": None, "hashes": {}}
-        )
-
-    def say(self, text: str) -> None:
-        """Progress within the step."""
-        self.progress.say(text)
-
-    def _pin(self, table: str) -> Commit:
-        if table not in self.pinned:
-            self.pinned[table] = self.tables.last(table)
-        return self.pinned[table]
-
-
 class Runner:
     """Runs steps in the order given."""
 
@@ -138,8 +85,11 @@ class Runner:
         progress: Progress | None = None,
     ) -> None:
         self._spark, self._pipeline, self._options = spark, pipeline, options
+        hooks.ready(spark, pipeline)
         self._places = places(pipeline, environment, options.sample)
-        self.tables = Tables(spark, self._places.root, self._places.schema)
+        self._texts = texts_of(pipeline)
+        self._settings = {s: pipeline.spark.of_stage(s) | environment.spark.of_stage(s) for s in STAGES}
+        self.tables = Tables(spark, self._places.root, self._places.schema, self._places.elsewhere)
         self._progress = progress or Progress()
         now = datetime.now(UTC)
         self._as_of = options.as_of or now
@@ -157,21 +107,27 @@ class Runner:
     def _one(self, step: Step) -> None:
         started, clock = datetime.now(UTC), time.monotonic()
         record = Record.start(step, "", self._run_id, self._places.schema, started)
+        record.overrides = self._pipeline.overrides
         try:
             with self._progress.step(step.name):
                 run = self._prepare(step)
                 record.fingerprint = run.fingerprint
+                if not step.outputs:  # no table of its own carries what the step was made of
+                    record.made_of = {"hashes": run.note["hashes"], "config": carried(step.config)}
                 record.input_versions = {t: c.version for t, c in run.pinned.items()}
-                earlier = self._earlier(step, run)
-                done = earlier or self._work(step, run, record)
+                with settings.held(self._spark, self._settings[step.stage]):
+                    earlier = self._earlier(step, run)
+                    done = earlier or self._work(step, run, record)
+                if earlier:
+                    self._describe(step)
         except Exception as error:
             problem = translated(error, step.name)
-            record.end("failed", time.monotonic() - clock, error=str(problem))
+            record.end("failed", time.monotonic() - clock, error=secrets.redacted(str(problem)))
             self._close(record)
             self._flush()
             if problem is error:
                 raise
-            raise problem from error
+            raise problem from (None if secrets.held_by(error) else error)
         record.end("unchanged" if earlier else "done", time.monotonic() - clock)
         if earlier and not callable(earlier.rows_in):
             record.rows_in, record.rows_out = earlier.rows_in, earlier.rows_out
@@ -200,12 +156,13 @@ class Runner:
             "stage": step.stage,
             "step": step.name,
             "inputs": {t: c.version for t, c in pinned.items()},
+            **({"overrides": self._pipeline.overrides} if self._pipeline.overrides else {}),
         }
         options = self._options
         run = StepRun(
             self._spark, self._pipeline, self._places.schema, self._run_id, "", self._as_of, options.since,
             options.until, options.rescore, options.sample, task_slots(self._spark), self._places.tracking_uri,
-            self._places.schema, self.tables, pinned, note, self._progress,
+            self._places.schema, self.tables, pinned, note, self._progress, options.force in ("", step.stage),
         )  # fmt: skip
         parts = fingerprint_parts(step, {t: c.identity for t, c in pinned.items()}, self._spark.version, options)
         if step.state is not None:
@@ -217,8 +174,7 @@ class Runner:
 
     def _earlier(self, step: Step, run: StepRun) -> Done | None:
         """What an earlier run with the same inputs, configuration and code left, or None."""
-        force = self._options.force
-        if step.always or force in ("", step.stage):
+        if step.always or run.forced:
             return None
         if step.done is not None:
             return step.done(run)
@@ -228,8 +184,21 @@ class Runner:
             return None
         if expired(newest, run.as_of):
             return None
-        rows_in = newest.note.get("counts", {}).get("rows_in")
-        return Done(metrics=newest.note.get("metrics", {}), rows_in=rows_in, rows_out=newest.rows)
+        rows_in, rows_out = newest.note.get("rows") or (None, None)
+        rows_out = newest.rows if rows_out is None else rows_out
+        rows_in = rows_out if rows_in is None else rows_in
+        return Done(metrics=newest.note.get("metrics", {}), rows_in=rows_in, rows_out=rows_out)
+
+    def _text(self, output: Output) -> TableText:
+        """What the YAML says of a table, otherwise what its stage says."""
+        said = TableText(output.description or "", self._pipeline.owner or "", columns=dict(output.comments))
+        return self._texts.get(output.table, said)
+
+    def _describe(self, step: Step) -> None:
+        """New words for a table whose rows stay as they are."""
+        for table in step.outputs:
+            if table in self._texts:
+                self.tables.describe(table, self._texts[table])
 
     def _work(self, step: Step, run: StepRun, record: Record) -> Done:
         done = step.run(run)
@@ -237,12 +206,8 @@ class Runner:
         try:
             for output in done.outputs:
                 last = output is done.outputs[-1]
-                note = (
-                    {**run.note, "metrics": done.metrics, "expires": done.expires}
-                    if last
-                    else {**run.note, "fingerprint": None}
-                )
-                commit = self.tables.write(output, note)
+                note = {**run.note, **_told(step, done)} if last else {**run.note, "fingerprint": None}
+                commit = self.tables.write(output, note, self._text(output))
                 record.output_versions[output.table] = commit.version
                 written = commit.rows or 0
         finally:
@@ -252,6 +217,13 @@ class Runner:
         rows_in = done.rows_in() if callable(done.rows_in) else done.rows_in
         record.rows_in = record.rows_out if rows_in is None else rows_in
         return done
+
+
+def _told(step: Step, done: Done) -> dict[str, Any]:
+    """What the last commit of a step carries for those who find the step unchanged."""
+    rows_in = None if callable(done.rows_in) else done.rows_in
+    told = {"metrics": done.metrics, "expires": done.expires, "rows": [rows_in, done.rows_out]}
+    return {"config": carried(step.config), **told}
 
 
 def expired(commit: Commit, as_of: datetime) -> bool:
@@ -270,7 +242,7 @@ def fingerprint_parts(step: Step, inputs: dict[str, str], spark_version: str, op
     return {
         "inputs": inputs,
         "config": step.config,
-        "code": [code_hash(*step.code), spark_version],
+        "code": [code_hash(*step.code), spark_version, *([step.hooks] if step.hooks else [])],
         "options": [options.as_of, options.sample]
         if step.stage not in ("ingest", "validate", "clean")
         else [options.sample],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.config import secrets
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -15,6 +17,7 @@ def session(name: str) -> SparkSession:
     """
     from pyspark.sql import SparkSession
 
+    secrets.guard_output()
     spark = SparkSession.builder.appName(name).getOrCreate()
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     spark.conf.set("spark.sql.ansi.enabled", "true")

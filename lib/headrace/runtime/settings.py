@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from headrace.config import secrets
 from headrace.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 EXTENSIONS = "spark.sql.extensions"
 DRIVER_CLASS_PATH = "spark.driver.extraClassPath"
@@ -65,6 +70,23 @@ def read_file(path: Path) -> dict[str, str]:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the properties file {path}: {error}") from error
+
+
+@contextmanager
+def held(spark: SparkSession, wanted: Mapping[str, Any]) -> Iterator[None]:
+    """Hold settings of a session while this lasts, and put back what was there."""
+    texts = secrets.revealed(wanted)
+    before = {key: spark.conf.get(key, None) for key in texts}
+    try:
+        for key, value in texts.items():
+            spark.conf.set(key, value)
+        yield
+    finally:
+        for key, earlier in before.items():
+            if earlier is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, earlier)
 
 
 def as_text(settings: Mapping[str, Any]) -> dict[str, str]:

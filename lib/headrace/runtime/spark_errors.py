@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from headrace.config import secrets
 from headrace.errors import ConfigError, DataError, HeadraceError
 
 _MENDABLE = frozenset(
@@ -38,27 +39,50 @@ def _condition(text: str) -> tuple[str, str] | None:
     """The condition that tells what happened, and its words: `[DIVIDE_BY_ZERO] Division by zero. ...`."""
     found = re.findall(r"\[([A-Z][A-Z0-9_]+)(?:\.[A-Z0-9_]+)?\] *(.*?)(?:SQLSTATE|\n\tat |\Z)", text, re.S)
     telling = [(name, words) for name, words in found if name not in _WRAPPERS] or found
+    worker = None if telling else _WORKER.search(text)
+    if worker:
+        return "PYTHON_EXCEPTION", _python_cause(worker[0])
     if not telling:
         return None
     name, words = telling[0]
     return name, _python_cause(words) if name == "PYTHON_EXCEPTION" else _first_lines(words)
 
 
+_WORKER = re.compile(r"An exception was thrown from the Python worker.*?(?=JVM stacktrace|\n\tat |\Z)", re.S)
+_FRAME = re.compile(r'^\s*File "(?:[^"]*\.zip/)?([^"]+)", line (\d+), in (\S+)', re.M)
+_NOT_USERS = re.compile(r"/(pyspark|lib/headrace|site-packages|dist-packages)/|/python3\.\d+/|^(headrace|pyspark)/|^<")
+
+
 def _python_cause(text: str) -> str:
-    """Of a traceback of a Python worker its last line: the exception itself."""
+    """Of a traceback of a Python worker its last line, the exception itself, and where in the user's code it was."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if re.match(r"[\w.]+(Error|Exception|Warning)?: ", line)), lines[-1])
+    named = r"[\w.]+(Error|Exception|Warning)?: "
+    cause = next((line for line in reversed(lines) if re.match(named, line)), lines[-1])
+    frames = user_frames(text)
+    return f"{cause} ({', '.join(frames)})" if frames else cause
+
+
+def user_frames(text: str) -> list[str]:
+    """Where in the user's own code an error in a Python worker was, as `file:line in function`."""
+    frames = [f"{file}:{line} in {name}" for file, line, name in _FRAME.findall(text) if not _NOT_USERS.search(file)]
+    return list(dict.fromkeys(frames))
+
+
+def in_words(error: Exception) -> str:
+    """What an error says, in a line or few; of Spark's errors the condition that tells what happened."""
+    found = _condition(str(error))
+    return f"{found[1]} [{found[0]}]" if found else _first_lines(str(error))
 
 
 def translated(error: Exception, step: str) -> Exception:
-    """The error to raise: of the house, or as it came where nothing better can be said."""
+    """The error to raise: of the house, or as it came where nothing better can be said; without a secret's value."""
+    message = secrets.redacted(str(error))
     if isinstance(error, HeadraceError):
-        return error
-    found = _condition(str(error))
+        return error if message == str(error) else type(error)(message)
+    found = _condition(message)
     if found is None:
-        return (
-            HeadraceError(f"{step}: {type(error).__name__}: {_first_lines(str(error))}") if _foreign(error) else error
-        )
+        told = _foreign(error) or secrets.held_by(error)
+        return HeadraceError(f"{step}: {type(error).__name__}: {_first_lines(message)}") if told else error
     condition, text = found
     if condition in _MENDABLE:
         return ConfigError(f"{step}: {text} [{condition}] Mend the expression or the name in the YAML")

@@ -46,6 +46,9 @@ class Output:
         comments: Column comments.
         description: The table's comment.
         facts: More facts to carry in the commit.
+        based_on: The version of the table that the frame was computed from, -1 where there was none: when another
+            run has written since, this one gives way. None: no matter.
+        adds_nothing: The frame is empty and only the facts are new: to those who read the table it is as it was.
         views: SQL of views over the table, by name; `{schema}` stands for the schema.
     """
 
@@ -60,6 +63,8 @@ class Output:
     comments: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    based_on: int | None = None
+    adds_nothing: bool = False
     views: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -139,6 +144,11 @@ class Run(Protocol):
         ...
 
     @property
+    def forced(self) -> bool:
+        """Whether `--force` asks for this step."""
+        ...
+
+    @property
     def sample(self) -> str | None:
         """A share of the keys, as `5%`."""
         ...
@@ -170,8 +180,11 @@ class Run(Protocol):
     def version(self, table: str) -> int:
         """The table's version pinned for this step."""
 
-    def facts(self, table: str) -> dict[str, Any]:
-        """What the commit of the pinned version carries: `run_id, stage, inputs, counts, facts, ...`."""
+    def identity(self, table: str) -> str:
+        """Tells one state of the table's rows from another, as pinned for this step."""
+
+    def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
+        """What the commit of a version, by default the pinned one, carries: `run_id, stage, inputs, counts, ...`."""
 
     def append(self, table: str, frame: DataFrame) -> None:
         """Append rows at once, before the step ends (finished trials). One commit, Serializable."""
@@ -189,13 +202,15 @@ class Step:
         name: Unique in the flow: the stage, or `stage:table`.
         inputs: Tables read, by name.
         outputs: Tables written, by name; the last carries the fingerprint.
-        config: What of the configuration matters to the result (JSON-able); a change runs the step again.
+        config: What of the configuration matters to the result (JSON-able), nested as in the YAML, so that a plan
+            can name what changed; a change runs the step again. Descriptions are no part of it.
         run: The work.
         state: Fingerprint of what lies outside the tables (files, a model alias), or None where there is nothing.
         done: For a step that writes no table of its own: what an earlier run with this fingerprint brought about,
             or None.
         always: Run even when unchanged (cheap steps that look for new work themselves).
         code: Packages whose code, with all it imports, decides whether the step is unchanged (set by the flow).
+        hooks: Hash of the user's Python that the step runs, to the same end; empty where it runs none (set by the flow).
     """
 
     stage: str
@@ -208,3 +223,4 @@ class Step:
     done: Callable[[Run], Done | None] | None = None
     always: bool = False
     code: tuple[str, ...] = ()
+    hooks: str = ""

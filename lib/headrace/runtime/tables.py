@@ -2,7 +2,8 @@
 
 Each write is one Delta commit that carries, in its transaction id, a number that makes a repeat a no-op, and in
 its `userMetadata` what it was made of. Of two writers of the same number one loses, sees it, and tries again on
-what the other left.
+what the other left. Plain appends, in any order and by many (`runs`), have no number: Delta needs three Spark jobs
+to look one up.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from headrace.config.texts import TableText
 from headrace.errors import ConfigError, HeadraceError
+from headrace.runtime.comments import alter, commented, digests, lost_race
 from headrace.runtime.commits import Commit, CommitLog, files_for
 from headrace.runtime.step import Output
 
@@ -37,17 +40,18 @@ class Tables:
         spark: The session.
         root: The schema's folder.
         schema: The schema's name.
+        elsewhere: The folders of tables that other pipelines make, by table: they are only read.
     """
 
-    def __init__(self, spark: SparkSession, root: str, schema: str) -> None:
+    def __init__(self, spark: SparkSession, root: str, schema: str, elsewhere: Mapping[str, str] | None = None) -> None:
         self._spark = spark
         self._root = root
         self.schema = schema
-        self.log = CommitLog(root, files_for(root, spark))
+        self.log = CommitLog(root, files_for(root, spark), elsewhere)
 
     def path(self, table: str) -> str:
         """Where a table's files are."""
-        return f"{self._root}/{table}"
+        return self.log.folder(table)
 
     def read(self, table: str, version: int) -> DataFrame:
         """A table as it was at a version."""
@@ -60,6 +64,8 @@ class Tables:
             ConfigError: If there is no such table.
         """
         commit = self.log.last(table)
+        if commit is None and not self.path(table).startswith(f"{self._root}/"):
+            raise ConfigError(f"{self.path(table)} is not there yet; run the pipeline that makes it first")
         if commit is None:
             raise ConfigError(
                 f"table {self.schema}.{table} is not there yet; there are: {', '.join(self.log.tables()) or 'none'}. "
@@ -67,57 +73,72 @@ class Tables:
             )
         return commit
 
-    def write(self, output: Output, note: Mapping[str, Any]) -> Commit:
+    def write(self, output: Output, note: Mapping[str, Any], text: TableText | None = None) -> Commit:
         """Write an output as one commit, and check it against what Delta says it wrote.
 
         Args:
             output: What to write, and how.
             note: What the commit shall carry.
+            text: What the table and its columns mean; default: what the output says.
 
         Raises:
             HeadraceError: If Delta wrote another number of rows than expected (the version is restored), or if
                 other writers won every time.
         """
+        text = text or TableText(output.description or "", columns=dict(output.comments))
         for attempt in range(ATTEMPTS):
-            commit = self._try_write(output, note)
+            commit = self._try_write(output, note, text)
             if commit is not None:
                 self._check_rows(output, commit)
+                alter(self._spark, self.path(output.table), text, commit.note["described"])
                 self._register(output)
                 return commit
             if output.mode == "overwrite" and attempt:
                 break
-        raise LostRaceError(
+        raise self._lost(output)
+
+    def describe(self, table: str, text: TableText) -> None:
+        """Make a table that is there say what it and its columns mean."""
+        alter(self._spark, self.path(table), text, self.log.described(table))
+
+    def _lost(self, output: Output) -> LostRaceError:
+        return LostRaceError(
             f"another run is writing {self.schema}.{output.table}; this one gave way. Run it again when the other is done"
         )
 
-    def _try_write(self, output: Output, note: Mapping[str, Any]) -> Commit | None:
+    def _try_write(self, output: Output, note: Mapping[str, Any], text: TableText) -> Commit | None:
         """One attempt; None when another writer was first."""
         before = self.log.last(output.table)
+        if output.based_on is not None and output.based_on != (before.version if before else -1):
+            raise self._lost(output)
         number = int(before.note.get("txn", 0)) + 1 if before else 1
         counts = output.counts() if callable(output.counts) else output.counts
         token = uuid.uuid4().hex
+        whole = output.mode == "overwrite" or before is None  # comments of columns go with the rows
+        told = self.log.described(output.table) if before else [None, None]
         carried = {
             **note,
             "headrace": token,
             "txn": number,
             "counts": dict(counts),
             "facts": dict(output.facts),
+            "described": [told[0], digests(text)[1] if whole else told[1]],
             **({"keys": list(output.keys)} if output.keys else {}),
             **({"views": dict(output.views)} if output.views else {}),
+            **({"same_as": before.identity} if output.adds_nothing and before else {}),
         }
         frame = output.frame() if callable(output.frame) else output.frame
         if output.mode == "insert" and before is not None:
             frame = self._new_rows(frame, output, before.version)
-        for name, comment in output.comments.items():
-            frame = frame.withMetadata(name, {"comment": comment})
+        frame = commented(frame, text.columns) if whole else frame
         writer = (
             frame.write.format("delta")
             .mode("overwrite" if output.mode == "overwrite" else "append")
-            .option("txnAppId", f"headrace/{self.schema}/{output.table}")
-            .option("txnVersion", number)
             .option("userMetadata", json.dumps(carried, default=str))
             .options(**RETENTION)
         )
+        if output.mode != "append" or output.serializable:
+            writer = writer.option("txnAppId", f"headrace/{self.schema}/{output.table}").option("txnVersion", number)
         if output.serializable:
             writer = writer.option("delta.isolationLevel", "Serializable")
         if output.merge_schema:
@@ -127,7 +148,7 @@ class Tables:
         try:
             writer.save(self.path(output.table))
         except Exception as error:  # Delta's conflicts have no common base class
-            if "DELTA_CONCURRENT" in str(error) or "ConcurrentTransaction" in str(error):
+            if lost_race(error):
                 return None
             raise
         return self._ours(output.table, before, token)

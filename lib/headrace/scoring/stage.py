@@ -13,6 +13,7 @@ from headrace.engine.time import moment
 from headrace.models.predict import PROBABILITY_TYPE, predict
 from headrace.models.store import CHAMPION, ModelStore, Version
 from headrace.runtime.step import Done, Output, Run, Step
+from headrace.runtime.transforms import TRANSFORM, proven
 from headrace.scoring.candidates import changed, due, unscored
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
     """
     if pipeline.training_set is None:
         return ()
-    config = {"scoring": pipeline.scoring.model_dump(mode="json"), "rows": rows}
+    config = {"scoring": pipeline.scoring.model_dump(mode="json"), **rows}
     return (
         Step(
             stage="score",
@@ -76,14 +77,17 @@ def _score(run: Run, spine: Spine, features: Features) -> Done:
     count, span = _span(pick(rows))
     later = _next_due(rows, run.as_of)
     if count == 0:
-        return Done(
-            (_output(run.pipeline.scoring, _no_rows(run, rows, key), key),), rows_in=0, notes=("nothing new to score",)
-        )
-    scored = _predictions(run, version, features(run, pick, span), key)
+        nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
+        return Done((nothing,), rows_in=0, notes=("nothing new to score",), expires=later)
+    made, release = features(run, pick, span), None
+    if run.pipeline.training_set and run.pipeline.training_set.transform:
+        made, release = proven(run.pipeline, TRANSFORM, pick(rows), made, (*key, "predict_at"))
+    scored = _predictions(run, version, made, key)
     if run.rescore and earlier is not None:
         scored = changed(scored, earlier, key)
     note = f"{count:,} rows scored by {version.name} version {version.number}"
-    return Done((_output(run.pipeline.scoring, scored, key, version),), rows_in=count, notes=(note,), expires=later)
+    output = _output(run.pipeline.scoring, scored, key, version)
+    return Done((output,), rows_in=count, notes=(note,), expires=later, cleanup=release)
 
 
 def _key(run: Run) -> tuple[str, ...]:

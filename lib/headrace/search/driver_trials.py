@@ -18,6 +18,8 @@ import hyperopt
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW, JOB_STATE_RUNNING, spec_from_misc
 from pyspark import SparkContext
 
+from headrace.config.secrets import redacted
+
 POLL = 0.1
 CANCEL_EVERY = 0.5
 """A cancel that falls between two Spark jobs is lost, so it is repeated."""
@@ -199,7 +201,7 @@ _CAUSE = re.compile(r"^[\s:]*(Caused by: )?[\w.]*(Error|Exception)\b.*: \S")
 
 def _reason(error: Exception) -> str:
     """The innermost cause of an error, short enough for a table; Spark puts it last."""
-    text = str(error).strip() or type(error).__name__
+    text = redacted(str(error)).strip() or type(error).__name__
     causes = [line.strip(" :") for line in text.splitlines() if _CAUSE.match(line)]
     first = next(iter(text.splitlines()), "")
     return f"{type(error).__name__}: {(causes[-1] if causes else first).removeprefix('Caused by: ')}"[:500]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace.config.hooks import Use
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ class Parameter:
     Attributes:
         low: Least value.
         high: Greatest value.
-        scale: `int`, `uniform` or `log` (a real number, even on a logarithmic scale).
+        scale: `int`, `uniform`, `log` (a real number, even on a logarithmic scale), or `choice`: one of `options`.
+        options: Of a choice.
     """
 
     low: float
     high: float
-    scale: Literal["int", "uniform", "log"] = "uniform"
+    scale: Literal["int", "uniform", "log", "choice"] = "uniform"
+    options: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,16 @@ class Recipe:
         space: Where to look on.
         build: From (task, parameters, seed, workers) to an unfitted Spark ML estimator.
         packages: What a reader of the model needs besides Spark.
+        use: Where the YAML names the class, if it is the user's own.
     """
 
     tasks: tuple[str, ...]
     kind: Kind
-    first: Mapping[str, float]
+    first: Mapping[str, Any]
     space: Mapping[str, Parameter]
-    build: Callable[[str, Mapping[str, float], int, int], Estimator]
+    build: Callable[[str, Mapping[str, Any], int, int], Estimator]
     packages: tuple[str, ...] = ()
+    use: Use | None = None
 
 
 def _linear(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
@@ -188,20 +193,20 @@ ESTIMATORS: dict[str, Recipe] = {
 """In the order in which their first points are tried."""
 
 
-def check_names(named: Sequence[str]) -> None:
+def check_names(named: Sequence[str], recipes: Mapping[str, Recipe] = ESTIMATORS) -> None:
     """Refuse estimators that nobody knows.
 
     Raises:
         ConfigError: With what is allowed.
     """
-    unknown = [name for name in named if name not in ESTIMATORS]
+    unknown = [name for name in named if name not in recipes]
     if unknown:
-        raise ConfigError(
-            f"search.estimators: {', '.join(unknown)} is no estimator; write any of {', '.join(ESTIMATORS)}"
-        )
+        raise ConfigError(f"search.estimators: {', '.join(unknown)} is no estimator; write any of {', '.join(recipes)}")
 
 
-def chosen(named: Sequence[str], task: str, explicit: bool) -> tuple[str, ...]:
+def chosen(
+    named: Sequence[str], task: str, explicit: bool, recipes: Mapping[str, Recipe] = ESTIMATORS
+) -> tuple[str, ...]:
     """The estimators of a search, in the order in which they are tried.
 
     Args:
@@ -209,19 +214,20 @@ def chosen(named: Sequence[str], task: str, explicit: bool) -> tuple[str, ...]:
         task: What is learned.
         explicit: Whether somebody wrote the list: then one that cannot learn the task is a mistake; in the
             default list it is left out, and linear takes the place of logistic regression.
+        recipes: All that there are, in the order in which they are tried.
 
     Raises:
         ConfigError: If a named estimator cannot learn the task.
     """
-    check_names(named)
+    check_names(named, recipes)
     names = set(named)
     if not explicit and task == "regression" and "logistic_regression" in names:
         names = names - {"logistic_regression"} | {"linear_regression"}
-    wrong = [name for name in names if task not in ESTIMATORS[name].tasks]
+    wrong = [name for name in names if task not in recipes[name].tasks]
     if wrong and explicit:
-        able = ", ".join(name for name, one in ESTIMATORS.items() if task in one.tasks)
+        able = ", ".join(name for name, one in recipes.items() if task in one.tasks)
         raise ConfigError(
             f"search.estimators: {', '.join(sorted(wrong))} cannot learn a {task} label; write any of {able}, "
             "or leave the list out"
         )
-    return tuple(name for name in ESTIMATORS if name in names and name not in wrong)
+    return tuple(name for name in recipes if name in names and name not in wrong)

@@ -1,6 +1,6 @@
 """Finished trials, written at once: to the table `trials` and to MLflow, by one thread, in order.
 
-A lost driver loses no finished trial: with the same fingerprint they are read back and not repeated.
+A lost driver loses no finished trial: those of the same attempt (see `search.attempt`) are read back and not repeated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ SCHEMA = (
     "value double, loss double, seconds double, error string, started_at timestamp, finished_at timestamp, "
     "model_uri string"
 )
-FINISHED = ("ok", "failed", "timed_out")
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,14 @@ class Row:
         return Point(self.estimator, json.loads(self.params))
 
 
-def read_back(run: Run) -> list[Row]:
-    """Trials that an earlier run with this fingerprint finished, by number."""
+def read_back(run: Run, attempt: str) -> list[Row]:
+    """Trials that an earlier run of this attempt finished, by number."""
     if not run.exists("trials"):
         return []
     names = [part.split()[0] for part in SCHEMA.split(", ")]
     found = (
         run.read("trials")
-        .where(f"fingerprint = '{run.fingerprint}' and status in ('ok', 'failed', 'timed_out')")
+        .where(f"fingerprint = '{attempt}' and status in ('ok', 'failed', 'timed_out')")
         .orderBy("trial")
         .select(*names)
         .collect()  # bounded by search.max_evals
@@ -77,14 +76,17 @@ class Ledger:
 
     Args:
         run: Of the step.
+        attempt: Names the search; MLflow's parent run is found by it.
         store: MLflow.
         tags: Of the parent run.
 
     Attributes:
+        attempt: As given.
         parent: Id of MLflow's parent run; there once the `with` is left, or after `wait_for_parent`.
     """
 
-    def __init__(self, run: Run, store: ModelStore, tags: Mapping[str, str]) -> None:
+    def __init__(self, run: Run, attempt: str, store: ModelStore, tags: Mapping[str, str]) -> None:
+        self.attempt = attempt
         self._run, self._store, self._tags = run, store, dict(tags)
         self._queue: queue.Queue[Row | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="trials-writer")
@@ -149,7 +151,7 @@ class Ledger:
     def _open(self) -> None:
         client = self._store.client
         self.experiment = self._store.experiment(self._run.model_name)
-        wanted = self._run.fingerprint
+        wanted = self.attempt
         found = client.search_runs(
             [self.experiment], f"tags.`{PREFIX}fingerprint` = '{wanted}' and tags.`{PREFIX}role` = 'search'"
         )
@@ -162,6 +164,7 @@ class Ledger:
             made = client.create_run(self.experiment, tags=tags, run_name=f"search {self._run.run_id}")
             self.parent = made.info.run_id
         client.set_tag(self.parent, f"{PREFIX}run_id", self._run.run_id)
+        client.set_tag(self.parent, f"{PREFIX}overrides", json.dumps(self._run.pipeline.overrides)[:5000])
         self._opened.set()
 
     def _log(self, row: Row) -> None:

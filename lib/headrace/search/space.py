@@ -10,7 +10,7 @@ from typing import Any
 from hyperopt import hp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW
 
-from headrace.search.estimators import ESTIMATORS, Parameter
+from headrace.search.estimators import ESTIMATORS, Parameter, Recipe
 
 CHOICE = "estimator"
 
@@ -20,32 +20,36 @@ class Point:
     """An estimator and its hyperparameters."""
 
     estimator: str
-    params: Mapping[str, float]
+    params: Mapping[str, Any]
 
     @classmethod
-    def of(cls, sample: Mapping[str, Any]) -> Point:
+    def of(cls, sample: Mapping[str, Any], recipes: Mapping[str, Recipe] = ESTIMATORS) -> Point:
         """From what hyperopt hands to an objective; whole numbers where the space has them."""
         estimator = str(sample[CHOICE])
-        space = ESTIMATORS[estimator].space
+        space = recipes[estimator].space
         return cls(estimator, {name: _rounded(space[name], sample[name]) for name in space})
 
 
-def _rounded(parameter: Parameter, value: float) -> float:
+def _rounded(parameter: Parameter, value: Any) -> Any:
+    if parameter.scale == "choice":
+        return value
     return int(value) if parameter.scale == "int" else float(value)
 
 
-def space(estimators: Sequence[str]) -> Any:
+def space(estimators: Sequence[str], recipes: Mapping[str, Recipe] = ESTIMATORS) -> Any:
     """The space of several estimators, each with its own hyperparameters."""
     return hp.choice(
         CHOICE,
         [
-            {CHOICE: name} | {key: _node(f"{name}:{key}", one) for key, one in ESTIMATORS[name].space.items()}
+            {CHOICE: name} | {key: _node(f"{name}:{key}", one) for key, one in recipes[name].space.items()}
             for name in estimators
         ],
     )
 
 
 def _node(label: str, parameter: Parameter) -> Any:
+    if parameter.scale == "choice":
+        return hp.choice(label, list(parameter.options))
     if parameter.scale == "int":
         return hp.uniformint(label, int(parameter.low), int(parameter.high))
     if parameter.scale == "log":
@@ -53,17 +57,28 @@ def _node(label: str, parameter: Parameter) -> Any:
     return hp.uniform(label, parameter.low, parameter.high)
 
 
-def labels(estimators: Sequence[str]) -> list[str]:
+def labels(estimators: Sequence[str], recipes: Mapping[str, Recipe] = ESTIMATORS) -> list[str]:
     """All of hyperopt's labels in the space."""
-    return [CHOICE] + [f"{name}:{key}" for name in estimators for key in ESTIMATORS[name].space]
+    return [CHOICE] + [f"{name}:{key}" for name in estimators for key in recipes[name].space]
 
 
-def first_points(estimators: Sequence[str], count: int) -> list[Point]:
+def first_points(estimators: Sequence[str], count: int, recipes: Mapping[str, Recipe] = ESTIMATORS) -> list[Point]:
     """The estimators' first points, at most `count`."""
-    return [Point(name, dict(ESTIMATORS[name].first)) for name in estimators][:count]
+    return [Point(name, dict(recipes[name].first)) for name in estimators][:count]
 
 
-def document(tid: int, point: Point, estimators: Sequence[str], result: Mapping[str, Any] | None = None) -> dict:
+def _told(parameter: Parameter, value: Any) -> Any:
+    """A value as hyperopt's history has it: of a choice its number."""
+    return parameter.options.index(value) if parameter.scale == "choice" else value
+
+
+def document(
+    tid: int,
+    point: Point,
+    estimators: Sequence[str],
+    result: Mapping[str, Any] | None = None,
+    recipes: Mapping[str, Recipe] = ESTIMATORS,
+) -> dict:
     """A record of hyperopt's of a point: to be tried, or finished with a result.
 
     Args:
@@ -71,10 +86,12 @@ def document(tid: int, point: Point, estimators: Sequence[str], result: Mapping[
         point: What is or was tried.
         estimators: All that the space has, in its order.
         result: `{"status": "ok", "loss": ...}` or `{"status": "fail"}`; None for a point still to be tried.
+        recipes: Of the estimators.
     """
-    given: dict[str, float] = {CHOICE: list(estimators).index(point.estimator)}
-    given |= {f"{point.estimator}:{key}": value for key, value in point.params.items()}
-    every = labels(estimators)
+    given: dict[str, Any] = {CHOICE: list(estimators).index(point.estimator)}
+    space = recipes[point.estimator].space
+    given |= {f"{point.estimator}:{key}": _told(space[key], value) for key, value in point.params.items()}
+    every = labels(estimators, recipes)
     return {
         "state": JOB_STATE_NEW if result is None else JOB_STATE_DONE,
         "tid": tid,

@@ -21,8 +21,10 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """
     if pipeline.training_set is None:
         return ()
-    check_names(pipeline.search.estimators)
-    wrong = pipeline.search.metric and unknown_metric(pipeline.search.metric, pipeline.training_set.task)
+    check_names([one.name for one in pipeline.search.estimators if one.class_ is None])
+    wrong = pipeline.search.metric and unknown_metric(
+        pipeline.search.metric, pipeline.training_set.task, pipeline.metrics
+    )
     if wrong:
         raise ConfigError(f"search.metric: {wrong}")
     return (
@@ -32,11 +34,12 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
 
 def _config(pipeline: Pipeline) -> Any:
     assert pipeline.training_set is not None
+    own = pipeline.metrics.get(pipeline.search.metric or "")
     return {
-        "search": pipeline.search.model_dump(mode="json"),
-        "explicit": "estimators" in pipeline.search.model_fields_set,
-        "label": pipeline.training_set.label,
-        "task": pipeline.training_set.task,
+        "search": pipeline.search.model_dump(mode="json", by_alias=True),
+        **({"metrics": {pipeline.search.metric: own.model_dump(mode="json")}} if own else {}),
+        "estimators are written out": "estimators" in pipeline.search.model_fields_set,
+        "training_set": {"label": pipeline.training_set.label, "task": pipeline.training_set.task},
     }
 
 

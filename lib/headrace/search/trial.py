@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +14,11 @@ from pyspark.sql import DataFrame
 from headrace.config.metrics import larger_is_better
 from headrace.errors import HeadraceError
 from headrace.metrics.evaluators import model_metric
+from headrace.metrics.own import OwnMetric
+from headrace.runtime.hooks import naming
 from headrace.search.columns import Columns
-from headrace.search.estimators import ESTIMATORS, Kind
+from headrace.search.estimators import ESTIMATORS, Kind, Recipe
+from headrace.search.own import check_saveable
 from headrace.search.preparation import fit_preparation
 from headrace.search.space import Point
 
@@ -79,12 +82,33 @@ def workers(slots: int, parallelism: int) -> int:
     return max(1, slots // parallelism)
 
 
-def fit(point: Point, task: str, train: DataFrame, seed: int, slots: int) -> Model:
-    """Fit an estimator on `features` and `label`."""
-    return ESTIMATORS[point.estimator].build(task, point.params, seed, slots).fit(train)
+def fit(
+    point: Point, task: str, train: DataFrame, seed: int, slots: int, recipes: Mapping[str, Recipe] = ESTIMATORS
+) -> Model:
+    """Fit an estimator on `features` and `label`.
+
+    Raises:
+        ConfigError: If it is the user's, and gives a model that cannot be saved.
+    """
+    recipe = recipes[point.estimator]
+    if recipe.use is None:
+        return recipe.build(task, point.params, seed, slots).fit(train)
+    with naming(recipe.use):
+        model = recipe.build(task, point.params, seed, slots).fit(train)
+    check_saveable(recipe.use, model)
+    return model
 
 
-def run_trial(point: Point, task: str, metric: str, parts: Parts, seed: int, slots: int) -> dict[str, Any]:
+def run_trial(
+    point: Point,
+    task: str,
+    metric: str,
+    parts: Parts,
+    seed: int,
+    slots: int,
+    recipes: Mapping[str, Recipe] = ESTIMATORS,
+    own: OwnMetric | None = None,
+) -> dict[str, Any]:
     """Try a point; the result is in hyperopt's form.
 
     Args:
@@ -94,35 +118,51 @@ def run_trial(point: Point, task: str, metric: str, parts: Parts, seed: int, slo
         parts: Prepared for the estimator's kind.
         seed: Of the estimator.
         slots: Task slots that it may hold at once.
+        recipes: Of all estimators.
+        own: The metric, where it is the user's: of what models give as Spark ML has it.
     """
-    model = fit(point, task, parts.train, seed, slots)
-    value = model_metric(model.transform(parts.validation), task, metric)
+    model = fit(point, task, parts.train, seed, slots, recipes)
+    value = measured(model.transform(parts.validation), task, metric, own)
     if value != value:
         raise HeadraceError(f"{metric} is not a number on the validation part")
-    return {"status": "ok", "loss": -value if larger_is_better(metric) else value, "value": value}
+    larger = own.larger_is_better if own else larger_is_better(metric)
+    return {"status": "ok", "loss": -value if larger else value, "value": value}
 
 
-def fit_whole(point: Point, task: str, rows: DataFrame, columns: Columns, seed: int, slots: int) -> PipelineModel:
+def measured(output: DataFrame, task: str, metric: str, own: OwnMetric | None) -> float:
+    """The metric of what a model gave. Runs Spark jobs."""
+    return own.of(output) if own else model_metric(output, task, metric)
+
+
+def fit_whole(
+    point: Point,
+    task: str,
+    rows: DataFrame,
+    columns: Columns,
+    seed: int,
+    slots: int,
+    recipes: Mapping[str, Recipe] = ESTIMATORS,
+) -> PipelineModel:
     """Fit preparation and estimator on the same rows: raw feature columns in, prediction out."""
-    kind = ESTIMATORS[point.estimator].kind
+    kind = recipes[point.estimator].kind
     preparation = fit_preparation(rows, columns, kind)
     prepared = preparation.transform(rows).select("features", "label").persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        return PipelineModel([*preparation.stages, fit(point, task, prepared, seed, slots)])
+        return PipelineModel([*preparation.stages, fit(point, task, prepared, seed, slots, recipes)])
     finally:
         prepared.unpersist()
 
 
-def baseline(task: str, metric: str, target_rows: Sequence[int], parts: Parts) -> float:
+def baseline(task: str, metric: str, target_rows: Sequence[int], parts: Parts, own: OwnMetric | None = None) -> float:
     """The metric of a guess without features: each class by its share, or the mean."""
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import functions as F
 
     if task == "regression":
         guess = F.lit(parts.train.agg(F.avg("label")).collect()[0][0])
-        return model_metric(parts.validation.select("label", guess.alias("prediction")), task, metric)
+        return measured(parts.validation.select("label", guess.alias("prediction")), task, metric, own)
     shares = [rows / sum(target_rows) for rows in target_rows]
     vector = array_to_vector(F.array(*[F.lit(share) for share in shares]))
     most = float(max(range(len(shares)), key=shares.__getitem__))
     frame = parts.validation.select("label", F.lit(most).alias("prediction"), vector.alias("probability"))
-    return model_metric(frame, task, metric)
+    return measured(frame, task, metric, own)

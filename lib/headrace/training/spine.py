@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
 
 from headrace.config.durations import microseconds
+from headrace.config.leaks import derived_from
 from headrace.config.sql import columns
 from headrace.config.types import Pipeline, Table, TrainingSet
 from headrace.engine.time import moment
@@ -46,22 +48,6 @@ def usable_columns(cleaned: list[str], training: TrainingSet, table: Table) -> t
     return tuple(c for c in cleaned if c in early and c not in hidden)
 
 
-def derived_from(names: set[str], table: Table) -> set[str]:
-    """Columns by these names, and those whose SQL uses them or is used to make them.
-
-    A column of which a hidden one is made gives it away as well: of `late = arr_delay >= 15`, `arr_delay` does.
-    """
-    hidden = {n.lower() for n in names}
-    uses = {name: {c.lower() for c in columns(sql) or set()} - {name} for name, sql in table.columns.items()}
-    for name in list(hidden):
-        hidden |= uses.get(name, set())
-    grown = True
-    while grown:
-        more = {name for name, used in uses.items() if used & hidden} - hidden
-        hidden, grown = hidden | more, bool(more)
-    return hidden
-
-
 def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
     """The spine's rows.
 
@@ -71,7 +57,7 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
         as_of: The logical now: a label not known by then is null.
 
     Returns:
-        The usable columns (and `row_id` where there is no key), `predict_at` (timestamp), `label`,
+        The usable columns (and `row_id` where there is no key), `predict_at` (timestamp), `label` (NaN is null),
         `label_known_at` (timestamp, null when it will never be known).
     """
     training, table = spine_table(pipeline)
@@ -93,7 +79,9 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
     label = F.when(unknown, F.lit(None)).otherwise(F.expr(training.label))
     kept = [F.col(f"`{c}`") for c in usable]
     with_times = cleaned.withColumn("predict_at", F.expr(predict))
-    return with_times.select(*kept, "predict_at", label.alias("label"), F.expr(known).alias("label_known_at"))
+    rows = with_times.select(*kept, "predict_at", label.alias("label"), F.expr(known).alias("label_known_at"))
+    fraction = isinstance(rows.schema["label"].dataType, DoubleType | FloatType)
+    return rows.withColumn("label", F.nanvl("label", F.lit(None))) if fraction else rows  # NaN says nothing
 
 
 def _known_at(training: TrainingSet, table: Table) -> str:

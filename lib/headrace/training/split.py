@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -15,32 +16,39 @@ if TYPE_CHECKING:
 PARTS = 1_000_000
 
 
-def split_column(split: Split, key: tuple[str, ...]) -> Column:
+def split_column(split: Split, key: tuple[str, ...], as_of: datetime) -> Column:
     """The column `split`: train, validation, test, score or purged.
 
     By time, cut on `predict_at`, half-open; a label that becomes known only after its part has ended is purged. By
-    hash of the key or group: a row without a label can only be scored.
+    hash of the key or group. Either way a row whose label is null, and will stay so, can only be scored.
 
     Args:
         split: The configuration.
         key: The spine's key.
+        as_of: The logical now: of a label that is known only later, nobody can say yet that it is null.
     """
-    return by_time(split) if split.by == "time" else by_hash(split, split.group or key)
+    return by_time(split, as_of) if split.by == "time" else by_hash(split, split.group or key)
 
 
-def by_time(split: Split) -> Column:
+def by_time(split: Split, as_of: datetime) -> Column:
     """See `split_column`; rows without `predict_at` are purged."""
     at, known = F.col("predict_at"), F.col("label_known_at")
     chosen = F.when(at.isNull(), "purged")
     for name, end in (("train", split.train_until), ("validation", split.validation_until), ("test", split.test_until)):
         assert end is not None, "checked when the file was read"
-        late = F.col("label").isNotNull() & (known > moment(end))
-        chosen = chosen.when(at < moment(end), F.when(late, "purged").otherwise(name))
+        part = F.when(unlabelled(as_of), "score").when(known > moment(end), "purged").otherwise(name)
+        chosen = chosen.when(at < moment(end), part)
     return chosen.otherwise("score")
 
 
+def unlabelled(as_of: datetime) -> Column:
+    """Whether the label is null and will stay so: never known, or known already, and null."""
+    known = F.col("label_known_at")
+    return F.col("label").isNull() & (known.isNull() | (known <= moment(as_of)))
+
+
 def by_hash(split: Split, columns: tuple[str, ...]) -> Column:
-    """See `split_column`."""
+    """See `split_column`; a label that is not known yet is as good as none."""
     train, validation, _ = split.shares
     place = F.pmod(F.xxhash64(*columns), F.lit(PARTS)) / PARTS
     return (
@@ -49,3 +57,12 @@ def by_hash(split: Split, columns: tuple[str, ...]) -> Column:
         .when(place < train + validation, "validation")
         .otherwise("test")
     )
+
+
+def only_scored(split: Split) -> Column:
+    """Whether a row is scored for want of a label, though it would train, validate or test with one."""
+    scored = F.col("split") == "score"
+    if split.by == "hash":
+        return scored
+    assert split.test_until is not None, "checked when the file was read"
+    return scored & (F.col("predict_at") < moment(split.test_until))

@@ -7,23 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline
 from headrace.engine.assemble import Read, Span, add_features, within_reach
 from headrace.engine.time import known_by, moment
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.step import Done, Output, Run, Step
+from headrace.runtime.transforms import TRANSFORM, prove_alone, proven, transformed
 from headrace.training.rows import add_row_features, feature_names
 from headrace.training.spine import MADE, spine, spine_key, spine_table
-from headrace.training.split import split_column
+from headrace.training.split import only_scored, split_column
 from headrace.training.task import label_counts, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     Pick = Callable[[DataFrame], DataFrame]
 
+
+HIDDEN = ("split", "label", "label_known_at")
+"""What a transform does not see: a feature made of it would know the future."""
+
+DRAWN = 500
+"""Rows for which a transform is called once more, alone."""
 
 TAKEN = frozenset({"features", "prediction", "probability", "rawprediction", "revision"})
 """What Spark ML and the predictions call their own columns."""
@@ -60,19 +68,29 @@ def config_of(pipeline: Pipeline) -> dict[str, Any]:
     tables = {t.from_: pipeline.tables[t.from_] for t in (pipeline.feature_tables[n] for n in training.features)}
     clocks = {n: t.model_dump(mode="json", include={"event_time", "available_at"}) for n, t in tables.items()}
     features = {
-        n: pipeline.feature_tables[n].model_dump(mode="json", exclude={"description"}) for n in training.features
+        n: pipeline.feature_tables[n].model_dump(mode="json", by_alias=True, exclude=set(DESCRIPTIVE))
+        for n in training.features
     }
-    spine_config = table.model_dump(mode="json", include=times)
     return {
-        "training_set": training.model_dump(mode="json"),
-        "spine": spine_config,
-        "features": features,
-        "clocks": clocks,
+        "training_set": training.model_dump(mode="json", by_alias=True),
+        "tables": clocks | {training.from_: table.model_dump(mode="json", include=times)},
+        "feature_tables": features,
+    }
+
+
+def labels_config(pipeline: Pipeline) -> dict[str, Any]:
+    """What of the configuration decides the spine's labels, and which of its rows they belong to."""
+    training, table = spine_table(pipeline)
+    decides = {"from_", "predict_at", "label", "label_delay", "split"}
+    times = {"key", "event_time", "available_at"}
+    return {
+        "training_set": training.model_dump(mode="json", by_alias=True, include=decides),
+        "tables": {training.from_: table.model_dump(mode="json", include=times)},
     }
 
 
 def training_rows(run: Run, pick: Pick | None = None, span: Span | None = None) -> DataFrame:
-    """The spine with its split, joined features and row features.
+    """The spine with its split, joined features, row features, and what a transform makes of them.
 
     Args:
         run: The run.
@@ -83,22 +101,36 @@ def training_rows(run: Run, pick: Pick | None = None, span: Span | None = None) 
     training, table = spine_table(pipeline)
     cleaned = run.read(training.from_)
     rows = split_spine(run)
-    joined = add_features(pick(rows) if pick else rows, pipeline, training.features, _reader(run, span))
-    return add_row_features(joined, training, table, cleaned.columns)
+    joined = add_features(
+        pick(rows) if pick else rows, pipeline, training.features, reader(pipeline, run.read, run.as_of, span)
+    )
+    made = add_row_features(joined, training, table, cleaned.columns)
+    if not training.transform:
+        return made
+    own = (*spine_key(table), "predict_at", *HIDDEN)
+    return transformed(pipeline, TRANSFORM, made, kept=tuple(dict.fromkeys(own)), hidden=HIDDEN)
 
 
 def split_spine(run: Run) -> DataFrame:
     """The spine's rows with their split, without features."""
     training, table = spine_table(run.pipeline)
     rows = spine(run.read(training.from_), run.pipeline, run.as_of)
-    return rows.withColumn("split", split_column(training.split, spine_key(table)))
+    return rows.withColumn("split", split_column(training.split, spine_key(table), run.as_of))
 
 
-def _reader(run: Run, span: Span | None) -> Read:
-    tables = run.pipeline.tables
+def reader(pipeline: Pipeline, table: Callable[[str], DataFrame], as_of: datetime, span: Span | None = None) -> Read:
+    """Gives the tables that features are made of, as `add_features` asks for them.
+
+    Args:
+        pipeline: The configuration.
+        table: Gives a table by its name.
+        as_of: The logical now: of cleaned tables only rows known by then exist.
+        span: First and last cut-off: only rows that can count for them are read.
+    """
+    tables = pipeline.tables
 
     def read(name: str, feature_table: FeatureTable) -> DataFrame:
-        frame = known_by(run.read(name), tables[name], run.as_of) if name in tables else run.read(name)
+        frame = known_by(table(name), tables[name], as_of) if name in tables else table(name)
         return frame if span is None else within_reach(frame, feature_table, tables[feature_table.from_], span)
 
     return read
@@ -106,13 +138,15 @@ def _reader(run: Run, span: Span | None) -> Read:
 
 def _training_set(run: Run) -> Done:
     training, table = spine_table(run.pipeline)
-    bare = split_spine(run).select("label", "split")
+    bare = split_spine(run).select("label", "split", only_scored(training.split).alias("only_scored"))
     task, labels = task_of(bare, training.task)
     parts = {r["split"]: r for r in label_counts(bare).collect()}
     later = next_label(run)
     _refuse_empty(parts)
-    frame = training_rows(run)
     key = spine_key(table)
+    frame, release = training_rows(run), None
+    if training.transform:
+        frame, release = proven(run.pipeline, TRANSFORM, split_spine(run), frame, (*key, "predict_at"))
     features, left = feature_names(frame, training, table, (*MADE, *key))
     refused = sorted({f for f in features if f in TAKEN})
     if refused:
@@ -125,21 +159,36 @@ def _training_set(run: Run) -> Done:
             "no feature is left: list columns in known_early, add row_features or feature tables, or shorten `exclude`"
         )
     rows_in = sum(int(r["rows"]) for r in parts.values())
+    if training.transform:
+        known = (*key, "predict_at")
+        some = training_rows(run, lambda rows: rows.where(_drawn(known, rows_in)))
+        prove_alone(run.pipeline, TRANSFORM, frame, some, known, features)
     output = Output(
         "training_set",
         frame.select(*key, "predict_at", "split", "label", "label_known_at", *[f for f in features if f not in key]),
         expect_rows=rows_in,
         counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
         facts={"features": features, "key": list(key), "task": task, "labels": labels},
-        description="One row per spine row: features as known at predict_at, label and split",
     )
-    sizes = ", ".join(
-        f"{s} {int(parts[s]['rows']):,}" for s in ("train", "validation", "test", "score", "purged") if s in parts
-    )
+    return Done((output,), rows_in=rows_in, notes=_notes(task, features, left, parts), expires=later, cleanup=release)
+
+
+def _notes(task: str, features: list[str], left: list[str], parts: dict[str, Any]) -> tuple[str, ...]:
+    ordered = [s for s in ("train", "validation", "test", "score", "purged") if s in parts]
+    sizes = ", ".join(f"{s} {int(parts[s]['rows']):,}" for s in ordered)
     notes = [f"task: {task}; {len(features)} features; rows: {sizes}"]
+    unlabelled = sum(int(r["only_scored"]) for r in parts.values())
+    if unlabelled:
+        notes.append(f"{unlabelled:,} rows have no label: they teach and test nothing, and are only scored")
     if left:
         notes.append(f"no features, by their type: {', '.join(left)}; use row_features to make some of them")
-    return Done((output,), rows_in=rows_in, notes=tuple(notes), expires=later)
+    return tuple(notes)
+
+
+def _drawn(key: tuple[str, ...], rows: int) -> Column:
+    """Whether a row is among the few hundred, at most half of all, drawn by a hash of the key."""
+    parts = 1_000_000
+    return F.pmod(F.xxhash64(*key), F.lit(parts)) < int(min(0.5, DRAWN / max(1, rows)) * parts)
 
 
 def next_label(run: Run) -> datetime | None:

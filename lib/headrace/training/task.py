@@ -63,5 +63,7 @@ def task_of(spine: DataFrame, wanted: str | None) -> tuple[str, list[Any]]:
 
 
 def label_counts(spine: DataFrame) -> DataFrame:
-    """Rows per split, and how many of them have a label."""
-    return spine.groupBy("split").agg(F.count("*").alias("rows"), F.count("label").alias("labelled"))
+    """Rows per split, how many of them have a label, and how many are scored for want of one (`only_scored`)."""
+    return spine.groupBy("split").agg(
+        F.count("*").alias("rows"), F.count("label").alias("labelled"), F.count_if("only_scored").alias("only_scored")
+    )

@@ -29,17 +29,20 @@ def judge(frame: DataFrame, rules: tuple[Rule, ...], key: tuple[str, ...], reaso
         key: Columns of the key; none of them may be null.
 
     Returns:
-        The rows with `reasons` completed, and the array columns `_warnings` and `_failures`.
+        The rows with `reasons` completed, and the array columns `_warnings` and `_failures`; of rows that break
+        nothing `_raw` is null: nobody asks for it, and it would be most of what is kept of a pass.
     """
     by_kind = {kind: [r for r in rules if r.on_fail == kind] for kind in ("quarantine", "warn", "fail")}
     keys = [F.when(F.col(c).isNull(), F.lit(f"key:{c}")) for c in key]
     named = {kind: [F.when(broken(r), F.lit(r.name)) for r in found] for kind, found in by_kind.items()}
-    return frame.select(
+    judged = frame.select(
         *[c for c in frame.columns if c != reasons],
         F.array_union(F.col(reasons), _names(*keys, *named["quarantine"])).alias(reasons),
         _names(*named["warn"]).alias("_warnings"),
         _names(*named["fail"]).alias("_failures"),
     )
+    bad = (F.size(reasons) > 0) | (F.size("_failures") > 0)
+    return judged.withColumn("_raw", F.when(bad, F.col("_raw")))
 
 
 def _names(*columns: Column) -> Column:

@@ -7,22 +7,26 @@ same version of the raw table.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
+from headrace.config.hooks import use
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import Pipeline, Table
 from headrace.errors import DataError
+from headrace.runtime.held import Held, made_of
+from headrace.runtime.hooks import computing
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.validate.rules import judge, refuse_failures, tally
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Shape = Callable[[Run, str, Table, "dict[str, str] | None"], "tuple[DataFrame, dict[str, str]]"]
-"""From the raw table to typed rows with `_raw` and `_reasons`, and the types; given by the flow."""
+Shape = Callable[[Run, str, Table, int, "dict[str, str] | None"], "tuple[DataFrame, dict[str, Any]]"]
+"""From the raw table at a version to typed rows with `_raw` and `_reasons`, and facts of types; given by the flow."""
 
 
 def quarantine(table: str) -> str:
@@ -30,14 +34,17 @@ def quarantine(table: str) -> str:
     return f"{table}_quarantine"
 
 
-def config_of(table: Table) -> dict[str, Any]:
+_DECIDES = {"types", "transform", "columns", "keep", "key", "rules"}
+
+
+def config_of(name: str, table: Table) -> dict[str, Any]:
     """What of the configuration decides which rows are kept, and their columns."""
-    chosen = table.model_dump(mode="json", by_alias=True, include={"types", "columns", "keep", "key", "rules"})
-    return {**chosen, "format": table.source.format}
+    chosen = table.model_dump(mode="json", by_alias=True, include=_DECIDES)
+    return {"tables": {name: {**chosen, "source": {"format": table.source.format}}}}
 
 
-def steps(pipeline: Pipeline, shape: Shape) -> tuple[Step, ...]:
-    """One step per table."""
+def steps(pipeline: Pipeline, shape: Shape, held: Held) -> tuple[Step, ...]:
+    """One step per table; the judged rows are kept in `held` for clean."""
 
     def step(name: str, table: Table) -> Step:
         return Step(
@@ -45,25 +52,29 @@ def steps(pipeline: Pipeline, shape: Shape) -> tuple[Step, ...]:
             name=f"validate:{name}",
             inputs=(f"raw_{name}", *tables_in(table)),
             outputs=(quarantine(name),),
-            config=config_of(table),
-            run=lambda run: _validate(run, name, table, shape),
+            config=config_of(name, table),
+            run=lambda run: _validate(run, name, table, shape, held),
         )
 
-    return tuple(step(name, pipeline.tables[name]) for name in in_order(pipeline))
+    return tuple(step(name, pipeline.tables[name]) for name in in_order(pipeline) if not pipeline.tables[name].shared)
 
 
-def _validate(run: Run, name: str, table: Table, shape: Shape) -> Done:
-    shaped, types = shape(run, name, table, None)
-    # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
+def _validate(run: Run, name: str, table: Table, shape: Shape, held: Held) -> Done:
+    version = run.version(f"raw_{name}")
+    shaped, facts = shape(run, name, table, version, None)
+    # judged once, read by this step and by clean; also keeps the optimizer from copying the rules' SQL into filters
     judged = judge(shaped, table.rules, table.key).persist(StorageLevel.DISK_ONLY)
+    held.keep(made_of(run, name, version, tables_in(table)), judged)
+    hook = computing(use(run.pipeline, f"tables.{name}.transform")) if table.transform else nullcontext()
     try:
-        return _set_aside(name, table, judged, types)
+        with hook:
+            return _set_aside(name, table, judged, facts)
     except Exception:
-        judged.unpersist()
+        held.release()
         raise
 
 
-def _set_aside(name: str, table: Table, judged: DataFrame, types: dict[str, str]) -> Done:
+def _set_aside(name: str, table: Table, judged: DataFrame, facts: dict[str, Any]) -> Done:
     counts = {(r["kind"], r["name"]): int(r["count"]) for r in tally(judged).collect()}
     total, bad = counts.get(("total", "rows"), 0), counts.get(("total", "quarantined"), 0)
     if total == 0:
@@ -82,17 +93,13 @@ def _set_aside(name: str, table: Table, judged: DataFrame, types: dict[str, str]
         rejected,
         counts={"rows_in": total, "quarantined": bad, **reasons},
         expect_rows=bad,
-        facts={"types": types},
+        facts=facts,
         description=f"Rows of {name} set aside: as they came, with every rule they broke in _reasons",
     )
     warned = _told(counts, "warn")
     notes = [f"{bad:,} of {total:,} rows set aside ({_told(counts, 'quarantine')})"] if bad else []
     notes += [f"warnings: {warned}"] if warned else []
-    return Done((output,), rows_in=total, rows_out=total - bad, notes=tuple(notes), cleanup=lambda: _release(judged))
-
-
-def _release(frame: DataFrame) -> None:
-    frame.unpersist()
+    return Done((output,), rows_in=total, rows_out=total - bad, notes=tuple(notes))
 
 
 def _told(counts: dict[tuple[str, str], int], kind: str) -> str:

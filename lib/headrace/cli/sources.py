@@ -1,0 +1,43 @@
+"""The rows of a pipeline's sources as ingest would read them, without landing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from headrace.config import secrets
+from headrace.config.types import Pipeline
+from headrace.errors import ConfigError
+from headrace.examples import unpacked
+from headrace.runtime.home import home
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
+    """The rows of a table's source, with the columns that ingest adds. Nothing is read but names and types.
+
+    Raises:
+        ConfigError: If nothing is there.
+        DataError: If the files of the source differ in their columns.
+    """
+    from pyspark.sql import functions as F
+
+    from headrace.ingest.files import listed, rows
+    from headrace.ingest.python import python_rows
+
+    source = pipeline.tables[name].source
+    frame: DataFrame | None
+    if source.python:
+        run: Any = SimpleNamespace(spark=spark, pipeline=pipeline)
+        frame = python_rows(run, name, source)
+    else:
+        files = listed(spark, unpacked(source.path, Path(home()) / "examples"))
+        frame = rows(spark, source.format, secrets.revealed(source.options), files)
+    if frame is None:
+        raise ConfigError(f"{source.path} has not even a header; put data there, or mend source.path")
+    stamps = {"_source": "string", "_source_version": "string", "_ingested_at": "timestamp", "_batch": "bigint"}
+    missing = [F.lit(None).cast(kind).alias(stamp) for stamp, kind in stamps.items() if stamp not in frame.columns]
+    return frame.select("*", *missing)

@@ -1,0 +1,79 @@
+"""What has landed: of each file the newest version, and what is to be read now.
+
+It is read from the raw table's own rows. Files that hold no row leave none there; of those the commit's facts carry
+the ones that matter: files that had rows and were replaced by a version without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pyspark.sql import functions as F
+
+from headrace.ingest.files import SourceFile
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Mode = Literal["append", "snapshot"]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a raw table holds of its source.
+
+    Attributes:
+        files: Version of each file whose rows are there, by path.
+        emptied: Version of each file that had rows and now holds none, by path.
+        known: Whether the files were read as they would be read now; otherwise all is read anew.
+        mode: How they were read; None: there is no table yet.
+        gone: How many files had disappeared from the source when it was last looked at.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    emptied: Mapping[str, str] = field(default_factory=dict)
+    known: bool = False
+    mode: str | None = None
+    gone: int = 0
+
+    def to_read(self, files: Sequence[SourceFile], mode: Mode) -> list[SourceFile]:
+        """Of a folder that is appended the files that are new or were replaced; of a snapshot all, or none."""
+        there = {**self.files, **self.emptied} if self.known else {}
+        if mode == "snapshot":
+            return [] if there == {f.path: f.version for f in files} else list(files)
+        return [f for f in files if there.get(f.path) != f.version]
+
+    def replaced(self, files: Sequence[SourceFile]) -> list[SourceFile]:
+        """Of some files those of which an earlier version has rows."""
+        return [f for f in files if f.path in self.files]
+
+    def missing(self, files: Sequence[SourceFile]) -> list[str]:
+        """Files whose rows are there and that are no longer, sorted."""
+        return sorted(set(self.files) - {f.path for f in files})
+
+    def still_empty(self, read: Sequence[SourceFile]) -> dict[str, str]:
+        """The emptied files but for those that are read now."""
+        now = {f.path for f in read}
+        return {path: version for path, version in self.emptied.items() if path not in now}
+
+
+def landed(raw: DataFrame, facts: Mapping[str, Any], reading: Any, mode: Mode) -> Landed:
+    """Look up what a raw table holds; one row per file reaches the driver.
+
+    Args:
+        raw: The raw table.
+        facts: What its newest commit carries.
+        reading: How the source is read now (format, options).
+        mode: How it is read now; of a snapshot only the newest batch counts.
+    """
+    rows = raw.where(F.col("_batch") == int(facts.get("batch", 0))) if mode == "snapshot" else raw
+    newest = rows.groupBy("_source").agg(F.max_by("_source_version", "_batch").alias("version"))
+    return Landed(
+        files={r["_source"]: r["version"] for r in newest.toLocalIterator()},
+        emptied=facts.get("emptied", {}),
+        known=facts.get("reading") == reading,
+        mode=facts.get("mode"),
+        gone=int(facts.get("gone", 0)),
+    )

@@ -1,0 +1,41 @@
+"""The configuration that a commit carries: without values of secrets, and never larger than a log can bear.
+
+A plan reads it to say what changed since. Whether a step runs again is decided by hashes, never by this copy.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import Any
+
+from headrace.config.secrets import redacted
+
+PLAIN = 32_000
+"""Characters of JSON up to which a configuration is carried as it is."""
+
+PACKED = 256_000
+"""Characters up to which a larger one is carried compressed: some megabytes of YAML. Beyond, it is left out."""
+
+
+def carried(config: Any) -> Any:
+    """What a commit carries of a configuration: itself, a compressed text of it, or None where that is too long."""
+    text = json.dumps(_redacted(config), default=str)
+    if len(text) <= PLAIN:
+        return json.loads(text)
+    packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    return packed if len(packed) <= PACKED else None
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(item) for item in value]
+    return redacted(value) if isinstance(value, str) else value
+
+
+def unpacked(found: Any) -> Any:
+    """The configuration that a commit carries, or None where it carries none."""
+    return json.loads(zlib.decompress(base64.b64decode(found))) if isinstance(found, str) else found

@@ -1,0 +1,80 @@
+"""A step's view of the run that it is part of: its inputs pinned, its own place in the schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from headrace.config.types import Pipeline
+from headrace.runtime.commits import Commit
+from headrace.runtime.progress import Progress
+from headrace.runtime.step import Output
+from headrace.runtime.tables import Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """A step's view of the run (see `runtime.step.Run`)."""
+
+    spark: SparkSession
+    pipeline: Pipeline
+    schema: str
+    run_id: str
+    fingerprint: str
+    as_of: datetime
+    since: datetime | None
+    until: datetime | None
+    rescore: bool
+    sample: str | None
+    parallelism: int
+    tracking_uri: str
+    model_name: str
+    tables: Tables
+    pinned: dict[str, Commit]
+    note: dict[str, Any]
+    progress: Progress
+    forced: bool = False
+
+    def read(self, table: str) -> DataFrame:
+        """A table, at the version pinned for this step."""
+        return self.tables.read(table, self._pin(table).version)
+
+    def read_version(self, table: str, version: int) -> DataFrame:
+        """A table, at a version."""
+        return self.tables.read(table, version)
+
+    def exists(self, table: str) -> bool:
+        """Whether the table is there."""
+        return table in self.pinned or self.tables.log.last(table) is not None
+
+    def version(self, table: str) -> int:
+        """The table's version pinned for this step."""
+        return self._pin(table).version
+
+    def identity(self, table: str) -> str:
+        """Tells one state of the table's rows from another, as pinned for this step."""
+        return self._pin(table).identity
+
+    def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
+        """What the commit of a version, by default the pinned one, carries."""
+        commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)
+        return commit.note if commit else {}
+
+    def append(self, table: str, frame: DataFrame) -> None:
+        """Append rows at once, before the step ends."""
+        self.tables.write(
+            Output(table, frame, mode="append", serializable=True), {**self.note, "fingerprint": None, "hashes": {}}
+        )
+
+    def say(self, text: str) -> None:
+        """Progress within the step."""
+        self.progress.say(text)
+
+    def _pin(self, table: str) -> Commit:
+        if table not in self.pinned:
+            self.pinned[table] = self.tables.last(table)
+        return self.pinned[table]

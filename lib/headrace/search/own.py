@@ -1,0 +1,179 @@
+"""The user's own Spark ML classes in a search: estimators, and transformers before the preparation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml import Estimator, PipelineModel, Transformer
+from pyspark.ml.util import MLReadable, MLWritable
+
+from headrace.config import hook_types
+from headrace.config.hooks import WANTED, Use, use
+from headrace.errors import ConfigError, DataError
+from headrace.runtime.hooks import load, naming
+from headrace.search.estimators import ESTIMATORS, Parameter, Recipe
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from headrace.config.types import Pipeline
+
+TASKS = ("binary", "multiclass", "regression")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A Transformer of the user's, or an Estimator of one, as the YAML sets it."""
+
+    use: Use
+    made: Any
+
+
+def recipes(spark: SparkSession, pipeline: Pipeline) -> dict[str, Recipe]:
+    """All estimators of a pipeline: the user's own, which are tried first, and Headrace's.
+
+    Raises:
+        ConfigError: If a class is no Estimator of Spark ML, or refuses its parameters.
+    """
+    own = {}
+    for number, one in enumerate(pipeline.search.estimators):
+        if one.class_:
+            where = use(pipeline, f"search.estimators[{number}].class")
+            own[one.name] = _recipe(load(spark, pipeline, where), where, one)
+    return {**own, **ESTIMATORS}
+
+
+def _recipe(kind: type, where: Use, one: hook_types.Estimator) -> Recipe:
+    if not issubclass(kind, Estimator):
+        raise ConfigError(
+            f"{where.where}: {where.hook} is no Estimator of Spark ML; derive it from pyspark.ml.Estimator"
+        )
+
+    def build(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+        made = _made(kind, where, {**one.params, **params})
+        if made.hasParam("seed") and "seed" not in one.params:
+            made.set(made.getParam("seed"), seed)
+        return made
+
+    space = {name: _parameter(term) for name, term in one.space.items()}
+    first = dict(one.first) or {name: _middle(term) for name, term in one.space.items()}
+    build("", first, 0, 1)  # a parameter that the class does not have is told now, and not by every trial
+    return Recipe(TASKS, one.features, first, space, build, _packages(where), where)
+
+
+def _made(kind: type, where: Use, params: Mapping[str, Any]) -> Any:
+    with naming(where):
+        return _called(kind, where, params)
+
+
+def _called(kind: type, where: Use, params: Mapping[str, Any]) -> Any:
+    try:
+        return kind(**params)
+    except TypeError as error:
+        there = [param.name for param in kind().params] if not params or _plain(kind) else []
+        allowed = f"; its parameters are {', '.join(sorted(there))}" if there else ""
+        raise ConfigError(
+            f"{where.where}: {where.hook} refuses {', '.join(params) or 'no parameters'}: {error}{allowed}"
+        ) from error
+
+
+def _plain(kind: type) -> bool:
+    """Whether a class can be made without parameters."""
+    try:
+        kind()
+    except TypeError:
+        return False
+    return True
+
+
+def _parameter(term: hook_types.Term) -> Parameter:
+    if term.choice is not None:
+        return Parameter(0, len(term.choice) - 1, "choice", term.choice)
+    low, high = term.bounds
+    return Parameter(low, high, "int" if term.uniformint else "log" if term.loguniform else "uniform")
+
+
+def _middle(term: hook_types.Term) -> Any:
+    if term.choice is not None:
+        return term.choice[0]
+    low, high = term.bounds
+    if term.loguniform:
+        return math.sqrt(low * high)
+    return round((low + high) / 2) if term.uniformint else (low + high) / 2
+
+
+def _packages(where: Use) -> tuple[str, ...]:
+    """What a reader of the model needs, where the class is of an installed package."""
+    from importlib.metadata import packages_distributions
+
+    return tuple(packages_distributions().get(where.module.partition(".")[0], ())[:1])
+
+
+def check_saveable(where: Use, stage: object) -> None:
+    """Refuse what could not be logged with the model, and read again to score with.
+
+    Raises:
+        ConfigError: If it cannot be written, or not be read.
+    """
+    if not (isinstance(stage, MLWritable) and isinstance(stage, MLReadable)):
+        raise ConfigError(
+            f"{where.where}: {where.hook} gives a {type(stage).__name__}, which cannot be saved with the model; derive "
+            "it from DefaultParamsWritable and DefaultParamsReadable of pyspark.ml.util as well"
+        )
+
+
+def stages(spark: SparkSession, pipeline: Pipeline) -> tuple[Stage, ...]:
+    """The user's transformers, not fitted yet, in the order of the YAML.
+
+    Raises:
+        ConfigError: If a class is neither Transformer nor Estimator of Spark ML, or refuses its parameters.
+    """
+    found = []
+    for number, one in enumerate(pipeline.search.transformers):
+        where = use(pipeline, f"search.transformers[{number}].class")
+        kind = load(spark, pipeline, where)
+        if not issubclass(kind, Transformer | Estimator):
+            raise ConfigError(f"{where.where}: {where.hook} is neither; wanted is {WANTED['transformer']}")
+        found.append(Stage(where, _made(kind, where, one.params)))
+    return tuple(found)
+
+
+def fit_stages(own: Sequence[Stage], train: DataFrame) -> list[Transformer]:
+    """Fit the user's stages, each on what those before it make. Runs Spark jobs.
+
+    Args:
+        own: In their order.
+        train: `label` (double) and the raw feature columns of the rows to learn from.
+
+    Raises:
+        ConfigError: If a stage cannot be saved.
+        DataError: If the stages lose rows, or the label.
+        HeadraceError: If one raises.
+    """
+    fitted: list[Transformer] = []
+    frame = train
+    for one in own:
+        with naming(one.use):
+            stage = one.made.fit(frame) if isinstance(one.made, Estimator) else one.made
+            frame = stage.transform(frame)
+        check_saveable(one.use, stage)
+        fitted.append(stage)
+    if own:
+        before, after = train.count(), frame.count()
+        named = ", ".join(one.use.hook for one in own)
+        if "label" not in frame.columns or before != after:
+            lost = (
+                f"were given {before:,} rows and returned {after:,}" if before != after else "dropped the column label"
+            )
+            raise DataError(
+                f"search.transformers: {named} {lost}; a transformer keeps rows, and columns it does not know"
+            )
+    return fitted
+
+
+def joined(own: Sequence[Transformer], model: PipelineModel) -> PipelineModel:
+    """One pipeline of the user's stages and what follows."""
+    return PipelineModel([*own, *model.stages])
