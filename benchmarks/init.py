@@ -19,8 +19,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from headrace.cli.facts import Request
-from headrace.cli.init_job import write
+from headrace.cli.drafting.job import write
+from headrace.cli.profiling.facts import Request
 from headrace.runtime.session import session
 
 KINDS = {

@@ -1,6 +1,6 @@
 """Writes the names of all settings that Spark and Delta know: ./spark-submit.sh benchmarks/spark_settings.py OUT.txt
 
-For `lib/headrace/config/spark_settings.txt`, after an upgrade of either. Names come from the JVM: the settings that
+For `lib/headrace/config/checks/spark_settings.txt`, after an upgrade of either. Names come from the JVM: the settings that
 register themselves (as `SET -v` shows, and those it hides), and those that Spark's classes hold as plain text.
 """
 

@@ -1,6 +1,6 @@
 """Entry point for spark-submit: see `./spark-submit.sh jobs/init.py --help`."""
 
-from headrace.cli.init_job import main
+from headrace.cli.drafting.job import main
 
 if __name__ == "__main__":
     main()

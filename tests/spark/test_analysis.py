@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from headrace.cli.analysis import analysed
-from headrace.config.headers import source_columns
+from headrace.cli.analysing.expressions import analysed
+from headrace.config.checks.headers import source_columns
 from headrace.config.reading import placed
 from headrace.config.types import Pipeline, Source
 from headrace.ingest.files import CORRUPT, listed, rows

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from headrace.cli.facts import Request
-from headrace.cli.init_job import write
-from headrace.cli.outfile import check_out
+from headrace.cli.drafting.job import write
+from headrace.cli.drafting.outfile import check_out
+from headrace.cli.profiling.facts import Request
 from headrace.config.reading import read_pipeline
 from headrace.config.types import Pipeline
 from headrace.errors import ConfigError, DataError

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from headrace.cli.planning import planned
-from headrace.cli.plans import NeedsSparkError, Plan
+from headrace.cli.planning.plans import NeedsSparkError, Plan
+from headrace.cli.planning.steps import planned
 from headrace.cli.running import Request
 from headrace.config.reading import read_pipeline
 from tests.support.runs import Project, statuses

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from headrace.cli.facts import Request
-from headrace.cli.init_job import looked_at, write
-from headrace.cli.profile_text import HEADINGS, as_json, as_markdown, as_text
+from headrace.cli.drafting.job import looked_at, write
+from headrace.cli.profiling.facts import Request
+from headrace.cli.profiling.text import HEADINGS, as_json, as_markdown, as_text
 from headrace.config.reading import read_pipeline
 from headrace.errors import ConfigError, HeadraceError
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from headrace.config.sql import safe_casts
+from headrace.config.sql.expressions import safe_casts
 
 ROWS = "values (1, '7', '2013-01-01', 5), (2, 'x', '2013-13-01', 0), (3, null, null, null) as t(id, a, d, n)"
 

@@ -136,7 +136,7 @@ def test_changing_a_feature_rebuilds_what_depends_on_it(made: Project) -> None:
 
 
 def test_as_of_hides_what_was_not_known_then(made: Project) -> None:
-    from headrace.config.types import moment_of
+    from headrace.config.values import moment_of
     from headrace.runtime.runner import Options
 
     made.run(YAML, to="training_set", options=Options(as_of=moment_of("2024-01-04T12:00:00Z")))

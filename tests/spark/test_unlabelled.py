@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyspark.sql import functions as F
 
-from headrace.config.types import moment_of
+from headrace.config.values import moment_of
 from headrace.models.store import Version
 from headrace.runtime.runner import Options, Outcome
 from headrace.scoring import stage

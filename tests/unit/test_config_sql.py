@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.config import sql
+from headrace.config.sql import expressions as sql
 
 
 @pytest.mark.parametrize(

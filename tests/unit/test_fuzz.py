@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace.config.file.yamlfile import parse
 from headrace.config.reading import read_pipeline
 from headrace.config.types import Pipeline
-from headrace.config.yamlfile import parse
 from headrace.errors import ConfigError, Mistake
 from tests.support import hooks
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.config.types import Gate, Pipeline
+from headrace.config.learning import Gate
+from headrace.config.types import Pipeline
 from headrace.errors import ConfigError
 from headrace.metrics.measure import Difference
 from headrace.registry.gates import judge

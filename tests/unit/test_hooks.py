@@ -10,9 +10,9 @@ import pytest
 
 from headrace import flow
 from headrace.config import hooks, modules
+from headrace.config.learning import Search
 from headrace.config.reading import read_pipeline
 from headrace.config.schema import json_schema
-from headrace.config.types import Search
 from headrace.errors import ConfigError
 from headrace.runtime import launch
 from headrace.runtime.spark_errors import in_words, user_frames

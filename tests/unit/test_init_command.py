@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from headrace.cli.drafting.templates import NAMES
 from headrace.cli.main import main
-from headrace.cli.templates import NAMES
 from headrace.config.reading import read_pipeline
 from headrace.config.schema import SCHEMA
 

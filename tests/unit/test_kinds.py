@@ -14,7 +14,7 @@ from headrace.clean.inference import ColumnProfile, column_profile
 from headrace.clean.kinds import KINDS, moments, narrow, tell
 from headrace.clean.sketch import MOST_VALUES, Labels, Sketch
 from headrace.clean.survey import Sample, _key
-from headrace.cli.readings import also_read_as, pattern_of, repair, type_of
+from headrace.cli.profiling.readings import also_read_as, pattern_of, repair, type_of
 
 
 def kind_of(text: str) -> str:

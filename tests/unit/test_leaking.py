@@ -9,9 +9,9 @@ import pytest
 from headrace.clean.inference import column_profile
 from headrace.clean.sketch import Labels, Sketch
 from headrace.clean.survey import Sample
-from headrace.cli.facts import ColumnFacts, LabelFacts
-from headrace.cli.leaking import leaks
-from headrace.cli.sampled import Sampled
+from headrace.cli.profiling.facts import ColumnFacts, LabelFacts
+from headrace.cli.profiling.leaking import leaks
+from headrace.cli.profiling.sampled import Sampled
 
 N = 1_000
 LABEL = ["yes" if i % 5 == 0 else "no" for i in range(N)]

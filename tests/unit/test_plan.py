@@ -13,11 +13,11 @@ import pyspark
 import pytest
 
 from headrace import flow
-from headrace.cli.changes import changes
 from headrace.cli.plan import main
-from headrace.cli.plan_text import shown
-from headrace.cli.planning import planned
-from headrace.cli.plans import NeedsSparkError, Plan
+from headrace.cli.planning.changes import changes
+from headrace.cli.planning.plans import NeedsSparkError, Plan
+from headrace.cli.planning.steps import planned
+from headrace.cli.planning.text import shown
 from headrace.cli.running import Request
 from headrace.config.reading import read_pipeline
 from headrace.runtime.carried import PACKED, PLAIN, carried, unpacked
@@ -201,7 +201,7 @@ def test_force_and_select_are_those_of_jobs(shop: Shop) -> None:
 
 
 def _moment() -> Any:
-    from headrace.config.types import moment_of
+    from headrace.config.values import moment_of
 
     return moment_of("2024-01-01")
 

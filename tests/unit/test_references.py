@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.config.references import check
+from headrace.config.checks.references import check
 from headrace.config.types import Pipeline
 
 BASE: dict[str, Any] = {

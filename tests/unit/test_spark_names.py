@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
+from headrace.config.checks.spark_names import is_known, known
 from headrace.config.reading import read_pipeline
-from headrace.config.spark_names import is_known, known
 from headrace.config.spark_types import Stage
 from headrace.runtime.settings import held
 from headrace.runtime.step import STAGES

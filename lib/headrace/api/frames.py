@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.api.pipeline import Pipeline, Time, moment
-from headrace.config.complaints import meant
+from headrace.config.file.complaints import meant
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.running import Request, perform
-from headrace.config import types
+from headrace.config import types, values
 from headrace.config.reading import read_pipeline
 from headrace.errors import ConfigError, GateError
 from headrace.runtime.home import Places, places
@@ -18,7 +18,7 @@ from headrace.runtime.home import Places, places
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from headrace.cli.plans import Planned
+    from headrace.cli.planning.plans import Planned
     from headrace.runtime.step import Step
 
 Time = str | date | datetime
@@ -133,8 +133,8 @@ class Pipeline:
         Raises:
             ConfigError: For an argument that cannot be.
         """
-        from headrace.cli.planning import planned
-        from headrace.cli.plans import NeedsSparkError
+        from headrace.cli.planning.plans import NeedsSparkError
+        from headrace.cli.planning.steps import planned
 
         asked = _request(
             since, until, as_of, force, only=only, from_=from_, to=to, select=select, sample=sample, rescore=rescore,
@@ -242,6 +242,6 @@ def moment(name: str, value: Time | None) -> datetime | None:
     if value is None:
         return None
     try:
-        return types.moment_of(value if isinstance(value, str) else value.isoformat())
+        return values.moment_of(value if isinstance(value, str) else value.isoformat())
     except ValueError as error:
         raise ConfigError(f"{name}={value!r} is no time; write 2013-12-01 or 2013-12-01T06:00:00Z (UTC)") from error

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from headrace.clean.inference import infer_types, profile
-from headrace.config.sql import safe_casts
+from headrace.config.sql.expressions import safe_casts
 from headrace.config.types import Table
 from headrace.errors import ConfigError
 

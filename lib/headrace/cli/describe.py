@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from headrace.cli.describing import PipelineFacts, TableFacts, described
-from headrace.cli.plans import NeedsSparkError
+from headrace.cli.planning.plans import NeedsSparkError
 from headrace.config.reading import read_pipeline
 from headrace.errors import HeadraceError
 

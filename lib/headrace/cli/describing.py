@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from headrace.cli.plans import NeedsSparkError
-from headrace.config.complaints import meant
+from headrace.cli.planning.plans import NeedsSparkError
+from headrace.config.file.complaints import meant
 from headrace.config.texts import COLUMN_TAGS, OWNER, TAGS, TableText, texts_of
 from headrace.config.types import Environment, Pipeline
 from headrace.errors import ConfigError

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.outfile import check_out
-from headrace.cli.templates import NAMES, written
+from headrace.cli.drafting.outfile import check_out
+from headrace.cli.drafting.templates import NAMES, written
 from headrace.errors import ConfigError
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from headrace.cli.running import JOBS, Request, perform
 from headrace.config import secrets
 from headrace.config.reading import read_pipeline
-from headrace.config.types import moment_of
+from headrace.config.values import moment_of
 from headrace.errors import ConfigError, HeadraceError
 
 if TYPE_CHECKING:

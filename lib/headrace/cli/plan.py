@@ -73,9 +73,9 @@ def show(arguments: argparse.Namespace, spark: SparkSession | None = None) -> in
     pipeline, environment = read_pipeline(config, env=arguments.env, sets=arguments.sets)
     hush()
     # heavy imports only now: a mistake in the YAML has been told by then
-    from headrace.cli.plan_text import shown
-    from headrace.cli.planning import planned
-    from headrace.cli.plans import NeedsSparkError
+    from headrace.cli.planning.plans import NeedsSparkError
+    from headrace.cli.planning.steps import planned
+    from headrace.cli.planning.text import shown
 
     try:
         plan = planned(pipeline, environment, request_of(arguments.job, arguments), spark, config)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from headrace.config.document import shown
+from headrace.config.file.document import shown
 
 MICROSECOND = 1
 SECOND = 1_000_000

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from headrace.config import modules
-from headrace.config.complaints import meant
+from headrace.config.checks.modelling import ESTIMATORS
+from headrace.config.file.complaints import meant
 from headrace.config.metrics import ALL_METRICS
-from headrace.config.modelling import ESTIMATORS
 from headrace.config.types import Pipeline
 
 Found = tuple[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.config.sql import tables
+from headrace.config.sql.expressions import tables
 from headrace.config.types import Pipeline, Table
 
 

@@ -15,15 +15,16 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from headrace.config import hooks, references, secrets, sharing, spark_names
-from headrace.config.complaints import meant, mistakes_of
-from headrace.config.document import Document, Loc, dotted
-from headrace.config.extending import is_file, read_whole
-from headrace.config.overrides import override
-from headrace.config.repair import repaired, touches
+from headrace.config import hooks, secrets, sharing
+from headrace.config.checks import references, spark_names
+from headrace.config.file.complaints import meant, mistakes_of
+from headrace.config.file.document import Document, Loc, dotted
+from headrace.config.file.extending import is_file, read_whole
+from headrace.config.file.overrides import override
+from headrace.config.file.repair import repaired, touches
+from headrace.config.file.variables import substitute
+from headrace.config.file.yamlfile import read
 from headrace.config.types import Environment, Pipeline
-from headrace.config.variables import substitute
-from headrace.config.yamlfile import read
 from headrace.errors import ConfigError, Mistake
 
 FILE_FORMATS = ("csv", "json", "parquet", "orc", "avro", "text", "xml", "delta", "binaryfile")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
-from headrace.config.document import Loc
+from headrace.config.file.document import Loc
 from headrace.errors import ConfigError
 
 HIDDEN = "***"

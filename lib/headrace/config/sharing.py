@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from headrace.config.complaints import meant
-from headrace.config.document import Document, Loc, shown
-from headrace.config.extending import is_file, read_whole
+from headrace.config.file.complaints import meant
+from headrace.config.file.document import Document, Loc, shown
+from headrace.config.file.extending import is_file, read_whole
 from headrace.errors import ConfigError, Mistake
 
 T = TypeVar("T")

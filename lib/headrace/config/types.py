@@ -1,79 +1,32 @@
 """The types of a pipeline's YAML, in the order in which data flows.
 
 Frozen, and unknown keys are refused. What a value means is decided in the rooms of the stages; here stands
-only what may be written. References between sections are checked in `config/references.py`.
+only what may be written. References between sections are checked in `config/checks/`.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 from pydantic.config import JsonDict
 
 from headrace.config.describing import ColumnText, Owner, Tags, Text
-from headrace.config.document import shown
 from headrace.config.durations import Duration
-from headrace.config.hook_types import Estimator, Hook, Metric, OwnTransformer
+from headrace.config.hook_types import Hook, Metric
+from headrace.config.learning import (
+    Gate,
+    Monitoring,
+    Scoring,
+    Search,
+    TrainingSet,
+)
 from headrace.config.section import Name, Section
 from headrace.config.spark_types import OnFailure, Spark
+from headrace.config.values import Column, Columns, Names, Sql, listed
 
-Task = Literal["binary", "multiclass", "regression"]
 OnFail = Literal["quarantine", "warn", "fail"]
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def moment_of(text: str) -> datetime:
-    """A point in time: a date is 00:00 UTC, a time without a zone is UTC.
-
-    >>> moment_of("2013-12-01").isoformat()
-    '2013-12-01T00:00:00+00:00'
-
-    Raises:
-        ValueError: If the text is no ISO date or time.
-    """
-    value = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    return _utc(value)
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("isoformat: before the year 1 or after 9999 in UTC") from error
-
-
-def _moment(value: object) -> object:
-    if isinstance(value, str):
-        return moment_of(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    return _utc(value) if isinstance(value, datetime) else value
-
-
-def _lower(value: object) -> object:
-    """Column names are lower case inside, as SQL does not tell the cases apart."""
-    return value.lower() if isinstance(value, str) else value
-
-
-def _plain(value: str) -> str:
-    if not re.fullmatch(r"\w+|\*", value):
-        name = re.sub(r"\W+", "_", value.strip()).strip("_")
-        raise ValueError(f"{shown(value)} is no column; other signs become underscores: {shown(name)}")
-    return value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Column = Annotated[str, BeforeValidator(_lower), AfterValidator(_plain)]
-Columns = Annotated[tuple[Column, ...], BeforeValidator(_listed)]
-Moment = Annotated[datetime, BeforeValidator(_moment)]
-Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
 def _or_python(schema: JsonDict) -> None:
@@ -142,7 +95,7 @@ class Aggregates(Section):
 
     column: Column = Field(description="a column of the table, or `*` to count rows")
     functions: Names = Field(description="count, sum, mean, stddev, min, max, first, last, distinct, p01 ... p99")
-    windows: Annotated[tuple[Duration, ...], BeforeValidator(_listed)]
+    windows: Annotated[tuple[Duration, ...], BeforeValidator(listed)]
     where: Sql | None = Field(None, description="only events for which this holds")
     name: Name | None = Field(None, description="what the features are called instead of by their column")
 
@@ -178,118 +131,6 @@ class FeatureTable(Section):
     def kind(self) -> Literal["aggregates", "latest", "lookup"]:
         """Which of the three it is."""
         return "aggregates" if self.aggregates else "latest" if self.latest else "lookup"
-
-
-class Split(Section):
-    """Which rows train, validate, test, and are scored."""
-
-    by: Literal["time", "hash"] = "hash"
-    train_until: Moment | None = None
-    validation_until: Moment | None = None
-    test_until: Moment | None = None
-    group: Columns = Field((), description="columns whose rows stay together when split by hash")
-    shares: tuple[float, float, float] = Field((0.70, 0.15, 0.15), description="train, validation, test by hash")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Split:
-        times = (self.train_until, self.validation_until, self.test_until)
-        if self.by == "hash":
-            if any(times):
-                raise ValueError("train_until, validation_until and test_until belong to `by: time`")
-            if abs(sum(self.shares) - 1) > 1e-9 or min(self.shares) <= 0:
-                raise ValueError(f"shares must be positive and add up to 1; these are {list(self.shares)}")
-            return self
-        train, validation, test = times
-        if not (train and validation and test):
-            raise ValueError("`by: time` needs train_until, validation_until and test_until")
-        if not train < validation < test:
-            raise ValueError("a part would be empty: train_until < validation_until < test_until must hold")
-        return self
-
-
-class TrainingSet(Section):
-    """One row per spine row: label, split and features as known at `predict_at`."""
-
-    from_: Name = Field(alias="from")
-    predict_at: Sql | None = Field(None, description="SQL over the spine; default: its event time")
-    label: Sql
-    task: Task | None = Field(None, description="inferred from the label where it can be")
-    label_delay: Duration | None = None
-    features: Columns = Field((), description="feature tables")
-    row_features: dict[Name, Sql] = Field({}, description="SQL over the row's early columns and the joined features")
-    transform: Hook | None = Field(
-        None, description="DataFrame -> DataFrame after row_features, keeping rows; new columns become features"
-    )
-    exclude: Columns = Field((), description="columns that are no features")
-    split: Split = Split()
-
-
-class Search(Section):
-    """The search over estimators and their hyperparameters."""
-
-    estimators: Annotated[tuple[Estimator, ...], BeforeValidator(_listed), Field(min_length=1)] = tuple(
-        Estimator(name=name) for name in ("logistic_regression", "random_forest", "gbt", "xgboost")
-    )
-    transformers: Annotated[tuple[OwnTransformer, ...], BeforeValidator(_listed)] = Field(
-        (), description="stages of Spark ML that change the feature columns, before all others"
-    )
-    algorithm: Literal["tpe", "random", "anneal"] = "tpe"
-    max_evals: int = Field(20, ge=1)
-    timeout: Duration | None = None
-    trial_timeout: Duration | None = None
-    parallelism: int = Field(2, ge=1)
-    metric: str | None = Field(None, description="default: areaUnderROC, f1 or rmse, by task; or one of `metrics`")
-    seed: int = 42
-    max_categories: int = Field(100, ge=2, description="categories kept per column; the rest become one")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the estimators."""
-        return tuple(one.name for one in self.estimators)
-
-
-class Gate(Section):
-    """What a new model version must fulfil to become champion."""
-
-    metric: str | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-    slice: Column | None = Field(None, description="a column: the bound holds for each of its values")
-    min_rows: int = Field(100, ge=1, description="slices with fewer labelled rows are not judged")
-    beats: Literal["champion"] | None = None
-
-    @model_validator(mode="after")
-    def _something(self) -> Gate:
-        if self.beats:
-            if self.at_least is not None or self.at_most is not None or self.slice:
-                raise ValueError("`beats: champion` stands alone (with at most a `metric`)")
-        elif self.metric is None or (self.at_least is None) == (self.at_most is None):
-            raise ValueError("a gate is `beats: champion`, or a metric with exactly one of at_least, at_most")
-        return self
-
-
-class Scoring(Section):
-    """What is scored, and with which model."""
-
-    model: str = Field("champion", description="`champion` or a version number")
-    output: Name = "predictions"
-    every: str | None = None
-
-
-class Alarm(Section):
-    """When monitoring raises its voice."""
-
-    drift: Literal["psi", "js"] = "psi"
-    above: float = Field(0.2, gt=0)
-    alpha: float = Field(0.01, gt=0, lt=1, description="false-discovery rate over all tests of a run")
-
-
-class Monitoring(Section):
-    """What scored rows are held against."""
-
-    baseline: Literal["training"] = "training"
-    label_delay: Duration | None = None
-    alarms: tuple[Alarm, ...] = (Alarm(),)
 
 
 def _or_extended(schema: JsonDict) -> None:

@@ -21,7 +21,7 @@ from headrace.monitoring import statistics
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from headrace.config.types import Alarm
+    from headrace.config.learning import Alarm
 
 SAMPLE = 100_000
 SCHEMA = (

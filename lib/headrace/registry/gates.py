@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.config.learning import Gate
 from headrace.config.metrics import DEFAULT_METRIC, unknown_metric
-from headrace.config.types import Gate
 from headrace.errors import ConfigError
 from headrace.metrics.measure import Difference
 

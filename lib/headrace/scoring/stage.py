@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from headrace.config.types import Pipeline, Scoring
+from headrace.config.learning import Scoring
+from headrace.config.types import Pipeline
 from headrace.engine.time import moment
 from headrace.models.predict import PROBABILITY_TYPE, predict
 from headrace.models.store import CHAMPION, ModelStore, Version

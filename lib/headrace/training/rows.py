@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType, StringType
 
-from headrace.config.sql import columns
-from headrace.config.types import Table, TrainingSet
+from headrace.config.learning import TrainingSet
+from headrace.config.sql.expressions import columns
+from headrace.config.types import Table
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:

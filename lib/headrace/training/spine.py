@@ -9,10 +9,11 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
+from headrace.config.checks.leaks import derived_from
 from headrace.config.durations import microseconds
-from headrace.config.leaks import derived_from
-from headrace.config.sql import columns
-from headrace.config.types import Pipeline, Table, TrainingSet
+from headrace.config.learning import TrainingSet
+from headrace.config.sql.expressions import columns
+from headrace.config.types import Pipeline, Table
 from headrace.engine.time import moment
 from headrace.errors import ConfigError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from headrace.config.types import Split
+from headrace.config.learning import Split
 from headrace.engine.time import moment
 
 if TYPE_CHECKING:

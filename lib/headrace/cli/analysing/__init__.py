@@ -1,0 +1,1 @@
+"""Spark's word on every SQL expression of a pipeline."""

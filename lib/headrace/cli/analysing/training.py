@@ -1,0 +1,109 @@
+"""The training set's expressions, analysed by Spark."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from headrace.cli.analysing.attempts import Attempts
+from headrace.config.learning import TrainingSet
+from headrace.config.names import feature_columns
+from headrace.config.sql import expressions as sql
+from headrace.config.types import Table
+from headrace.engine.assemble import add_features
+from headrace.runtime.transforms import TRANSFORM, transformed
+from headrace.training.rows import add_row_features, feature_names
+from headrace.training.spine import MADE, spine, spine_key
+from headrace.training.split import split_column
+from headrace.training.stage import reader
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_HIDDEN = ("label", "label_known_at", "split")
+
+
+class TrainingAnalysis(Attempts):
+    """Label, time, split, joined features and row features of a training set."""
+
+    def training_set(self, training: TrainingSet) -> None:
+        """Analyse it; its spine's table can be had."""
+        table, cleaned = self.pipeline.tables[training.from_], self.tables[training.from_]
+        now = datetime.now(UTC)
+        rows = self._spine(training, cleaned, now)
+        if rows is None:
+            return
+        split = split_column(training.split, spine_key(table), now)
+        if self.attempt("training_set.split", lambda: rows.withColumn("split", split)) is None:
+            return
+        frame, lost = rows.withColumn("split", split), set[str]()
+        read = reader(self.pipeline, lambda name: self.tables[name], now)
+        for number, name in enumerate(training.features):
+            feature = self.pipeline.feature_tables[name]
+            known = self.wrong[name] is not None and not self.spoilt(training.from_, *feature.entity)
+            joined = None
+            if known:
+                where = f"training_set.features[{number}]"
+                joined = self.attempt(where, partial(add_features, frame, self.pipeline, (name,), read))
+            if joined is None:
+                lost |= {f"{name}__{column}" for column in feature_columns(feature)}
+            frame = joined if joined is not None else frame
+        self._row_features(training, table, cleaned, self.empty(frame), lost)
+
+    def _spine(self, training: TrainingSet, cleaned: DataFrame, now: datetime) -> DataFrame | None:
+        def made(**changes: str) -> DataFrame:
+            changed = self.pipeline.model_copy(update={"training_set": training.model_copy(update=changes)})
+            return spine(cleaned, changed, now)
+
+        table = self.pipeline.tables[training.from_]
+        if self.spoilt(training.from_, training.label, training.predict_at, table.event_time, table.available_at):
+            return None
+        if not self.fails(made):
+            return self.empty(made())
+        noted, never = len(self.found), "cast(null as timestamp)"
+        self.attempt("training_set.label", lambda: made(predict_at=never))
+        self.attempt("training_set.predict_at", lambda: made(label="true"))
+        if len(self.found) == noted:
+            self.attempt("training_set", made)
+        return None
+
+    def _row_features(
+        self, training: TrainingSet, table: Table, cleaned: DataFrame, frame: DataFrame, lost: set[str]
+    ) -> None:
+        for name, text in training.row_features.items():
+            one = training.model_copy(update={"row_features": {name: text}})
+            if self.spoilt(training.from_, text) or {column.lower() for column in sql.columns(text)} & lost:
+                lost.add(name)
+                continue
+            where = f"training_set.row_features.{name}"
+            made = self.attempt(where, partial(add_row_features, frame, one, table, cleaned.columns))
+            lost |= {name} if made is None else set()
+            frame = made if made is not None else frame
+        if training.transform and not lost:
+            kept = tuple(dict.fromkeys((*spine_key(table), "predict_at", *_HIDDEN)))
+            made = self.attempt(
+                TRANSFORM, lambda: transformed(self.pipeline, TRANSFORM, frame, kept=kept, hidden=_HIDDEN)
+            )
+            if made is None:
+                return
+            frame = made
+        if not lost:
+            self._features(training, table, frame)
+
+    def _features(self, training: TrainingSet, table: Table, frame: DataFrame) -> None:
+        """Features there are, and slices that are among them."""
+        key = spine_key(table)
+        features, left = feature_names(frame, training, table, (*MADE, *key))
+        if not features:
+            why = f"; of types that are none: {', '.join(left)}" if left else ""
+            self.found.append(("training_set", f"no column is left as a feature{why}; see known_early, row_features"))
+        there = {*key, *features, "predict_at"}
+        for number, gate in enumerate(self.pipeline.gates):
+            if gate.slice and gate.slice not in there:
+                self.found.append(
+                    (
+                        f"gates[{number}].slice",
+                        f"{gate.slice!r} is no column of the training set ({', '.join(sorted(there))})",
+                    )
+                )

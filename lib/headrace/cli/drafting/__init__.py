@@ -1,0 +1,1 @@
+"""From facts about a data set to a commented YAML that trains."""

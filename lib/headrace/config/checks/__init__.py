@@ -1,0 +1,1 @@
+"""What can be wrong between the sections of a pipeline, found without Spark."""

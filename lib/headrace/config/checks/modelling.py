@@ -1,0 +1,71 @@
+"""The task, and whether estimators, metrics and gates go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headrace.config.file.complaints import meant
+from headrace.config.metrics import ALL_METRICS, METRICS
+from headrace.config.sql import expressions as sql
+from headrace.config.types import Pipeline
+
+Found = tuple[str, str]
+
+ESTIMATORS = ("logistic_regression", "linear_regression", "random_forest", "gbt", "xgboost")
+TASK_ESTIMATORS = {
+    "binary": ("logistic_regression", "random_forest", "gbt", "xgboost"),
+    "multiclass": ("logistic_regression", "random_forest", "xgboost"),
+    "regression": ("linear_regression", "random_forest", "gbt", "xgboost"),
+}
+
+
+def check(pipeline: Pipeline) -> Iterator[Found]:
+    """Estimators and metrics that are unknown, or that the task does not have."""
+    training = pipeline.training_set
+    if training and training.task == "regression" and sql.is_condition(training.label):
+        yield "training_set.task", "a regression needs a number; the label is true or false: write `task: binary`"
+    task = task_of(pipeline)
+    yield from _estimators(pipeline, task)
+    metrics = {f"gates[{number}].metric": gate.metric for number, gate in enumerate(pipeline.gates)}
+    metrics = {"search.metric": pipeline.search.metric, **metrics}
+    own = list(pipeline.metrics)
+    first: tuple[str, set[str]] | None = None
+    for where, metric in metrics.items():
+        if metric is None or metric in own:
+            continue
+        found = list(_metric(where, metric, task, own))
+        yield from found
+        tasks = {name for name, known in METRICS.items() if metric in known}
+        if task or found:
+            continue
+        if first and not tasks & first[1]:
+            yield where, f"{metric!r} is no metric of the task that has {first[0]!r}; take two of one task"
+        first = (metric, tasks & first[1] if first and tasks & first[1] else tasks)
+
+
+def task_of(pipeline: Pipeline) -> str | None:
+    """The task, where the file tells: as written, or by a label that is surely true or false."""
+    training = pipeline.training_set
+    if training is None or training.task:
+        return training.task if training else None
+    return "binary" if sql.is_condition(training.label) else None
+
+
+def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
+    allowed = TASK_ESTIMATORS.get(task, ESTIMATORS) if task else ESTIMATORS
+    given = "estimators" in pipeline.search.model_fields_set
+    for number, estimator in enumerate(pipeline.search.estimators if given else ()):
+        name = estimator.name
+        if estimator.class_ is None and name not in allowed:
+            what = f"no estimator for the task {task}" if name in ESTIMATORS else "not a known estimator"
+            yield (
+                f"search.estimators[{number}]",
+                f"{name!r} is {what}; allowed: {', '.join(allowed)}{meant(name, allowed)}",
+            )
+
+
+def _metric(where: str, metric: str, task: str | None, own: list[str]) -> Iterator[Found]:
+    allowed = [*(METRICS.get(task, ALL_METRICS) if task else ALL_METRICS), *own]
+    if metric not in allowed:
+        what = f"no metric of the task {task}" if metric in ALL_METRICS else "not a known metric"
+        yield where, f"{metric!r} is {what}; allowed: {', '.join(allowed)}{meant(metric, allowed)}"

@@ -1,0 +1,248 @@
+"""What one section says of another: unknown tables, clashing names, leaks that the file alone gives away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from headrace.config.checks import leaks, modelling, scopes
+from headrace.config.file.complaints import meant
+from headrace.config.names import feature_columns
+from headrace.config.sql import expressions as sql
+from headrace.config.sql.types import wrong_type
+from headrace.config.types import FeatureTable, Pipeline, Table
+
+Found = tuple[str, str]
+
+FUNCTIONS = ("count", "sum", "mean", "stddev", "min", "max", "first", "last", "distinct")
+RESERVED = (
+    "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
+    "drift_metrics", "quality_metrics", "runs",
+)  # fmt: skip
+SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
+
+_QUANTILE = re.compile(r"p(0[1-9]|[1-9][0-9])")
+
+
+def check(pipeline: Pipeline) -> list[Found]:
+    """Everything that is wrong between the sections of a pipeline and needs no data to be seen.
+
+    Returns:
+        Pairs (where, what came and what is allowed), where as `feature_tables.carrier_delays.from`.
+    """
+    found: list[Found] = []
+    for name, table in pipeline.tables.items():
+        found += _table(f"tables.{name}", name, table)
+    for name, feature in pipeline.feature_tables.items():
+        found += _feature_table(f"feature_tables.{name}", name, feature, pipeline)
+    found += _subqueries(pipeline)
+    if pipeline.training_set:
+        found += _training_set(pipeline)
+        found += leaks.check(pipeline)
+    found += _scoring(pipeline)
+    found += modelling.check(pipeline)
+    found += scopes.check(pipeline)
+    return found
+
+
+def _reserved(where: str, name: str) -> Iterator[Found]:
+    if name in RESERVED or name.startswith("raw_") or name.endswith("_quarantine"):
+        yield (
+            where,
+            f"{name!r} is a name that Headrace uses itself (raw_*, *_quarantine, {', '.join(RESERVED)}); rename",
+        )
+    if "__" in name:
+        yield where, f"{name!r} has '__', which stands between feature table and column; rename"
+
+
+def _expression(where: str, text: str | None) -> Iterator[Found]:
+    wrong = sql.check(text) if text is not None else None
+    if wrong:
+        yield where, f"no SQL expression: {wrong}"
+
+
+def _alone(where: str, text: str | None) -> Iterator[Found]:
+    """An expression that may not ask other tables: the step it belongs to does not read them."""
+    yield from _expression(where, text)
+    asked = sorted(sql.tables(text)) if text is not None else []
+    if asked:
+        message = f"a subquery over {', '.join(asked)} cannot stand here; compute it under `columns` of a table"
+        yield where, f"{message}, or look it up with a feature table"
+
+
+def _table(where: str, name: str, table: Table) -> Iterator[Found]:
+    yield from _reserved(where, name)
+    if re.search(r"[\x00-\x1f\x7f]", table.source.path):
+        yield f"{where}.source.path", f"{table.source.path!r} has control characters; leave them out"
+    for column, kind in table.types.items():
+        wrong = wrong_type(kind)
+        if wrong:
+            yield f"{where}.types{_key(column)}", wrong
+    for column, text in table.columns.items():
+        yield from _expression(f"{where}.columns{_key(column)}", text)
+        if column.startswith("_"):
+            yield f"{where}.columns{_key(column)}", f"{column!r}: names with a leading underscore are Headrace's own"
+    names: set[str] = set()
+    for number, rule in enumerate(table.rules):
+        yield from _expression(f"{where}.rules[{number}].check", rule.check)
+        if rule.name in names:
+            yield f"{where}.rules[{number}].name", f"two rules are called {rule.name!r}; rename one"
+        names.add(rule.name)
+    yield from _double(f"{where}.columns", table.columns)
+    for part in ("key", "known_early"):
+        yield from _double(f"{where}.{part}", getattr(table, part))
+    for column in table.describe if table.keep else ():
+        if column not in table.keep:
+            yield f"{where}.describe{_key(column)}", f"{column!r} is not in `keep`: the table will not have it"
+    if table.known_early and not table.available_at:
+        message = "known_early has no effect without available_at: all columns count as known; add it or leave this out"
+        yield f"{where}.known_early", message
+
+
+def _key(name: str) -> str:
+    return f".{name}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name) else f'["{name}"]'
+
+
+def _double(where: str, names: Iterable[str]) -> Iterator[Found]:
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            yield where, f"{name!r} stands twice (SQL does not see case); leave one out"
+        seen.add(name.lower())
+
+
+def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipeline) -> Iterator[Found]:
+    yield from _reserved(where, name)
+    if name in pipeline.tables:
+        yield where, f"a table is called {name!r} too; rename one"
+    yield from _double(f"{where}.entity", feature.entity)
+    table = pipeline.tables.get(feature.from_)
+    if table is None and feature.from_ in pipeline.feature_tables:
+        yield f"{where}.from", f"{feature.from_!r} is a feature table; features are made from tables"
+    elif table is None:
+        yield f"{where}.from", _unknown("table", feature.from_, pipeline.tables)
+    elif feature.kind != "lookup" and not feature.time and not table.event_time:
+        yield where, f"{feature.kind} needs a clock: give `time`, or tables.{feature.from_}.event_time"
+    for number, part in enumerate(feature.aggregates):
+        here = f"{where}.aggregates[{number}]"
+        for position, function in enumerate(part.functions):
+            yield from _function(f"{here}.functions[{position}]", function, part.column)
+        yield from _alone(f"{here}.where", part.where)
+    yield from _double(where, feature_columns(feature))
+    told = [*feature.entity, *feature_columns(feature), "valid_from", "valid_until", "event_time", "available_at"]
+    for column in feature.describe:
+        if column not in told:
+            message = f"the feature table has no column {column!r}{meant(column, told)}"
+            yield f"{where}.describe{_key(column)}", message
+    for early in feature_columns(feature):
+        if early.lower() in {column.lower() for column in feature.entity}:
+            yield where, f"the feature {early!r} has the name of an entity column; leave it out"
+
+
+def _function(where: str, function: str, column: str) -> Iterator[Found]:
+    if function not in FUNCTIONS and not _QUANTILE.fullmatch(function):
+        allowed = f"{', '.join(FUNCTIONS)}, p01 ... p99"
+        yield where, f"{function!r} is no aggregate; allowed: {allowed}{meant(function, FUNCTIONS)}"
+    elif column == "*" and function != "count":
+        yield where, f"{function!r} of `*`: rows can only be counted; name a column"
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    return f"no {kind} is called {name!r}; there are: {', '.join(known) or 'none'}{meant(name, known)}"
+
+
+def _subqueries(pipeline: Pipeline) -> Iterator[Found]:
+    """Tables named in subqueries: those unknown, and cycles between tables."""
+    reads: dict[str, dict[str, str]] = {name: {} for name in pipeline.tables}
+    for name, table in pipeline.tables.items():
+        if table.shared:
+            continue  # its SQL is checked where the table is made
+        texts = {f"tables.{name}.columns{_key(c)}": text for c, text in table.columns.items()}
+        texts |= {f"tables.{name}.rules[{i}].check": rule.check for i, rule in enumerate(table.rules)}
+        for where, text in texts.items():
+            for other in sorted(sql.tables(text)):
+                if other not in pipeline.tables:
+                    yield where, _unknown("table", other, pipeline.tables)
+                else:
+                    reads[name].setdefault(other, where)
+    reported: set[frozenset[str]] = set()
+    for name in reads:
+        cycle = _cycle(name, reads)
+        if cycle and frozenset(cycle) not in reported:
+            reported.add(frozenset(cycle))
+            path = " -> ".join([*cycle, name])
+            yield (
+                reads[name][cycle[1] if len(cycle) > 1 else name],
+                f"tables wait for each other: {path}; break the circle",
+            )
+
+
+def _cycle(start: str, reads: dict[str, dict[str, str]]) -> list[str] | None:
+    """The shortest way from a table back to itself."""
+    ways, seen = [[start]], set[str]()
+    while ways:
+        way = ways.pop(0)
+        for other in reads[way[-1]]:
+            if other == start:
+                return way
+            if other not in seen:
+                seen.add(other)
+                ways.append([*way, other])
+    return None
+
+
+def _training_set(pipeline: Pipeline) -> Iterator[Found]:
+    training = pipeline.training_set
+    assert training is not None
+    where = "training_set"
+    spine = pipeline.tables.get(training.from_)
+    if spine is None:
+        yield f"{where}.from", _unknown("table", training.from_, pipeline.tables)
+    for number, name in enumerate(training.features):
+        if name.lower() not in pipeline.feature_tables:
+            yield f"{where}.features[{number}]", _unknown("feature table", name, pipeline.feature_tables)
+    yield from _double(f"{where}.features", training.features)
+    yield from _alone(f"{where}.label", training.label)
+    yield from _alone(f"{where}.predict_at", training.predict_at)
+    for name, text in training.row_features.items():
+        yield from _alone(f"{where}.row_features{_key(name)}", text)
+    yield from _double(f"{where}.row_features", training.row_features)
+    yield from _final_names(pipeline)
+    timed = training.predict_at or (spine and spine.event_time)
+    if spine and training.split.by == "time" and not timed:
+        message = f"`by: time` needs a time: give training_set.predict_at or tables.{training.from_}.event_time"
+        yield f"{where}.split", message
+    if spine and training.features and not timed:
+        for number, name in enumerate(training.features):
+            feature = pipeline.feature_tables.get(name.lower())
+            if feature and feature.kind != "lookup":
+                times = f"training_set.predict_at or tables.{training.from_}.event_time"
+                message = f"{name!r} is joined as of a time: give {times}"
+                yield f"{where}.features[{number}]", message
+
+
+def _final_names(pipeline: Pipeline) -> Iterator[Found]:
+    """Row features must not take the name of anything else in the training set."""
+    training = pipeline.training_set
+    assert training is not None
+    spine = pipeline.tables.get(training.from_)
+    taken = dict.fromkeys(SPINE_COLUMNS, "a column of every training set")
+    taken |= {column.lower(): "a key column" for column in (spine.key if spine else ())}
+    taken |= {column.lower(): "a column that is known early" for column in (spine.known_early if spine else ())}
+    for name in training.features:
+        feature = pipeline.feature_tables.get(name.lower())
+        taken |= {f"{name}__{c}".lower(): f"a feature of {name}" for c in (feature_columns(feature) if feature else ())}
+    for name in training.row_features:
+        if name.lower() in taken:
+            yield f"training_set.row_features{_key(name)}", f"{name!r} is also {taken[name.lower()]}; rename"
+
+
+def _scoring(pipeline: Pipeline) -> Iterator[Found]:
+    output, model = pipeline.scoring.output, pipeline.scoring.model
+    if not re.fullmatch(r"[A-Za-z][\w-]{0,63}|[1-9]\d{0,8}", model):
+        yield "scoring.model", f"{model!r} is no model; write `champion` or the number of a version"
+    if output in pipeline.tables or output in pipeline.feature_tables:
+        yield "scoring.output", f"a table is called {output!r} too; rename one"
+    elif output != "predictions" and output in RESERVED:
+        yield "scoring.output", f"{output!r} is a name that Headrace uses itself; rename"

@@ -1,0 +1,112 @@
+"""A file with wrong types, made right enough to look for mistakes between its sections too."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from headrace.config.file.document import Loc
+from headrace.config.types import Pipeline
+
+_ROUNDS = 12
+_STAND_INS = {"pipeline": "unnamed", "from": "missing_table", "label": "null"}
+"""For what is missing, so that the rest of its section is looked at; what is said of these is not told."""
+_NO_SOURCE = {"format": "unknown", "path": "unknown"}
+
+
+def repaired(data: Any) -> tuple[Pipeline | None, list[Loc]]:
+    """Leave out what is wrong, take misspelt keys for what they were meant to be.
+
+    Returns:
+        A pipeline to check further, or None where too much is wrong; and the paths of what was left out.
+    """
+    data = copy.deepcopy(data)
+    dropped: list[Loc] = []
+    for _ in range(_ROUNDS):
+        try:
+            return Pipeline.model_validate(data), dropped
+        except ValidationError as error:
+            problems = [(p["type"], tuple(x for x in p["loc"] if x != "[key]")) for p in error.errors()]
+        missing = {loc for kind, loc in problems if kind == "missing"}
+        for kind, loc in sorted(problems, key=lambda p: [str(x).zfill(6) for x in p[1]], reverse=True):
+            if kind == "extra_forbidden":
+                _rename(data, loc, missing)
+        for kind, loc in sorted(problems, key=lambda p: [str(x).zfill(6) for x in p[1]], reverse=True):
+            if kind != "missing":
+                dropped.append(loc)
+                _drop(data, loc)
+            elif loc in missing:
+                dropped.append(loc if _stand_in(data, loc) else loc[:-1])
+        _without_sources(data, dropped)
+    return None, dropped
+
+
+def _stand_in(data: Any, loc: Loc) -> bool:
+    """Put something where a value is missing; where nothing will do, leave the section out."""
+    section = _at(data, loc[:-1])
+    if isinstance(section, dict) and loc[-1] in _STAND_INS:
+        section[loc[-1]] = _STAND_INS[str(loc[-1])]
+        return True
+    _drop(data, loc[:-1])
+    return False
+
+
+def _without_sources(data: Any, dropped: list[Loc]) -> None:
+    """A source with something wrong has columns that nobody knows."""
+    for loc in dropped:
+        table = _at(data, loc[:2]) if loc[:1] == ("tables",) else None
+        if isinstance(table, dict) and loc[2:3] == ("source",):
+            table["source"] = dict(_NO_SOURCE)
+
+
+def touches(message: str, dropped: list[Loc]) -> bool:
+    """Whether a mistake may come of what was left out: names that are gone, columns of tables that lack a part."""
+    gone = {repr(str(part).lower()) for loc in dropped for part in loc[-1:]}
+    sections = (("tables",), ("feature_tables",))
+    parts = {str(d[1]).lower() for d in dropped if d[:1] in sections and d[2:3] not in ((), ("rules",))}
+    return any(f"is called {name}" in message for name in gone) or any(
+        re.search(rf"\btables?[ .]{re.escape(name)}\b", message) for name in parts
+    )
+
+
+def misspelt(data: Any, loc: Loc) -> str | None:
+    """The key that was probably meant to be the missing one at this path."""
+    section = _at(data, loc[:-1])
+    close = difflib.get_close_matches(str(loc[-1]), section if isinstance(section, dict) else [], n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def _rename(data: Any, loc: Loc, missing: set[Loc]) -> None:
+    section = _at(data, loc[:-1])
+    for wanted in sorted(missing, key=str):
+        if wanted[:-1] == loc[:-1] and isinstance(section, dict) and misspelt(data, wanted) == loc[-1]:
+            section[wanted[-1]] = section.pop(loc[-1])
+            missing.discard(wanted)
+            return
+
+
+def _at(data: Any, loc: Loc) -> Any:
+    for part in loc:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return data
+
+
+def _drop(data: Any, loc: Loc) -> None:
+    if not loc:
+        return
+    section, last = _at(data, loc[:-1]), loc[-1]
+    if isinstance(section, dict):
+        section.pop(last, None)
+    elif isinstance(section, list) and isinstance(last, int):
+        del section[last : last + 1]
+    elif isinstance(last, int) and isinstance(_at(data, loc[:-2]), dict):
+        _at(data, loc[:-2])[loc[-2]] = []  # one value in place of a list
+    else:
+        _drop(data, loc[:-1])

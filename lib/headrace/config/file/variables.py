@@ -1,0 +1,90 @@
+"""`${VARIABLE}`, `${VARIABLE:-default}` and `${secret:NAME}` in the text of a configuration."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from headrace.config import secrets
+from headrace.config.file.document import Document, Loc
+from headrace.errors import ConfigError, Mistake
+
+_VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET = "secret:"
+
+
+def substitute(document: Document, mistakes: list[Mistake]) -> None:
+    """Put variables' values into all text; `$${` stands for `${`. References to secrets stay as they are.
+
+    Args:
+        document: Changed in place.
+        mistakes: Gets what is wrong: a variable or secret that is not set, a secret where none can be needed, and a
+            secret in plain text.
+    """
+
+    def change(text: str, loc: Loc) -> str:
+        def one(match: re.Match[str]) -> str:
+            try:
+                return _one(match, loc)
+            except ConfigError as error:
+                mistakes.append(document.mistake(loc, error.message))
+                return match.group(0) if match.group(2).startswith(_SECRET) else ""
+
+        return _VARIABLE.sub(one, text)
+
+    document.data = _map_text(document.data, (), change)
+    for loc, value in _leaves(document.data, ()):
+        keys = [part for part in loc if isinstance(part, str)]
+        wrong = secrets.plain_text(keys[-1], value) if keys and secrets.allowed(loc) else None
+        if wrong:
+            mistakes.append(document.mistake(loc, wrong))
+
+
+def _one(match: re.Match[str], loc: Loc) -> str:
+    written, inner = match.group(0), match.group(2)
+    if inner.startswith(_SECRET):
+        return _secret(match, loc)
+    if match.group(1):
+        return written[1:]
+    name, given, default = inner.partition(":-")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{written} names no variable; write ${{NAME}}")
+    value = os.environ.get(name) or (default if given else os.environ.get(name))
+    if value is None:
+        raise ConfigError(f"the environment variable {name} is not set; set it, or give a default: ${{{name}:-...}}")
+    return value
+
+
+def _secret(match: re.Match[str], loc: Loc) -> str:
+    """The reference itself: its value is read where it is used."""
+    written = match.group(0)
+    if not secrets.allowed(loc):
+        if match.group(1):
+            return written[1:]
+        raise ConfigError(
+            f"{written} cannot stand here; secrets belong into `options`, `spark`, `on_failure`, and `mlflow` of an overlay (--env)"
+        )
+    if match.group(1):
+        raise ConfigError(f"{written}: the text ${{secret: cannot be written here; it always means a secret")
+    secrets.value_of(match.group(2).removeprefix(_SECRET))
+    return written
+
+
+def _map_text(value: Any, loc: Loc, change: Callable[[str, Loc], str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _map_text(item, (*loc, key), change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_map_text(item, (*loc, i), change) for i, item in enumerate(value)]
+    return change(value, loc) if isinstance(value, str) else value
+
+
+def _leaves(value: Any, loc: Loc) -> Iterator[tuple[Loc, Any]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        yield loc, value
+        return
+    for key, item in items:
+        yield from _leaves(item, (*loc, key))

@@ -1,0 +1,126 @@
+"""The second half of a pipeline's YAML: training set, search, gates, scoring, monitoring."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from headrace.config.durations import Duration
+from headrace.config.hook_types import Estimator, Hook, OwnTransformer
+from headrace.config.section import Name, Section
+from headrace.config.values import Column, Columns, Moment, Sql, listed
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Split(Section):
+    """Which rows train, validate, test, and are scored."""
+
+    by: Literal["time", "hash"] = "hash"
+    train_until: Moment | None = None
+    validation_until: Moment | None = None
+    test_until: Moment | None = None
+    group: Columns = Field((), description="columns whose rows stay together when split by hash")
+    shares: tuple[float, float, float] = Field((0.70, 0.15, 0.15), description="train, validation, test by hash")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Split:
+        times = (self.train_until, self.validation_until, self.test_until)
+        if self.by == "hash":
+            if any(times):
+                raise ValueError("train_until, validation_until and test_until belong to `by: time`")
+            if abs(sum(self.shares) - 1) > 1e-9 or min(self.shares) <= 0:
+                raise ValueError(f"shares must be positive and add up to 1; these are {list(self.shares)}")
+            return self
+        train, validation, test = times
+        if not (train and validation and test):
+            raise ValueError("`by: time` needs train_until, validation_until and test_until")
+        if not train < validation < test:
+            raise ValueError("a part would be empty: train_until < validation_until < test_until must hold")
+        return self
+
+
+class TrainingSet(Section):
+    """One row per spine row: label, split and features as known at `predict_at`."""
+
+    from_: Name = Field(alias="from")
+    predict_at: Sql | None = Field(None, description="SQL over the spine; default: its event time")
+    label: Sql
+    task: Task | None = Field(None, description="inferred from the label where it can be")
+    label_delay: Duration | None = None
+    features: Columns = Field((), description="feature tables")
+    row_features: dict[Name, Sql] = Field({}, description="SQL over the row's early columns and the joined features")
+    transform: Hook | None = Field(
+        None, description="DataFrame -> DataFrame after row_features, keeping rows; new columns become features"
+    )
+    exclude: Columns = Field((), description="columns that are no features")
+    split: Split = Split()
+
+
+class Search(Section):
+    """The search over estimators and their hyperparameters."""
+
+    estimators: Annotated[tuple[Estimator, ...], BeforeValidator(listed), Field(min_length=1)] = tuple(
+        Estimator(name=name) for name in ("logistic_regression", "random_forest", "gbt", "xgboost")
+    )
+    transformers: Annotated[tuple[OwnTransformer, ...], BeforeValidator(listed)] = Field(
+        (), description="stages of Spark ML that change the feature columns, before all others"
+    )
+    algorithm: Literal["tpe", "random", "anneal"] = "tpe"
+    max_evals: int = Field(20, ge=1)
+    timeout: Duration | None = None
+    trial_timeout: Duration | None = None
+    parallelism: int = Field(2, ge=1)
+    metric: str | None = Field(None, description="default: areaUnderROC, f1 or rmse, by task; or one of `metrics`")
+    seed: int = 42
+    max_categories: int = Field(100, ge=2, description="categories kept per column; the rest become one")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the estimators."""
+        return tuple(one.name for one in self.estimators)
+
+
+class Gate(Section):
+    """What a new model version must fulfil to become champion."""
+
+    metric: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    slice: Column | None = Field(None, description="a column: the bound holds for each of its values")
+    min_rows: int = Field(100, ge=1, description="slices with fewer labelled rows are not judged")
+    beats: Literal["champion"] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Gate:
+        if self.beats:
+            if self.at_least is not None or self.at_most is not None or self.slice:
+                raise ValueError("`beats: champion` stands alone (with at most a `metric`)")
+        elif self.metric is None or (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a gate is `beats: champion`, or a metric with exactly one of at_least, at_most")
+        return self
+
+
+class Scoring(Section):
+    """What is scored, and with which model."""
+
+    model: str = Field("champion", description="`champion` or a version number")
+    output: Name = "predictions"
+    every: str | None = None
+
+
+class Alarm(Section):
+    """When monitoring raises its voice."""
+
+    drift: Literal["psi", "js"] = "psi"
+    above: float = Field(0.2, gt=0)
+    alpha: float = Field(0.01, gt=0, lt=1, description="false-discovery rate over all tests of a run")
+
+
+class Monitoring(Section):
+    """What scored rows are held against."""
+
+    baseline: Literal["training"] = "training"
+    label_delay: Duration | None = None
+    alarms: tuple[Alarm, ...] = (Alarm(),)

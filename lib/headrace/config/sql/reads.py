@@ -1,0 +1,106 @@
+"""Which columns an expression surely reads, and of which tables; where that is not sure, nothing is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from headrace.config.sql.expressions import parsed, variables
+
+_NO_COLUMNS = frozenset(
+    "year years quarter month months week weeks day days dayofyear hour hours minute minutes second seconds "
+    "millisecond milliseconds microsecond microseconds localtimestamp current_date current_time current_timestamp "
+    "current_user session_user user current_catalog current_schema current_database default all".split()
+)
+"""Words that mean something of their own where there is no column of that name."""
+_UNSURE = (exp.With, exp.Lateral, exp.Unnest, exp.Values, exp.Pivot, exp.Command, exp.SetOperation, exp.UDTF)
+
+
+@dataclass(frozen=True)
+class Read:
+    """A column that an expression reads.
+
+    Attributes:
+        name: As written, without backquotes.
+        tables: Tables of the subqueries around it that may have it, in lower case.
+        row: Whether the row that the expression is about may have it.
+        field: The last part of a dotted name: `name` may also be a table's.
+    """
+
+    name: str
+    tables: tuple[str, ...] = ()
+    row: bool = True
+    field: str | None = None
+
+    def missing(self, row: frozenset[str] | None, tables: dict[str, frozenset[str] | None]) -> frozenset[str] | None:
+        """What it could have meant, if it surely means nothing; None where it is found, or that is not known.
+
+        Args:
+            row: Names, in lower case, that the row has; None where that is not known.
+            tables: The same of the tables.
+        """
+        pools = [tables.get(name) for name in self.tables] + ([row] if self.row else [])
+        known = frozenset[str]().union(*(pool for pool in pools if pool is not None))
+        names = {self.name.lower(), (self.field or self.name).lower()}
+        sure = None not in pools and not names & (known | _NO_COLUMNS) and not self.name.startswith("_")
+        return known if sure else None
+
+
+def reads(expression: str) -> tuple[Read, ...]:
+    """The columns that an expression surely reads, each once, in the order written.
+
+    >>> [read.name for read in reads("a.b > 1 and c in (select d from t where t.e = f)")]
+    ['a', 'c', 'd', 'e', 'f']
+    """
+    tree = parsed(expression)
+    if tree is None or isinstance(tree, exp.Alias) or tree.find(*_UNSURE):
+        return ()
+    try:
+        return tuple(dict.fromkeys(_reads(tree)))
+    except _UnsureError:
+        return ()
+
+
+class _UnsureError(Exception):
+    """A subquery that reads something else than tables."""
+
+
+def _reads(tree: exp.Expression) -> Iterator[Read]:
+    for column in tree.find_all(exp.Column, bfs=False):
+        parts = [part.name for part in column.parts]
+        if isinstance(column.this, exp.Star) or parts[0].lower() in variables(column):
+            continue
+        tables, made = _around(column)
+        if parts[0].lower() in tables:
+            if len(parts) > 1:
+                yield Read(parts[1], (tables[parts[0].lower()],), row=False)
+        elif parts[0].lower() not in made:
+            field = parts[-1] if len(parts) > 1 else None
+            yield Read(parts[0], tuple(dict.fromkeys(tables.values())), field=field)
+
+
+def _around(column: exp.Expression) -> tuple[dict[str, str], set[str]]:
+    """Of the subqueries around a column: their tables by the name they go by, and the names that they make."""
+    tables: dict[str, str] = {}
+    made: set[str] = set()
+    parent = column.parent
+    while parent is not None:
+        if isinstance(parent, exp.Select) and parent.parent is not None:
+            for name, table in _from(parent):
+                tables.setdefault(name, table)
+            made |= {part.alias.lower() for part in parent.expressions if part.alias}
+        parent = parent.parent
+    return tables, made
+
+
+def _from(select: exp.Select) -> Iterator[tuple[str, str]]:
+    start = select.args.get("from_")
+    for source in [start, *(select.args.get("joins") or ())]:
+        table = source.this if source is not None else None
+        if table is None:
+            continue
+        if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier) or table.db:
+            raise _UnsureError
+        yield table.alias_or_name.lower(), table.name.lower()

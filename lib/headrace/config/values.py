@@ -1,0 +1,63 @@
+"""What stands in many parts of the YAML: names of columns, points in time, SQL."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from headrace.config.file.document import shown
+
+
+def listed(value: object) -> object:
+    """One where a list may stand."""
+    return [value] if isinstance(value, str) else value
+
+
+def moment_of(text: str) -> datetime:
+    """A point in time: a date is 00:00 UTC, a time without a zone is UTC.
+
+    >>> moment_of("2013-12-01").isoformat()
+    '2013-12-01T00:00:00+00:00'
+
+    Raises:
+        ValueError: If the text is no ISO date or time.
+    """
+    value = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    return _utc(value)
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("isoformat: before the year 1 or after 9999 in UTC") from error
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, str):
+        return moment_of(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    return _utc(value) if isinstance(value, datetime) else value
+
+
+def _lower(value: object) -> object:
+    """Column names are lower case inside, as SQL does not tell the cases apart."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def _plain(value: str) -> str:
+    if not re.fullmatch(r"\w+|\*", value):
+        name = re.sub(r"\W+", "_", value.strip()).strip("_")
+        raise ValueError(f"{shown(value)} is no column; other signs become underscores: {shown(name)}")
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Column = Annotated[str, BeforeValidator(_lower), AfterValidator(_plain)]
+Columns = Annotated[tuple[Column, ...], BeforeValidator(listed)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
