@@ -50,9 +50,9 @@ def label_columns(pipeline: Pipeline) -> set[str]:
 
 
 def _sources(table: Table, names: set[str]) -> set[str]:
-    """The names, and what they are computed from. Keys and clocks tell when and who, not what."""
+    """The names, and what they are computed from, but for keys and clocks."""
     expressions = {column.lower(): text for column, text in table.columns.items()}
-    plain = {column.lower() for column in (*table.key, table.event_time or "")}
+    plain = _keys_and_clock(table)
     found, todo = set(names), list(names)
     while todo:
         text = expressions.get(todo.pop())
@@ -74,13 +74,20 @@ def derived(table: Table, names: set[str]) -> set[str]:
 
 
 def derived_from(names: set[str], table: Table) -> set[str]:
-    """Columns by these names, and those whose SQL uses them or is used to make them.
+    """Columns by these names, and those whose SQL uses them or is used to make them; keys and clocks stay.
 
     A column of which a hidden one is made gives it away as well: of `late = arr_delay >= 15`, `arr_delay` does.
     """
-    hidden = {name.lower() for name in names}
+    plain = _keys_and_clock(table)
+    hidden = {name.lower() for name in names} - plain
     made = [text for name, text in table.columns.items() if name in hidden]
-    return derived(table, hidden | {column.lower() for text in made for column in sql.columns(text)})
+    hidden |= {column.lower() for text in made for column in sql.columns(text)} - plain
+    return derived(table, hidden) - plain
+
+
+def _keys_and_clock(table: Table) -> set[str]:
+    """They tell who and when, not what: a row is not told apart without them."""
+    return {column.lower() for column in (*table.key, table.event_time or "")}
 
 
 def _reads(where: str, feature: FeatureTable) -> Iterator[tuple[str, set[str]]]:
