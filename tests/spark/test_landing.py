@@ -199,3 +199,20 @@ def test_files_of_other_columns_are_told_apart(scratch: Project) -> None:
     with pytest.raises(DataError, match=r"b\.csv has other columns than .*price"):
         scratch.run(FOLDER, to="ingest")
     assert not Path(scratch.folder / "home" / "warehouse" / "shop" / "raw_orders").exists()
+
+
+def test_a_batch_that_was_restored_by_hand_counts_and_landing_goes_on(scratch: Project) -> None:
+    file = scratch.write("orders.csv", HEADER + "1,1\n")
+    scratch.run(SNAPSHOT)
+    good = commit(scratch, "raw_orders").version
+    file.write_text(HEADER + "9,9\n8,8\n")
+    scratch.run(SNAPSHOT)
+    raw = scratch.folder / "home" / "warehouse" / "shop" / "raw_orders"
+    scratch.spark.sql(f"RESTORE TABLE delta.`{raw}` TO VERSION AS OF {good}")
+    steps = {s.name: s for s in flow.steps(scratch.pipeline)}
+    names = ("validate:orders", "clean:orders")
+    Runner(scratch.spark, scratch.pipeline, Environment(), Options()).run([steps[n] for n in names])
+    assert rows(scratch) == [(1, 1)]
+    scratch.run(SNAPSHOT)
+    assert rows(scratch) == [(8, 8), (9, 9)]
+    assert commit(scratch, "raw_orders").note["facts"]["batch"] == 2

@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from headrace.runtime.commits import CommitLog, LocalFiles
+from headrace.runtime.carried import ended
+from headrace.runtime.commits import Commit, CommitLog, LocalFiles
 
 
-def write(folder: Path, version: int, operation: str, note: object = None, rows: int | None = None) -> None:
+def write(
+    folder: Path,
+    version: int,
+    operation: str,
+    note: object = None,
+    rows: int | None = None,
+    parameters: dict[str, object] | None = None,
+) -> None:
     log = folder / "t" / "_delta_log"
     log.mkdir(parents=True, exist_ok=True)
-    info = {"timestamp": 1000 + version, "operation": operation}
+    info: dict[str, object] = {"timestamp": 1000 + version, "operation": operation}
+    if parameters is not None:
+        info["operationParameters"] = parameters
     if note is not None:
         info["userMetadata"] = note if isinstance(note, str) else json.dumps(note)
     if rows is not None:
@@ -74,3 +84,39 @@ def test_a_commit_that_adds_nothing_is_the_same_to_readers(tmp_path: Path) -> No
     deleted = log.last("t")
     assert deleted is not None
     assert deleted.identity == "2@1002"  # what others do to the rows is seen
+
+
+def test_after_a_restore_what_is_known_is_of_the_version_that_is_there_again(tmp_path: Path) -> None:
+    write(tmp_path, 0, "WRITE", {"headrace": "a", "txn": 1, "fingerprint": "f", "facts": {"batch": 1}}, rows=5)
+    write(tmp_path, 1, "OPTIMIZE")
+    write(tmp_path, 2, "WRITE", {"headrace": "b", "txn": 2, "fingerprint": "g", "facts": {"batch": 2}}, rows=5)
+    write(tmp_path, 3, "RESTORE", parameters={"version": 1, "timestamp": None})
+    log = CommitLog(str(tmp_path), LocalFiles())
+    last = log.last("t")
+    assert last is not None
+    assert (last.version, last.note["facts"], last.note["fingerprint"]) == (3, {"batch": 1}, None)
+    assert last.note["txn"] == 2  # Delta would take a number that is used up for a repeat, and write nothing
+    write(tmp_path, 4, "DELETE")
+    assert log.last("t", until=2) == log.commit("t", 2)
+    deleted = log.last("t")
+    assert deleted is not None
+    assert (deleted.version, deleted.note["facts"], deleted.note["txn"]) == (4, {"batch": 1}, 2)
+
+
+def test_a_restore_to_what_the_log_does_not_hold_any_more_keeps_the_newest_note(tmp_path: Path) -> None:
+    write(tmp_path, 7, "WRITE", {"headrace": "b", "txn": 2, "facts": {"batch": 2}}, rows=5)
+    write(tmp_path, 8, "RESTORE", parameters={"version": 3, "timestamp": None})
+    last = CommitLog(str(tmp_path), LocalFiles()).last("t")
+    assert last is not None
+    assert (last.version, last.note["facts"], last.note["txn"]) == (8, {"batch": 2}, 2)
+
+
+def test_a_step_ended_where_one_run_made_all_its_tables(tmp_path: Path) -> None:
+    def of(run_id: str) -> Commit:
+        return Commit(0, 0, "WRITE", 1, {"headrace": "a", "run_id": run_id})
+
+    one, other = of("r1"), of("r2")
+    assert ended([one, of("r1")]) == of("r1")
+    assert ended([other, one]) is None  # r2 was killed after its first table
+    assert ended([one, None]) is None
+    assert ended([]) is None

@@ -30,7 +30,7 @@ def test_a_template_is_a_valid_pipeline(tmp_path: Path, capsys: pytest.CaptureFi
     assert (code, pipeline.pipeline) == (0, name)
     assert pipeline.training_set is not None
     assert pipeline.gates
-    assert "--sample 5%" in told
+    assert f"--config {out}{NAMES[name]}" in told
     assert sorted(path.name for path in out.parent.iterdir()) == sorted([SCHEMA, f"{name}.yaml"])
 
 

@@ -13,7 +13,7 @@ import pytest
 from headrace.clean.inference import ColumnProfile, column_profile
 from headrace.clean.kinds import KINDS, moments, narrow, tell
 from headrace.clean.sketch import MOST_VALUES, Labels, Sketch
-from headrace.clean.survey import Sample, _key
+from headrace.clean.survey import MOST_SKETCHES, Sample, _key, _tasks
 from headrace.cli.profiling.readings import also_read_as, pattern_of, repair, type_of
 
 
@@ -172,3 +172,9 @@ def test_a_sample_stands_for_all_rows() -> None:
     assert weights.sum() == pytest.approx(20_000)
     assert set(found["a"].to_pylist()) == {"rare", "often"}
     assert {len(text) for text in found["b"].to_pylist()} == {200}
+
+
+def test_states_of_wide_frames_stay_small_together() -> None:
+    assert [_tasks(columns, 1_000) for columns in (1, 100, 500, 10_000, 100_000)] == [200, 200, 40, 2, 1]
+    assert _tasks(10, 4) == 4
+    assert all(_tasks(columns, 1_000) * columns <= max(MOST_SKETCHES, columns) for columns in range(1, 30_000, 7))

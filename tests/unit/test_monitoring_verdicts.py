@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from pyspark.errors import AnalysisException
 
 from headrace.monitoring import verdicts
+from headrace.monitoring.stage import _tested_rows
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,21 @@ def test_the_newest_version_is_the_one_that_predicted_last():
     assert verdicts.newest([row("2", 9), row("1", 12), row("3", 3)]) == "1"  # after a rollback
     assert verdicts.newest([row("9", None), row("10", None)]) == "10"
     assert verdicts.newest([]) is None
+
+
+def test_a_test_that_the_table_does_not_hold_any_more_is_told_and_left_out() -> None:
+    class Run:
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def read_version(self, table: str, version: int) -> None:
+            raise AnalysisException("[DELTA_VERSION_NOT_FOUND] Cannot time travel Delta table to version 7.")
+
+        def say(self, text: str) -> None:
+            self.said.append(text)
+
+    run = Run()
+    assert _tested_rows(run, "3", 7) is None  # type: ignore[arg-type]
+    assert run.said == [
+        "test_predictions has no version 7 any more: model version 3 is not held against its test",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from headrace.cli import job
 from headrace.config import secrets
 from headrace.errors import DataError, GateError
 from headrace.runtime import webhook
+from headrace.runtime.progress import Progress
 from headrace.runtime.records import Record
-from headrace.runtime.runner import Outcome
+from headrace.runtime.runner import Outcome, Runner
 from tests.unit.test_config_reading import CHURN, mistakes, written
 
 
@@ -172,3 +175,15 @@ def test_stage_and_exit_code_of_a_run(error: Exception, stage: str, status: str,
         "error": str(error),
         "seconds": 1.5,
     }
+
+
+def test_a_record_that_cannot_be_written_does_not_take_the_place_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(runner: Runner) -> None:
+        raise ConnectionError("the JVM has gone")
+
+    monkeypatch.setattr(Runner, "_flush", lost)
+    runner, said = object.__new__(Runner), io.StringIO()
+    runner.outcome, runner._progress, runner._flushed = Outcome("r", "shop"), Progress(Console(file=said)), 0.0
+    runner._close_failed(Record("r", "shop", "clean", "clean:t", "f", datetime.now(UTC), status="failed"))
+    assert [record.step for record in runner.outcome.records] == ["clean:t"]
+    assert "the record of this failure could not be written: ConnectionError" in said.getvalue()

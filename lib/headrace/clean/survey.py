@@ -28,6 +28,8 @@ MOST_CLASSES = 101
 LONGEST_SAMPLED = 200
 MOST_TASKS = 200
 """States that come back at most: they are merged in the driver."""
+MOST_SKETCHES = 20_000
+"""Sketches, of some 20 kB each, in all these states together: with many columns there are fewer tasks."""
 _STATE = -1
 _SCHEMA = "slot int, payload binary"
 _ARROW = pa.schema([("slot", pa.int32()), ("payload", pa.binary())])
@@ -137,8 +139,7 @@ def survey(frame: DataFrame, wishes: Wishes = Wishes()) -> Survey:
     names = frame.columns
     if not names:
         return Survey({})
-    spark = frame.sparkSession
-    tasks = min(MOST_TASKS, max(1, spark.sparkContext.defaultParallelism))
+    tasks = _tasks(len(names), frame.sparkSession.sparkContext.defaultParallelism)
     # a state per task comes back: as many tasks as run at once, rather than one per piece of a file
     plain = frame.toDF(*[f"c{i}" for i in range(len(names))])  # dots and blanks in names mean something to Spark
     looked = plain.coalesce(tasks).mapInArrow(_looking(names, wishes), _SCHEMA)
@@ -163,6 +164,10 @@ def survey(frame: DataFrame, wishes: Wishes = Wishes()) -> Survey:
             keys[row["slot"]] = row["n"]
     found.keys = {key: keys.get(i, 0) for i, key in enumerate(wishes.keys) if i not in refuted}
     return found
+
+
+def _tasks(columns: int, slots: int) -> int:
+    return max(1, min(MOST_TASKS, MOST_SKETCHES // columns, slots))
 
 
 def _sample_size(names: Sequence[str]) -> int:

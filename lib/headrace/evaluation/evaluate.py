@@ -40,9 +40,19 @@ def evaluate(run: Run) -> Done:
     keep = list(dict.fromkeys([*card.key, "predict_at", "split", "label", *slices]))
     test = training_set.where("split = 'test'")
     scored = predict(store.load(facts["model_uri"]), card, test, keep).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        return _evaluated(run, scored, facts, card, store, slices)
+    except BaseException:
+        scored.unpersist()
+        raise
+
+
+def _evaluated(
+    run: Run, scored: DataFrame, facts: dict[str, Any], card: ModelCard, store: ModelStore, slices: dict[str, int]
+) -> Done:
+    """Metrics of the test part's predictions, which are used several times and given back at the end."""
     rows, labelled = scored.agg(F.count("*"), F.count("label")).collect()[0]
     if not labelled:
-        scored.unpersist()
         raise DataError(
             "the test part has no row with a label; move split.validation_until or test_until, or split by hash"
         )

@@ -104,12 +104,26 @@ def _drift(
         return []
     drifts = drift.measure(frame, features, trained["rows"])
     for version, test in tested.items():
-        if test.predictions is not None:
-            before = run.read_version("test_predictions", test.predictions)
+        before = None if test.predictions is None else _tested_rows(run, version, test.predictions)
+        if before is not None:
             output = rows.prediction_sides(before, predictions.where(F.col("model_version").cast("string") == version))
             drifts += drift.measure(output, output.columns[:1]) if output is not None else []
     stamp = drift.Stamp(run.model_name, run.run_id, now, *map(verdicts.moment, (scored["first"], scored["last"])))
     return drift.records(drifts, run.pipeline.monitoring.alarms, stamp)
+
+
+def _tested_rows(run: Run, model: str, table: int) -> DataFrame | None:
+    """What a model version gave of its test part; None where the table does not hold that any more.
+
+    It was made anew beside an older model store, or its log has been cleaned up.
+    """
+    from pyspark.errors import AnalysisException
+
+    try:
+        return run.read_version("test_predictions", table)
+    except AnalysisException:
+        run.say(f"test_predictions has no version {table} any more: model version {model} is not held against its test")
+        return None
 
 
 def _windows(frame: DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:

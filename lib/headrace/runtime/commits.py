@@ -40,6 +40,7 @@ class Commit:
         rows: Rows that Delta says it wrote.
         note: What Headrace wrote into it (`userMetadata`), empty for commits of others.
         whole: Whether the rows it wrote are all there are.
+        restored: Of a RESTORE the version whose rows are there again.
     """
 
     version: int
@@ -48,6 +49,7 @@ class Commit:
     rows: int | None
     note: dict[str, Any] = field(default_factory=dict)
     whole: bool = False
+    restored: int | None = None
 
     @property
     def identity(self) -> str:
@@ -195,22 +197,32 @@ class CommitLog:
     def last(self, table: str, until: int | None = None) -> Commit | None:
         """The newest commit that changed data, carrying the note of the newest that Headrace made.
 
-        After a DELETE by hand or a RESTORE the version is the true newest, and what Headrace knows of the table is
-        what it last wrote. Such a commit ends no step: it has no fingerprint.
+        After a DELETE by hand the version is the true newest, and what Headrace knows of the table is what it last
+        wrote; after a RESTORE it is what it had written by the version that is there again, but for the number of
+        the last transaction, which is used up. Such a commit ends no step: it has no fingerprint.
 
         Args:
             table: The table.
             until: The last version to look at; None: the newest.
         """
         newest: Commit | None = None
+        ours: Commit | None = None
         for commit in self.newest_first(table):
-            if until is not None and commit.version > until:
-                continue
-            newest = newest or commit
-            if commit.note:
-                other: dict[str, Any] = {"fingerprint": None, "hashes": {}, "same_as": None}
-                return replace(newest, note=commit.note if commit is newest else {**commit.note, **other})
+            there = until is None or commit.version <= until
+            newest = newest or (commit if there else None)
+            ours = ours or (commit if newest and commit.note else None)
+            if there and commit.note:
+                return _with_note_of(newest or commit, commit, ours or commit)
+            if there and commit.restored is not None:
+                until = commit.restored
+        return _with_note_of(newest, ours, ours) if newest and ours else newest
+
+
+def _with_note_of(newest: Commit, known: Commit, last: Commit) -> Commit:
+    if known is newest:
         return newest
+    others: dict[str, Any] = {"fingerprint": None, "hashes": {}, "same_as": None}
+    return replace(newest, note={**known.note, **others, "txn": last.note.get("txn", 0)})
 
 
 def _commit(version: int, info: dict[str, Any]) -> Commit:
@@ -219,11 +231,13 @@ def _commit(version: int, info: dict[str, Any]) -> Commit:
     except ValueError:  # somebody else's text
         note = {}
     rows = (info.get("operationMetrics") or {}).get("numOutputRows")
+    operation, parameters = str(info.get("operation", "UNKNOWN")), info.get("operationParameters") or {}
     return Commit(
         version=version,
         timestamp=int(info.get("timestamp", 0)),
-        operation=str(info.get("operation", "UNKNOWN")),
+        operation=operation,
         rows=None if rows is None else int(rows),
         note=note if isinstance(note, dict) and "headrace" in note else {},
-        whole=(info.get("operationParameters") or {}).get("mode") == "Overwrite",
+        whole=parameters.get("mode") == "Overwrite",
+        restored=int(back) if operation == "RESTORE" and (back := str(parameters.get("version"))).isdigit() else None,
     )

@@ -17,7 +17,7 @@ from headrace.config import secrets
 from headrace.config.texts import TableText, texts_of
 from headrace.config.types import Environment, Pipeline
 from headrace.runtime import hooks, settings
-from headrace.runtime.carried import carried
+from headrace.runtime.carried import carried, ended, told
 from headrace.runtime.code import code_hash
 from headrace.runtime.commits import Commit
 from headrace.runtime.home import places
@@ -123,8 +123,7 @@ class Runner:
         except Exception as error:
             problem = translated(error, step.name)
             record.end("failed", time.monotonic() - clock, error=secrets.redacted(str(problem)))
-            self._close(record)
-            self._flush()
+            self._close_failed(record)
             if problem is error:
                 raise
             raise problem from (None if secrets.held_by(error) else error)
@@ -141,6 +140,13 @@ class Runner:
             self._progress.say(note)
         if time.monotonic() - self._flushed > FLUSH_EVERY:
             self._flush()
+
+    def _close_failed(self, record: Record) -> None:
+        try:
+            self._close(record)
+            self._flush()
+        except Exception as lost:  # noqa: BLE001 (what broke the step may break this too; the first error is told)
+            self._progress.say(f"the record of this failure could not be written: {type(lost).__name__}")
 
     def _flush(self) -> None:
         """Write the records not yet written."""
@@ -178,11 +184,8 @@ class Runner:
             return None
         if step.done is not None:
             return step.done(run)
-        last = [self.tables.log.last(t) for t in step.outputs]
-        newest = last[-1] if last else None
-        if newest is None or None in last or newest.note.get("fingerprint") != run.fingerprint:
-            return None
-        if expired(newest, run.as_of):
+        newest = ended([self.tables.log.last(t) for t in step.outputs])
+        if newest is None or newest.note.get("fingerprint") != run.fingerprint or expired(newest, run.as_of):
             return None
         rows_in, rows_out = newest.note.get("rows") or (None, None)
         rows_out = newest.rows if rows_out is None else rows_out
@@ -206,7 +209,7 @@ class Runner:
         try:
             for output in done.outputs:
                 last = output is done.outputs[-1]
-                note = {**run.note, **_told(step, done)} if last else {**run.note, "fingerprint": None}
+                note = {**run.note, **told(step, done)} if last else {**run.note, "fingerprint": None}
                 commit = self.tables.write(output, note, self._text(output))
                 record.output_versions[output.table] = commit.version
                 written = commit.rows or 0
@@ -217,13 +220,6 @@ class Runner:
         rows_in = done.rows_in() if callable(done.rows_in) else done.rows_in
         record.rows_in = record.rows_out if rows_in is None else rows_in
         return done
-
-
-def _told(step: Step, done: Done) -> dict[str, Any]:
-    """What the last commit of a step carries for those who find the step unchanged."""
-    rows_in = None if callable(done.rows_in) else done.rows_in
-    told = {"metrics": done.metrics, "expires": done.expires, "rows": [rows_in, done.rows_out]}
-    return {"config": carried(step.config), **told}
 
 
 def expired(commit: Commit, as_of: datetime) -> bool:

@@ -79,18 +79,18 @@ class Tables:
         Args:
             output: What to write, and how.
             note: What the commit shall carry.
-            text: What the table and its columns mean; default: what the output says.
+            text: What the table and its columns mean; None: what was said of them stands.
 
         Raises:
             HeadraceError: If Delta wrote another number of rows than expected (the version is restored), or if
                 other writers won every time.
         """
-        text = text or TableText(output.description or "", columns=dict(output.comments))
         for attempt in range(ATTEMPTS):
-            commit = self._try_write(output, note, text)
+            commit = self._try_write(output, note, text or TableText())
             if commit is not None:
                 self._check_rows(output, commit)
-                alter(self._spark, self.path(output.table), text, commit.note["described"])
+                if text is not None:
+                    alter(self._spark, self.path(output.table), text, commit.note["described"])
                 self._register(output)
                 return commit
             if output.mode == "overwrite" and attempt:

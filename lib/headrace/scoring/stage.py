@@ -83,7 +83,12 @@ def _score(run: Run, spine: Spine, features: Features) -> Done:
     made, release = features(run, pick, span), None
     if run.pipeline.training_set and run.pipeline.training_set.transform:
         made, release = proven(run.pipeline, TRANSFORM, pick(rows), made, (*key, "predict_at"))
-    scored = _predictions(run, version, made, key)
+    try:
+        scored = _predictions(run, version, made, key)
+    except BaseException:
+        if release:
+            release()
+        raise
     if run.rescore and earlier is not None:
         scored = changed(scored, earlier, key)
     note = f"{count:,} rows scored by {version.name} version {version.number}"

@@ -59,10 +59,14 @@ def by_hash(split: Split, columns: tuple[str, ...]) -> Column:
     )
 
 
+def taught(split: Split) -> Column:
+    """Whether a row would train, validate or test with a label that is known in time; later rows are only scored."""
+    if split.by == "hash":
+        return F.lit(True)
+    assert split.test_until is not None, "checked when the file was read"
+    return F.col("predict_at") < moment(split.test_until)
+
+
 def only_scored(split: Split) -> Column:
     """Whether a row is scored for want of a label, though it would train, validate or test with one."""
-    scored = F.col("split") == "score"
-    if split.by == "hash":
-        return scored
-    assert split.test_until is not None, "checked when the file was read"
-    return scored & (F.col("predict_at") < moment(split.test_until))
+    return (F.col("split") == "score") & taught(split)

@@ -16,7 +16,7 @@ from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, prove_alone, proven, transformed
 from headrace.training.rows import add_row_features, feature_names
 from headrace.training.spine import MADE, spine, spine_key, spine_table
-from headrace.training.split import only_scored, split_column
+from headrace.training.split import only_scored, split_column, taught
 from headrace.training.task import label_counts, task_of
 
 if TYPE_CHECKING:
@@ -143,10 +143,35 @@ def _training_set(run: Run) -> Done:
     parts = {r["split"]: r for r in label_counts(bare).collect()}
     later = next_label(run)
     _refuse_empty(parts)
-    key = spine_key(table)
+    key, rows_in = spine_key(table), sum(int(r["rows"]) for r in parts.values())
     frame, release = training_rows(run), None
     if training.transform:
         frame, release = proven(run.pipeline, TRANSFORM, split_spine(run), frame, (*key, "predict_at"))
+    try:
+        features, left = _features(run, frame, rows_in)
+    except BaseException:
+        if release:
+            release()
+        raise
+    output = Output(
+        "training_set",
+        frame.select(*key, "predict_at", "split", "label", "label_known_at", *[f for f in features if f not in key]),
+        expect_rows=rows_in,
+        counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
+        facts={"features": features, "key": list(key), "task": task, "labels": labels},
+    )
+    return Done((output,), rows_in=rows_in, notes=_notes(task, features, left, parts), expires=later, cleanup=release)
+
+
+def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[str]]:
+    """The features, in order, and the columns that are none by their type; a transform's are proven row by row.
+
+    Raises:
+        ConfigError: If a feature is called as models name their results.
+        DataError: If none is left, or a value depends on other rows than its own.
+    """
+    training, table = spine_table(run.pipeline)
+    key = spine_key(table)
     features, left = feature_names(frame, training, table, (*MADE, *key))
     refused = sorted({f for f in features if f in TAKEN})
     if refused:
@@ -158,19 +183,11 @@ def _training_set(run: Run) -> Done:
         raise DataError(
             "no feature is left: list columns in known_early, add row_features or feature tables, or shorten `exclude`"
         )
-    rows_in = sum(int(r["rows"]) for r in parts.values())
     if training.transform:
         known = (*key, "predict_at")
-        some = training_rows(run, lambda rows: rows.where(_drawn(known, rows_in)))
+        some = training_rows(run, lambda spine_rows: spine_rows.where(_drawn(known, rows)))
         prove_alone(run.pipeline, TRANSFORM, frame, some, known, features)
-    output = Output(
-        "training_set",
-        frame.select(*key, "predict_at", "split", "label", "label_known_at", *[f for f in features if f not in key]),
-        expect_rows=rows_in,
-        counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
-        facts={"features": features, "key": list(key), "task": task, "labels": labels},
-    )
-    return Done((output,), rows_in=rows_in, notes=_notes(task, features, left, parts), expires=later, cleanup=release)
+    return features, left
 
 
 def _notes(task: str, features: list[str], left: list[str], parts: dict[str, Any]) -> tuple[str, ...]:
@@ -192,8 +209,9 @@ def _drawn(key: tuple[str, ...], rows: int) -> Column:
 
 
 def next_label(run: Run) -> datetime | None:
-    """When the next label becomes known that is hidden now."""
-    waiting = split_spine(run).where(F.col("label_known_at") > moment(run.as_of))
+    """When the next label becomes known that is hidden now, of rows that it can move to another part."""
+    training, _ = spine_table(run.pipeline)
+    waiting = split_spine(run).where((F.col("label_known_at") > moment(run.as_of)) & taught(training.split))
     found: Any = waiting.agg(F.unix_micros(F.min("label_known_at")).alias("next")).first()
     return None if found["next"] is None else datetime.fromtimestamp(found["next"] / 1_000_000, UTC)
 

@@ -166,6 +166,7 @@ class _Planner:
         self, step: Step, inputs: Commits, outputs: Commits, before: Mapping[str, Any], state: Any, sure: bool
     ) -> list[str]:
         """A step's own reasons to run, whatever those before it do."""
+        from headrace.runtime.carried import ended
         from headrace.runtime.runner import digest, expired, fingerprint_parts
 
         absent = [t for t, c in outputs.items() if c is None]
@@ -182,9 +183,8 @@ class _Planner:
             run = replace(self._run, fingerprint=fingerprint)
             if step.done(run) is not None:  # type: ignore[arg-type]
                 return []
-        elif before.get("fingerprint") == fingerprint:
-            newest = outputs[step.outputs[-1]] if step.outputs else None
-            return ["more has become due or known since"] if newest and expired(newest, self._run.as_of) else []
+        elif (newest := ended(list(outputs.values()))) and before.get("fingerprint") == fingerprint:
+            return ["more has become due or known since"] if expired(newest, self._run.as_of) else []
         hashes = before.get("hashes") or {}
         if not hashes:
             return [_unfinished(outputs)]
