@@ -1,7 +1,8 @@
 """Writes the names of all settings that Spark and Delta know: ./spark-submit.sh benchmarks/spark_settings.py OUT.txt
 
 For `lib/headrace/config/checks/spark_settings.txt`, after an upgrade of either. Names come from the JVM: the settings that
-register themselves (as `SET -v` shows, and those it hides), and those that Spark's classes hold as plain text.
+register themselves (as `SET -v` shows, and those it hides), and those that Spark's classes hold as plain text; and from
+pyspark's own modules, which ask for some by name.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
+import pyspark
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 NAME = re.compile(rb"spark\.[a-z][A-Za-z0-9]*(?:\.[A-Za-z0-9_-]+)*")
 HOLDERS = re.compile(r"(Conf|Config|Configs|Configuration|internal/config/.*|config/package|HiveUtils)\$\.class$")
+ASKED = re.compile(r"""\.get\(\s*["'](spark\.[a-z][A-Za-z0-9]*(?:\.[A-Za-z0-9_-]+)*)["']""")
 
 NOT_PLAIN = ("spark.sql.", "spark.databricks.", "spark.job")
 
@@ -38,7 +41,7 @@ def main(target: str) -> None:
     registered = {str(name) for name in entries.keySet()}
     # of spark.sql and Delta all settings register; other texts there are properties of tables and jobs
     groups = {name.rpartition(".")[0] for name in registered | texts}
-    known = registered | {t for t in texts if not t.startswith(NOT_PLAIN)} - (groups - registered)
+    known = registered | {t for t in texts if not t.startswith(NOT_PLAIN)} - (groups - registered) | of_python()
     write(target, {name: bool(spark.conf.isModifiable(name)) for name in known if NAME.fullmatch(name.encode())})
 
 
@@ -50,6 +53,13 @@ def plain(content: bytes) -> set[str]:
         if length == len(match[0]) and content[match.start() - 3] == 1:
             found.add(match[0].decode())
     return found
+
+
+def of_python() -> set[str]:
+    """Settings that pyspark's modules read."""
+    modules = (f for f in Path(pyspark.__path__[0]).rglob("*.py") if "tests" not in f.parts)
+    names = {name for module in modules for name in ASKED.findall(module.read_text(encoding="utf-8"))}
+    return {name for name in names if not name.startswith("spark.executorEnv.")}  # in examples
 
 
 def load(jvm: object, entry: str) -> None:

@@ -15,7 +15,7 @@ tables:
     source: {format: csv, path: people.csv}
     description: People, it's \\\\ "true"
     tags: [crm, gold]
-    describe: {ID: Of the shop, age: {description: "Years", tags: pii}, nothing: is not there}
+    describe: {ID: Of the shop, age: {description: "Years", tags: pii}}
     key: id
     event_time: seen_at
 feature_tables:

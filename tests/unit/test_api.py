@@ -81,12 +81,18 @@ def test_a_time_that_is_none_is_told_with_its_argument() -> None:
         (Request(job="pipelin"), "there is no job 'pipelin'; there are ingest, clean"),
         (Request(sample="much"), "--sample much"),
         (Request(sample="0%"), "--sample 0%"),
+        (Request(sample="0.05"), r"a share of 1, or percent\? Write 5%, or 0.05% if that is meant"),
         (Request(since=JUNE, until=JUNE), "the window would be empty"),
     ],
 )
 def test_requests_that_cannot_be_are_refused(request_: Request, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         check(request_)
+
+
+@pytest.mark.parametrize("sample", ["5%", "5", "100", "0.05%", "0.1"])
+def test_samples(sample: str) -> None:
+    check(Request(sample=sample))
 
 
 def test_a_result_is_the_summary() -> None:

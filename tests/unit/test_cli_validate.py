@@ -29,8 +29,9 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
 
 
 def test_a_valid_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "churn.csv").write_text("customer_id,churn\n1,Yes\n")
     file = tmp_path / "churn.yaml"
-    file.write_text(VALID)
+    file.write_text(VALID.replace("/data/", ""))
 
     assert called(capsys, "validate", str(file)) == (
         0,
@@ -50,6 +51,34 @@ def test_all_mistakes_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"{file}:4:22 training_set.from: no table is called 'customer'" in err
     assert "--set search.max_evals=many: search.max_evals: 'many' came" in err
     assert err.endswith("3 mistakes\n")
+
+
+def test_a_source_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "churn.csv").write_text("customer_id,churn\n1,Yes\n")
+    file = tmp_path / "churn.yaml"
+    file.write_text(VALID.replace("/data/churn.csv", f"{tmp_path}/chrun.csv"))
+
+    code, _, err = called(capsys, "validate", str(file))
+    empty = called(capsys, "validate", str(file), "--set", "tables.customers.source.path=")
+
+    assert code == 2
+    assert err == (
+        f"{file}:3:43 tables.customers.source.path: there is no file, folder or glob '{tmp_path}/chrun.csv'; a relative "
+        "path starts in the current folder, else beside the YAML; did you mean 'churn.csv'?\n1 mistake\n"
+    )
+    assert empty[0] == 2
+    assert "source.path: " in empty[2]
+
+
+@pytest.mark.parametrize("path", ["s3a://bucket/x.csv", "hdfs:/x.csv", '"*.csv"', ".", "churn.csv"])
+def test_nothing_is_said_of_files_that_are_there_or_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "churn.csv").write_text("customer_id,churn\n1,Yes\n")
+    (tmp_path / "churn.yaml").write_text(VALID.replace("/data/churn.csv", path))
+
+    assert called(capsys, "validate", "churn.yaml")[0] == 0
 
 
 def test_an_unknown_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from headrace import flow
+from headrace.cli.running import Request, asked_steps
 from headrace.config.reading import read_pipeline
 from headrace.errors import ConfigError
 from headrace.runtime.step import STAGES, Step
@@ -100,3 +101,11 @@ def test_the_flow_is_known_without_what_only_single_stages_need() -> None:
     code = "import sys; from headrace import flow; print(sorted({'scipy', 'mlflow', 'xgboost'} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[]"
+
+
+@pytest.mark.parametrize("asked", [{"only": "clean"}, {"from_": "score"}, {"to": "ingest"}])
+def test_a_stage_that_the_job_has_not(asked: dict[str, str]) -> None:
+    pipeline, _ = read_pipeline(str(PROJECT / "conf" / "flights.yaml"))
+    says = "the job train has not that stage; it has training_set, search, evaluate, register"
+    with pytest.raises(ConfigError, match=says):
+        asked_steps(pipeline, Request("train", **asked), "flights.yaml")  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ def test_a_failed_run_is_told_with_all_that_is_known(
     seconds = got.pop("seconds")
     error = (
         "tables.customers.source.path: there is no file, folder or glob '/no/***/churn.csv'; a relative path starts "
-        "where the job does, or beside the YAML"
+        "in the current folder, else beside the YAML"
     )
     assert got == {
         "path": "/hook?key=topsecret99",

@@ -205,3 +205,75 @@ def test_a_second_table_of_the_same_source_tells_the_label_too() -> None:
     assert [where for where, _ in found(changes)] == ["feature_tables.delays.aggregates[0].column"]
     assert found({**changes, "tables.again.source.path": "/g.csv"}) == []
     assert found({**changes, "tables.again.available_at": "arrived_at"}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "says"),
+    [
+        ({"tables.weather.source.format": "cvs"}, "tables.weather.source.format", "did you mean 'csv'?"),
+        ({"tables.weather.source.format": "Kafka"}, "tables.weather.source.format", "`options: {format: kafka, ...}`"),
+        ({"tables.weather.source.format": "tsv"}, "tables.weather.source.format", "`format: csv` with"),
+        (
+            {"tables.weather.source.options": {"Header": "yes"}},
+            "tables.weather.source.options.Header",
+            "'yes' came; write true or false",
+        ),
+        ({"tables.weather.source.options": {"sep": [","]}}, "tables.weather.source.options.sep", "a list came"),
+        ({"tables.weather.source.options": {"x.y": {}}}, 'tables.weather.source.options["x.y"]', "a mapping came"),
+        ({"feature_tables.places.entity": []}, "feature_tables.places.entity", "the list is empty"),
+        (
+            {"feature_tables.delays.aggregates.0.functions": []},
+            "feature_tables.delays.aggregates[0].functions",
+            "the list is empty",
+        ),
+        (
+            {"feature_tables.delays.aggregates.0.windows": []},
+            "feature_tables.delays.aggregates[0].windows",
+            "the list is empty",
+        ),
+        ({"scoring.model": "champoin"}, "scoring.model", "did you mean 'champion'?"),
+        (
+            {"tables.flights.known_early": ["carrier", "origin", "dest", "split"]},
+            "training_set.from",
+            "named split, which",
+        ),
+    ],
+)
+def test_a_single_value_that_cannot_be(changes: dict[str, Any], where: str, says: str) -> None:
+    mistakes = found(changes)
+
+    assert [place for place, _ in mistakes] == [where]
+    assert says in mistakes[0][1]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"format": "geojson"},
+        {"format": "CSV", "options": {"header": True, "multiLine": "FALSE", "nullValue": "yes", "sep": 1}},
+        {"format": "com.shop.reader", "options": {"header": "yes"}},
+        {"format": "xlsx", "options": {"header": "yes"}},
+        {"format": "csv", "options": {"header": None}},
+    ],
+)
+def test_nothing_is_said_of_formats_and_options_that_may_be_right(source: dict[str, Any]) -> None:
+    assert found({"tables.weather.source": {"path": "/w.csv", **source}}) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "meant"),
+    [
+        ("median", "p50"), ("avg", "mean"), ("average", "mean"), ("std", "stddev"), ("nunique", "distinct"),
+        ("count_distinct", "distinct"),
+    ],
+)  # fmt: skip
+def test_functions_by_the_names_of_other_tools(function: str, meant: str) -> None:
+    [(_, message)] = found({"feature_tables.delays.aggregates.0.functions": [function]})
+
+    assert message.endswith(f"; did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize("key", ["max_evals", "parallelism", "seed", "max_categories"])
+def test_true_is_no_number(key: str) -> None:
+    with pytest.raises(ValueError, match="valid integer"):
+        found({f"search.{key}": True})

@@ -106,3 +106,16 @@ def test_the_schema_beside_a_yaml_is_refreshed_and_a_file_of_others_left_alone(t
     target.write_text("mine")
     write_beside(tmp_path / "p.yaml")
     assert target.read_text() == "mine"
+
+
+def test_a_file_that_extends_another_may_put_null_for_any_key() -> None:
+    table = {"key": None, "rules": None, "columns": {"a": None}, "source": None, "describe": {"a": None}}
+    child = {
+        "extends": "base.yaml", "gates": None, "feature_tables": None, "metrics": {"m": None}, "tags": None,
+        "tables": {"t": table, "u": None}, "search": {"max_evals": None, "algorithm": None},
+        "training_set": {"split": {"by": None}, "row_features": {"x": None}}, "spark": {"spark.sql.x": None},
+    }  # fmt: skip
+
+    assert complaints(child, json_schema()) == []
+    assert complaints(child | {"gates": [None]}, json_schema())
+    assert complaints(child | {"tables": {"t": {"rules": [{"name": None, "check": "a"}]}}}, json_schema())

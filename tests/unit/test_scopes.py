@@ -119,6 +119,12 @@ EARLY = "is not known when the prediction is made"
         ({"training_set.exclude": ["delays__x"]}, "training_set.exclude[0]", "feature table delays"),
         ({"training_set.split.group": ["origin"]}, "training_set.split.group[0]", f"'origin' {EARLY}"),
         ({"gates.0.slice": "origin"}, "gates[0].slice", f"'origin' {EARLY}"),
+        ({"tables.flights.describe": {"arr_dely": "Late"}}, "tables.flights.describe.arr_dely", "'arr_delay'?"),
+        (
+            {"tables.flights.columns.split": "1", "tables.flights.known_early": ["carrier", "dest", "split"]},
+            "training_set.from",
+            "named split, which the training set makes",
+        ),
         ({"training_set.exclude": ["dest"]}, "gates[0].slice", "excluded from the training set"),
     ],
 )  # fmt: skip
@@ -127,6 +133,22 @@ def test_mistakes(changes: dict[str, Any], where: str, says: str) -> None:
 
     assert [place for place, _ in all_found] == [where]
     assert says in all_found[0][1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tables.flights.describe": {"ARR_DELAY": "Late", "zone": "Of the airport"}},
+        {"tables.flights.columns.split": "1"},
+        {
+            "tables.flights.columns.split": "1",
+            "tables.flights.known_early": ["carrier", "dest", "split"],
+            "training_set.exclude": ["split"],
+        },
+    ],
+)
+def test_nothing_is_said_of_what_is_right(changes: dict[str, Any]) -> None:
+    assert found(changes) == []
 
 
 def test_computed_columns_are_in_their_order() -> None:

@@ -60,13 +60,28 @@ def test_each_mistake_has_its_place_and_a_suggestion(tmp_path: Path) -> None:
         "spark.kubernetes.driver.label.team",
         "spark.hadoop.fs.s3a.endpoint",
         "spark.openlineage.transport.type",
+        "spark.python.worker.memory",
+        "spark.python.profile",
+        "spark.python.profile.dump",
+        "spark.python.profile.memory",
+        "spark.security.credentials.hive.enabled",
+        "spark.security.credentials.hbase.enabled",
     ],
 )
 def test_settings_of_spark_delta_and_plugins_are_known(name: str) -> None:
     assert is_known(name)
 
 
-@pytest.mark.parametrize("name", ["spark.sqll.shuffle.partitions", "spark.executer.memory", "spark.x", "spark.hadoop."])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spark.sqll.shuffle.partitions",
+        "spark.executer.memory",
+        "spark.x",
+        "spark.hadoop.",
+        "spark.security.credentials.hive.enabeld",
+    ],
+)
 def test_misspelt_groups_are_no_plugins(name: str) -> None:
     assert not is_known(name)
 

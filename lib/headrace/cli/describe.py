@@ -13,6 +13,7 @@ import typer
 
 from headrace.cli.describing import PipelineFacts, TableFacts, described
 from headrace.cli.planning.plans import NeedsSparkError
+from headrace.cli.running import Request, check
 from headrace.config.reading import read_pipeline
 from headrace.errors import HeadraceError
 
@@ -51,6 +52,7 @@ def show(
     file: str, table: str | None, env: str | None, sample: str | None, format_: str, spark: SparkSession | None = None
 ) -> str:
     """The description in a format."""
+    check(Request(sample=sample))
     pipeline, environment = read_pipeline(file, env=env)
     facts = described(pipeline, environment, table, sample, spark)
     if format_ == "json":

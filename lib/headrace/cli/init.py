@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from headrace.cli.drafting.outfile import check_out
 from headrace.cli.drafting.templates import NAMES, written
+from headrace.config.file.complaints import meant
+from headrace.config.learning import Task
 from headrace.errors import ConfigError
+
+TASKS: tuple[str, ...] = get_args(Task)
 
 
 def init(
@@ -55,6 +59,8 @@ def init(
         return
     if not label:
         raise ConfigError("name the column to predict: --label COL (or take a ready example: --template NAME)")
+    if task is not None and task not in TASKS:
+        raise ConfigError(f"--task {task}: there is no such task; there are {', '.join(TASKS)}{meant(task, TASKS)}")
     if not data and not source_format:
         raise ConfigError("say where the data are: DATA (a file, folder, table), or --format jdbc --option url=...")
     arguments = ["jobs/init.py", *([data] if data else []), "--out", out]

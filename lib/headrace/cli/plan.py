@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from headrace.cli.job import add_options, request_of
-from headrace.cli.running import JOBS, hush
+from headrace.cli.running import JOBS, hush, impatient
 from headrace.config.reading import read_pipeline
 from headrace.errors import HeadraceError
 
@@ -72,6 +72,7 @@ def show(arguments: argparse.Namespace, spark: SparkSession | None = None) -> in
     config = arguments.file or arguments.config
     pipeline, environment = read_pipeline(config, env=arguments.env, sets=arguments.sets)
     hush()
+    impatient()
     # heavy imports only now: a mistake in the YAML has been told by then
     from headrace.cli.planning.plans import NeedsSparkError
     from headrace.cli.planning.steps import planned

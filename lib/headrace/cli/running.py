@@ -34,6 +34,10 @@ JOBS: dict[str, tuple[str, str, str]] = {
 """Per job: its first stage, its last stage, what it does."""
 
 
+SMALLEST_BARE = 0.1
+"""The smallest `--sample` without a `%`: below it, a share of 1 is more likely meant."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What is asked of a run; names and meanings are those of the flags.
@@ -76,6 +80,11 @@ def check(request: Request) -> None:
     number = (request.sample or "5%").rstrip("%")
     if not number.replace(".", "", 1).isdigit() or not 0 < float(number) <= 100:
         raise ConfigError(f"--sample {request.sample}: write a share such as 5% or 0.1%")
+    if request.sample and "%" not in request.sample and float(number) < SMALLEST_BARE:
+        share = f"{float(number) * 100:.6g}%"
+        raise ConfigError(
+            f"--sample {request.sample}: a share of 1, or percent? Write {share}, or {request.sample}% if that is meant"
+        )
     since, until = request.since, request.until
     if since and until and until <= since:
         raise ConfigError(
@@ -112,10 +121,21 @@ def asked_steps(pipeline: Pipeline, request: Request, config: str) -> Sequence[S
     every = [s for s in flow.steps(pipeline) if s.stage in flow.chosen_stages(first, last)]
     steps = flow.chosen(every, request.only, request.from_, request.to, request.select)
     if not steps:
+        _refuse_strange(request, flow.chosen_stages(first, last))
         raise ConfigError(
             f"{config} gives {request.job} nothing to do: it has no section for the stages {first} to {last}"
         )
     return steps
+
+
+def _refuse_strange(request: Request, stages: Sequence[str]) -> None:
+    """A stage that the job has not, rather than a section that the file has not."""
+    for flag, stage in (("--only", request.only), ("--from", request.from_), ("--to", request.to)):
+        if stage is not None and stage not in stages:
+            raise ConfigError(
+                f"{flag} {stage}: the job {request.job} has not that stage; it has {', '.join(stages)}. Take another job, "
+                "as pipeline, which has all"
+            )
 
 
 def perform(
@@ -164,6 +184,12 @@ def perform(
         closing(progress, outcome, where, time.monotonic() - started)
         if outcome.refused:
             raise GateError(outcome.refused)
+
+
+def impatient() -> None:
+    """A model store that does not answer is told soon: a look at what is there can be had again."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "4")  # seconds
 
 
 def hush() -> None:

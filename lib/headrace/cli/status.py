@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headrace.cli.running import hush
+from headrace.cli.running import hush, impatient
 from headrace.config.reading import read_pipeline
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.commits import Commit, CommitLog, LocalFiles, is_local
@@ -75,6 +75,7 @@ def _champion(model: str, tracking_uri: str) -> str | None:
     if not has_models(tracking_uri):
         return None
     hush()
+    impatient()
     from headrace.models.store import ModelStore
 
     store = ModelStore(tracking_uri)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from headrace.config.reading import read_pipeline
+from headrace.config.checks.sources import missing_files
+from headrace.config.reading import placed, read_pipeline
 from headrace.config.types import Pipeline
 from headrace.errors import ConfigError
 
@@ -26,6 +27,9 @@ def validate(
     sets = list(set_ or ())
     try:
         pipeline, _ = read_pipeline(file, env, sets)
+        missing = placed(file, sets, missing_files(pipeline))
+        if missing:
+            raise ConfigError(missing)
     except ConfigError as error:
         sys.stderr.write(f"{error.message}\n{counted(len(error.mistakes))}\n")
         raise typer.Exit(error.exit_code) from error

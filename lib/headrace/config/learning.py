@@ -5,12 +5,29 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
 from headrace.config.section import Name, Section
 from headrace.config.values import Column, Columns, Moment, Sql, listed
 
+
+def _whole(value: object) -> object:
+    """`true` is no number, though pydantic takes it for 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[float, BeforeValidator(_number)]
 Task = Literal["binary", "multiclass", "regression"]
 
 
@@ -22,7 +39,7 @@ class Split(Section):
     validation_until: Moment | None = None
     test_until: Moment | None = None
     group: Columns = Field((), description="columns whose rows stay together when split by hash")
-    shares: tuple[float, float, float] = Field((0.70, 0.15, 0.15), description="train, validation, test by hash")
+    shares: tuple[Number, Number, Number] = Field((0.70, 0.15, 0.15), description="train, validation, test by hash")
 
     @model_validator(mode="after")
     def _ordered(self) -> Split:
@@ -68,13 +85,13 @@ class Search(Section):
         (), description="stages of Spark ML that change the feature columns, before all others"
     )
     algorithm: Literal["tpe", "random", "anneal"] = "tpe"
-    max_evals: int = Field(20, ge=1)
+    max_evals: Whole = Field(20, ge=1)
     timeout: Duration | None = None
     trial_timeout: Duration | None = None
-    parallelism: int = Field(2, ge=1)
+    parallelism: Whole = Field(2, ge=1)
     metric: str | None = Field(None, description="default: areaUnderROC, f1 or rmse, by task; or one of `metrics`")
-    seed: int = 42
-    max_categories: int = Field(100, ge=2, description="categories kept per column; the rest become one")
+    seed: Whole = 42
+    max_categories: Whole = Field(100, ge=2, description="categories kept per column; the rest become one")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,10 +103,10 @@ class Gate(Section):
     """What a new model version must fulfil to become champion."""
 
     metric: str | None = None
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: Number | None = None
+    at_most: Number | None = None
     slice: Column | None = Field(None, description="a column: the bound holds for each of its values")
-    min_rows: int = Field(100, ge=1, description="slices with fewer labelled rows are not judged")
+    min_rows: Whole = Field(100, ge=1, description="slices with fewer labelled rows are not judged")
     beats: Literal["champion"] | None = None
 
     @model_validator(mode="after")
@@ -114,8 +131,8 @@ class Alarm(Section):
     """When monitoring raises its voice."""
 
     drift: Literal["psi", "js"] = "psi"
-    above: float = Field(0.2, gt=0)
-    alpha: float = Field(0.01, gt=0, lt=1, description="false-discovery rate over all tests of a run")
+    above: Number = Field(0.2, gt=0)
+    alpha: Number = Field(0.01, gt=0, lt=1, description="false-discovery rate over all tests of a run")
 
 
 class Monitoring(Section):

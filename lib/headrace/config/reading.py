@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,9 +21,11 @@ from headrace.config.file.complaints import meant, mistakes_of
 from headrace.config.file.document import Document, Loc, dotted
 from headrace.config.file.extending import is_file, read_whole
 from headrace.config.file.overrides import override
-from headrace.config.file.repair import repaired, touches
+from headrace.config.file.repair import Repaired, repaired, touches
+from headrace.config.file.twice import twice
 from headrace.config.file.variables import substitute
 from headrace.config.file.yamlfile import read
+from headrace.config.spark_types import Spark
 from headrace.config.types import Environment, Pipeline
 from headrace.errors import ConfigError, Mistake
 
@@ -56,9 +58,9 @@ def read_pipeline(path: str | Path, env: str | None = None, sets: Sequence[str] 
         document = read_whole(path)
         mistakes += document.mistakes + override(document, sets)
         sharing.resolve(document)
-        substitute(document, mistakes)
+        unfilled = substitute(document, mistakes)
         _resolve(document, folder)
-        pipeline = _typed(Pipeline, document, mistakes)
+        pipeline = _typed(Pipeline, document, unfilled, mistakes)
         folders = (folder, *_folders(document))
         pipeline = pipeline and pipeline.beside(*folders)
         mistakes += _between(pipeline, document, folders)
@@ -81,13 +83,21 @@ def _sorted(mistakes: Iterable[Mistake]) -> list[Mistake]:
 def _environment(folder: Path, name: str | None, mistakes: list[Mistake]) -> Environment | None:
     if name is None:
         return Environment()
-    document = read(_overlay(folder, name))
+    document = read(_overlay(folder, name), may_be_empty=True)
     mistakes += document.mistakes
-    substitute(document, mistakes)
-    found = _typed(Environment, document, mistakes)
-    for where, message in spark_names.check(found.spark) if found else ():
+    found = _typed(Environment, document, substitute(document, mistakes), mistakes)
+    spark = found.spark if found else _spark(document.data)  # what is wrong beside it hides nothing
+    for where, message in spark_names.check(spark):
         mistakes.append(document.mistake(document.locate(where), message, key=True))
     return found
+
+
+def _spark(data: Any) -> Spark:
+    """The settings of Spark where they can be read, else none."""
+    try:
+        return Spark.model_validate(data.get("spark") or {})
+    except ValidationError:
+        return Spark()
 
 
 def _overlay(folder: Path, name: str) -> Path:
@@ -102,11 +112,18 @@ def _overlay(folder: Path, name: str) -> Path:
     raise ConfigError([Mistake("--env", f"no environment is called {name!r} in {where}; {known}")])
 
 
-def _typed(model: type[Model], document: Document, mistakes: list[Mistake]) -> Model | None:
-    """Validate; a number where text is wanted is taken as it was written (`model: 3`, `check: true`)."""
-    mistakes += list(_twice(document))
+def _typed(model: type[Model], document: Document, unfilled: set[str], mistakes: list[Mistake]) -> Model | None:
+    """Validate, and tell what is wrong, but not of texts that lack a variable's value: that is told already."""
+    mistakes += twice(document)
+    found, wrong = _validated(model, document)
+    mistakes += [mistake for mistake in wrong if mistake.where not in unfilled]
+    return found
+
+
+def _validated(model: type[Model], document: Document) -> tuple[Model | None, list[Mistake]]:
+    """A number where text is wanted is taken as it was written (`model: 3`, `check: true`)."""
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(document.data), []
     except ValidationError as error:
         changed = False
         for problem in error.errors(include_url=False):
@@ -115,13 +132,11 @@ def _typed(model: type[Model], document: Document, mistakes: list[Mistake]) -> M
                 _put(document.data, loc, document.texts[loc])
                 changed = True
         if not changed:
-            mistakes += mistakes_of(error, model, document)
-            return None
+            return None, mistakes_of(error, model, document)
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(document.data), []
     except ValidationError as error:
-        mistakes += mistakes_of(error, model, document)
-        return None
+        return None, mistakes_of(error, model, document)
 
 
 def _folders(document: Document) -> list[Path]:
@@ -132,14 +147,14 @@ def _folders(document: Document) -> list[Path]:
 
 def _between(pipeline: Pipeline | None, document: Document, folders: Sequence[Path]) -> list[Mistake]:
     """Mistakes between sections; of a file with wrong types, those that have nothing to do with these."""
-    dropped: list[Loc] = []
-    if pipeline is None:
-        pipeline, dropped = repaired(document.data)
+    whole = Repaired(pipeline) if pipeline else repaired(document.data)
+    pipeline, dropped = whole.pipeline, whole.dropped
     if pipeline is None:
         return []
     found = []
     problems = (references.check(pipeline), hooks.check(pipeline.beside(*folders)), spark_names.check(pipeline.spark))
-    for where, message in itertools.chain(*problems):
+    for counted, message in itertools.chain(*problems):
+        where = whole.written(counted)
         loc = document.locate(where)
         affected = any(loc[: len(drop)] == drop or drop[: len(loc)] == loc for drop in dropped)
         if not affected and not touches(message, dropped):
@@ -171,18 +186,6 @@ def _put(data: Any, loc: Loc, value: Any) -> None:
     for part in loc[:-1]:
         data = data[part]
     data[loc[-1]] = value
-
-
-def _twice(document: Document) -> Iterator[Mistake]:
-    """Tables whose names differ in case only: SQL cannot tell them apart."""
-    for section in ("tables", "feature_tables"):
-        names = document.data.get(section)
-        seen: dict[str, str] = {}
-        for name in names if isinstance(names, dict) else ():
-            if name.lower() in seen:
-                message = f"differs from {seen[name.lower()]!r} in case only, which SQL does not see; rename one"
-                yield document.mistake((section, name), message, key=True)
-            seen.setdefault(name.lower(), name)
 
 
 def _resolve(document: Document, folder: Path) -> None:

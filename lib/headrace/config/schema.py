@@ -36,9 +36,7 @@ def json_schema() -> dict[str, Any]:
     _loosen(schema)
     for name in PARTS:  # with `extends` a file may hold a part of each; what is missing then `validate` tells
         schema["$defs"].get(name, {}).pop("required", None)
-    for node in schema["properties"].values():
-        if "$ref" in node:
-            node["anyOf"] = [{"$ref": node.pop("$ref")}, {"type": "null"}]
+    _or_null(schema, schema["$defs"], set())
     for name, section in (("Pipeline", schema), *schema.get("$defs", {}).items()):
         for key, node in section.get("properties", {}).items():
             if "description" not in node and f"{name}.{key}" in DESCRIPTIONS:
@@ -49,6 +47,40 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as text."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False)
+
+
+def _or_null(section: dict[str, Any], defs: dict[str, Any], seen: set[str]) -> None:
+    """With `extends` any key of a mapping may be null, which takes it out; lists are replaced as a whole."""
+    for form in section.get("anyOf", ()):
+        _or_null(form, defs, seen)
+    nodes = list(section.get("properties", {}).values())
+    if isinstance(section.get("additionalProperties"), dict):
+        nodes.append(section["additionalProperties"])
+    for node in nodes:
+        options = node.get("anyOf", [node])
+        for option in options:
+            name = option.get("$ref", "").removeprefix("#/$defs/")
+            if not name:
+                _or_null(option, defs, seen)
+            elif name not in seen:
+                seen.add(name)
+                _or_null(defs[name], defs, seen)
+        kinds = [kind for option in options for kind in _kinds(option)]
+        if "null" in kinds or not (kinds or "$ref" in node or "anyOf" in node):
+            continue
+        if "anyOf" in node:
+            node["anyOf"].append({"type": "null"})
+        elif "$ref" in node:
+            node["anyOf"] = [{"$ref": node.pop("$ref")}, {"type": "null"}]
+        else:
+            node["type"] = [*kinds, "null"]
+            if "enum" in node:
+                node["enum"] = [*node["enum"], None]
+
+
+def _kinds(node: dict[str, Any]) -> list[str]:
+    kind = node.get("type", [])
+    return [kind] if isinstance(kind, str) else list(kind)
 
 
 def _loosen(node: Any) -> None:

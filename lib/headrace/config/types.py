@@ -24,7 +24,7 @@ from headrace.config.learning import (
 )
 from headrace.config.section import Name, Section
 from headrace.config.spark_types import OnFailure, Spark
-from headrace.config.values import Column, Columns, Names, Sql, listed
+from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
 
 OnFail = Literal["quarantine", "warn", "fail"]
 
@@ -199,7 +199,7 @@ class Environment(Section):
     prefix: str = Field("", pattern=r"^[A-Za-z0-9_]*$", description="before the schema and the model name")
     master: str | None = None
     warehouse: str | None = Field(None, description="default: warehouse/ in HEADRACE_HOME")
-    mlflow: str | None = Field(None, description="tracking and registry; default: SQLite in HEADRACE_HOME")
+    mlflow: ModelStoreUri | None = Field(None, description="tracking and registry; default: SQLite in HEADRACE_HOME")
     metastore: Literal["memory", "hive"] = "memory"
     jars: tuple[str, ...] = Field((), description="jar files for the driver's class path (a JDBC driver)")
     spark: Spark = Spark()

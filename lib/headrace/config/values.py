@@ -10,6 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from headrace.config.file.document import shown
 
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SERVERS = ("http", "https", "databricks")
+"""Where MLflow keeps runs and models: schemes of its tracking and registry."""
+
 
 def listed(value: object) -> object:
     """One where a list may stand."""
@@ -39,9 +43,27 @@ def _utc(value: datetime) -> datetime:
 def _moment(value: object) -> object:
     if isinstance(value, str):
         return moment_of(value)
+    if isinstance(value, int | float):  # pydantic would take it for seconds since 1970
+        raise ValueError(f"{shown(value)} is no time; write 2013-12-01 or 2013-12-01T06:00:00Z (UTC)")
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     return _utc(value) if isinstance(value, datetime) else value
+
+
+def _store(value: str) -> str:
+    """What MLflow takes as tracking and registry. Messages hold no more of it than the scheme: it may have a password."""
+    scheme, sign, _ = value.partition(":")
+    kind = scheme.lower().partition("+")[0]
+    if not value or value.startswith("${secret:") or value == "databricks":
+        return value
+    if sign and kind in (*DATABASES, *SERVERS):
+        return value
+    came = "a path" if not sign or kind == "file" else f"the scheme {shown(scheme)}"
+    why = "MLflow takes no folder of files any more" if came == "a path" else "MLflow knows no such store"
+    raise ValueError(
+        f"{came} came; {why}: write sqlite:////absolute/path/mlflow.db, a database ({', '.join(DATABASES)}), or a server "
+        f"({', '.join(SERVERS)})"
+    )
 
 
 def _lower(value: object) -> object:
@@ -60,4 +82,5 @@ Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Column = Annotated[str, BeforeValidator(_lower), AfterValidator(_plain)]
 Columns = Annotated[tuple[Column, ...], BeforeValidator(listed)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+ModelStoreUri = Annotated[str, AfterValidator(_store)]
 Sql = Annotated[str, Field(min_length=1, max_length=10_000)]

@@ -53,7 +53,8 @@ def listed(spark: SparkSession, path: str) -> list[SourceFile]:
     found = _local(path) if is_local(path) else _remote(spark, path)
     if found is None:
         raise ConfigError(
-            f"there is no file, folder or glob {path!r}; mend source.path (a relative path starts where the job does)"
+            f"there is no file, folder or glob {path!r}; mend source.path (a relative path starts in the current folder, "
+            "else beside the YAML)"
         )
     return sorted(found)
 

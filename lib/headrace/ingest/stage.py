@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from headrace.config import secrets
+from headrace.config.checks import sources
 from headrace.config.types import Pipeline, Source
 from headrace.errors import DataError
 from headrace.examples import unpacked
 from headrace.ingest.files import SourceFile, is_single_file, listed, rows
 from headrace.ingest.landed import Landed, Mode, landed
 from headrace.ingest.python import ingest_python
-from headrace.runtime.commits import is_local
 from headrace.runtime.home import home
 from headrace.runtime.step import Done, Output, Run, Step
 
@@ -53,12 +52,7 @@ def _step(name: str, source: Source) -> Step:
 
 def missing(source: Source) -> str | None:
     """What is wrong with a source's path, where that can be said without Spark."""
-    if source.python:
-        return None
-    path = _path(source)
-    if not is_local(path) or glob.glob(path.removeprefix("file://")):
-        return None
-    return f"there is no file, folder or glob {path!r}; a relative path starts where the job does, or beside the YAML"
+    return None if source.python else sources.missing(_path(source))
 
 
 def _path(source: Source) -> str:

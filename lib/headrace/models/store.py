@@ -11,11 +11,13 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.config import secrets
-from headrace.errors import ConfigError, HeadraceError
+from headrace.errors import ConfigError
+from headrace.models.answers import answered
 from headrace.models.card import ModelCard
+from headrace.models.signature import signature
 from headrace.runtime import cache
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class ModelStore:
                 artifact_path=MODEL_FOLDER,
                 code_paths=code_paths or None,
                 pip_requirements=list(packages),
-                signature=_signature(card),
+                signature=signature(card),
                 dfs_tmpdir=str(self._folder / "tmp") if self._folder else None,
             )
         return f"runs:/{run_id}/{MODEL_FOLDER}"
@@ -181,7 +183,8 @@ class ModelStore:
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the newest first; empty where there is none."""
-        found = [_version(one) for one in self.client.search_model_versions(f"name='{name}'")]
+        with answered(self.tracking_uri):
+            found = [_version(one) for one in self.client.search_model_versions(f"name='{name}'")]
         return sorted(found, key=lambda one: -one.number)
 
     def find(self, name: str, tag: str, value: str) -> Version | None:
@@ -192,12 +195,13 @@ class ModelStore:
         """The version that an alias stands for, or None."""
         from mlflow.exceptions import MlflowException
 
-        try:
-            return _version(self.client.get_model_version_by_alias(name, alias))
-        except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                return None
-            raise HeadraceError(f"the model store {self.tracking_uri} did not answer: {error.message}") from error
+        with answered(self.tracking_uri):
+            try:
+                return _version(self.client.get_model_version_by_alias(name, alias))
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+        return None
 
     def promote(self, version: Version, alias: str = CHAMPION) -> None:
         """Move an alias to a version; the version it stood for is recorded first, for a rollback."""
@@ -226,27 +230,3 @@ class ModelStore:
 def _version(found: ModelVersion) -> Version:
     tags = {key.removeprefix(PREFIX): value for key, value in found.tags.items() if key.startswith(PREFIX)}
     return Version(found.name, int(found.version), found.run_id or "", tags)
-
-
-_COLUMN_TYPES = {
-    "boolean": "boolean",
-    "tinyint": "integer",
-    "smallint": "integer",
-    "int": "integer",
-    "bigint": "long",
-    "float": "float",
-    "double": "double",
-    "string": "string",
-    "timestamp": "datetime",
-    "date": "datetime",
-}
-
-
-def _signature(card: ModelCard) -> Any:
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    columns: list[Any] = [
-        ColSpec(_COLUMN_TYPES.get(kind, "double"), name, required=False) for name, kind in card.features.items()
-    ]
-    return ModelSignature(Schema(columns), Schema([ColSpec("double", "prediction")]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from headrace.config.checks import leaks, modelling, scopes
+from headrace.config.checks import aggregates, leaks, modelling, scopes, sources
 from headrace.config.file.complaints import meant
 from headrace.config.names import feature_columns
 from headrace.config.sql import expressions as sql
@@ -14,14 +14,11 @@ from headrace.config.types import FeatureTable, Pipeline, Table
 
 Found = tuple[str, str]
 
-FUNCTIONS = ("count", "sum", "mean", "stddev", "min", "max", "first", "last", "distinct")
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
     "drift_metrics", "quality_metrics", "runs",
 )  # fmt: skip
 SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
-
-_QUANTILE = re.compile(r"p(0[1-9]|[1-9][0-9])")
 
 
 def check(pipeline: Pipeline) -> list[Found]:
@@ -72,8 +69,7 @@ def _alone(where: str, text: str | None) -> Iterator[Found]:
 
 def _table(where: str, name: str, table: Table) -> Iterator[Found]:
     yield from _reserved(where, name)
-    if re.search(r"[\x00-\x1f\x7f]", table.source.path):
-        yield f"{where}.source.path", f"{table.source.path!r} has control characters; leave them out"
+    yield from sources.check(f"{where}.source", table.source)
     for column, kind in table.types.items():
         wrong = wrong_type(kind)
         if wrong:
@@ -123,11 +119,9 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
         yield f"{where}.from", _unknown("table", feature.from_, pipeline.tables)
     elif feature.kind != "lookup" and not feature.time and not table.event_time:
         yield where, f"{feature.kind} needs a clock: give `time`, or tables.{feature.from_}.event_time"
+    yield from aggregates.check(where, feature)
     for number, part in enumerate(feature.aggregates):
-        here = f"{where}.aggregates[{number}]"
-        for position, function in enumerate(part.functions):
-            yield from _function(f"{here}.functions[{position}]", function, part.column)
-        yield from _alone(f"{here}.where", part.where)
+        yield from _alone(f"{where}.aggregates[{number}].where", part.where)
     yield from _double(where, feature_columns(feature))
     told = [*feature.entity, *feature_columns(feature), "valid_from", "valid_until", "event_time", "available_at"]
     for column in feature.describe:
@@ -137,14 +131,6 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
     for early in feature_columns(feature):
         if early.lower() in {column.lower() for column in feature.entity}:
             yield where, f"the feature {early!r} has the name of an entity column; leave it out"
-
-
-def _function(where: str, function: str, column: str) -> Iterator[Found]:
-    if function not in FUNCTIONS and not _QUANTILE.fullmatch(function):
-        allowed = f"{', '.join(FUNCTIONS)}, p01 ... p99"
-        yield where, f"{function!r} is no aggregate; allowed: {allowed}{meant(function, FUNCTIONS)}"
-    elif column == "*" and function != "count":
-        yield where, f"{function!r} of `*`: rows can only be counted; name a column"
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
@@ -242,6 +228,8 @@ def _scoring(pipeline: Pipeline) -> Iterator[Found]:
     output, model = pipeline.scoring.output, pipeline.scoring.model
     if not re.fullmatch(r"[A-Za-z][\w-]{0,63}|[1-9]\d{0,8}", model):
         yield "scoring.model", f"{model!r} is no model; write `champion` or the number of a version"
+    elif model != "champion" and meant(model, ("champion",)):
+        yield "scoring.model", f"{model!r} is no model; did you mean 'champion'?"
     if output in pipeline.tables or output in pipeline.feature_tables:
         yield "scoring.output", f"a table is called {output!r} too; rename one"
     elif output != "predictions" and output in RESERVED:

@@ -56,6 +56,8 @@ def _table(name: str, table: Table, source: tuple[str, ...] | None, cleaned: dic
     for number, rule in enumerate(table.rules):
         yield from expression(f"{where}.rules[{number}].check", what, rule.check, there, cleaned)
     yield from named(f"{where}.keep", what, table.keep, there)
+    for column in () if table.keep else table.describe:
+        yield from single(f"{where}.describe.{column}", what, column, there)
     needed = [c for c in (*table.key, table.event_time, table.available_at) if c and c not in table.keep]
     if table.keep and needed:
         yield f"{where}.keep", f"the key and the times need {', '.join(dict.fromkeys(needed))} as well; add it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
@@ -19,6 +20,9 @@ OPEN = (
     "spark.shuffle.io.", "spark.rpc.io.", "spark.files.io.", "spark.delta.", "spark.ssl.",
 )  # fmt: skip
 """Beginnings after which anything may stand."""
+
+SERVICES = re.compile(r"spark\.(yarn\.)?security\.(credentials|tokens)\.[A-Za-z0-9_-]+\.enabled")
+"""One for each service whose tokens Spark fetches (`HadoopDelegationTokenManager`): hadoopfs, hbase, hive, kafka ..."""
 
 OWN = {
     "spark.sql.session.timeZone": "all times are UTC",
@@ -76,7 +80,7 @@ def _one(where: str, name: str) -> Iterator[Found]:
 
 def is_known(name: str) -> bool:
     """Whether Spark or Delta know a setting, or a plugin may: one in a group that is none of Spark's, nor like one."""
-    if name in known() or (name.startswith(OPEN) and not name.endswith(".")):
+    if name in known() or SERVICES.fullmatch(name) or (name.startswith(OPEN) and not name.endswith(".")):
         return True
     group, _, rest = name.removeprefix("spark.").partition(".")
     groups = {other.split(".")[1] for other in known()}

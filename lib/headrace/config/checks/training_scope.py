@@ -13,6 +13,9 @@ from headrace.config.sql import expressions as sql
 from headrace.config.sql.reads import Read, reads
 from headrace.config.types import Pipeline, Table
 
+MADE = ("predict_at", "label", "label_known_at", "split")
+"""Columns that the training set makes."""
+
 LEAKING = ("label", "label_known_at", "split")
 """Columns of the training set that a feature must not see."""
 
@@ -37,6 +40,7 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
             told = entity not in (cleaned.get(feature.from_) or {entity}) if feature else True
             if scope.early is not None and entity not in scope.early and not told:
                 yield f"training_set.features[{number}]", f"{name} needs {entity!r}: {scope.late(entity)}"
+    yield from scope.taken()
     yield from scope.row_features()
     yield from scope.excluded()
     yield from scope.chosen()
@@ -93,6 +97,16 @@ class _Scope:
             f"{column!r} is not known when the prediction is made, but only at {self.spine.available_at}; if it is "
             f"known before, list it in {table}.known_early"
         )
+
+    def taken(self) -> Iterator[Found]:
+        """Columns of the spine that the training set makes itself."""
+        taken = [c for c in MADE if self.early and c in self.early and c not in self.training.exclude]
+        if taken:
+            yield (
+                "training_set.from",
+                f"the table {self.training.from_} has columns named {', '.join(taken)}, which the training set makes; "
+                "rename them under `columns` and leave the old ones out of `keep`, or list them in `exclude`",
+            )
 
     def row_features(self) -> Iterator[Found]:
         """Each may use the row's early columns, the joined features, and the row features before it."""

@@ -74,7 +74,7 @@ def meant(wrong: object, right: Iterable[str]) -> str:
 def _mistake(problem: ErrorDetails, model: type[BaseModel], document: Document) -> Mistake:
     kind = problem["type"]
     loc: Loc = tuple(part for part in problem["loc"] if part != "[key]")
-    if kind == "extra_forbidden" and model is Environment and loc[0] in Pipeline.model_fields:
+    if kind == "extra_forbidden" and model is Environment and len(loc) == 1 and loc[0] in Pipeline.model_fields:
         message = (
             f"{loc[0]!r} says what is computed, and an overlay (--env) only where things are: put it into the pipeline's "
             f"file, or change it for one run by --set {loc[0]}... (which is recorded)"

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.config import secrets
+from headrace.config.file.complaints import meant
 from headrace.config.file.document import Document, Loc, Place, dotted, shown
 from headrace.config.file.yamlfile import parse
 from headrace.errors import ConfigError, Mistake
 
 _PART = re.compile(r"""(?:^|\.)(?:"([^"]+)"|([^.\[\]"=]+))|\[(\d+)\]|\["([^"]+)"\]""")
+_NAMED = ("tables", "feature_tables", "metrics")
 _FORM = "write --set section.key=value, lists by index: --set 'tables.x.rules[0].on_fail=warn'"
 
 
@@ -28,6 +30,7 @@ def override(document: Document, sets: Sequence[str]) -> list[Mistake]:
         try:
             loc, value = _parse(text)
             changed = copy.deepcopy(document.data)
+            _check_name(changed, loc)
             _put(changed, loc, value)
             document.data = changed
         except ConfigError as error:
@@ -56,7 +59,26 @@ def _parse(text: str) -> tuple[Loc, Any]:
     document = parse(text[position + 1 :], "")
     if document.mistakes:
         raise ConfigError(document.mistakes)
-    return tuple(loc), document.data
+    return _settings(tuple(loc)), document.data
+
+
+def _settings(loc: Loc) -> Loc:
+    """Settings of Spark have dots in their names: `spark.spark.sql.ansi.enabled`, `spark.stages.score.spark...`."""
+    start = 3 if loc[:2] == ("spark", "stages") else 1
+    name = ".".join(map(str, loc[start:]))
+    plain = loc[0] == "spark" and name.startswith("spark.") and all(isinstance(part, str) for part in loc)
+    return (*loc[:start], name) if plain else loc
+
+
+def _check_name(data: dict[str, Any], loc: Loc) -> None:
+    """A part of what is not there, and is called nearly as what is there, is no new entry but a slip."""
+    names = data.get(str(loc[0])) if loc[0] in _NAMED and len(loc) > 2 else None
+    if not isinstance(names, dict) or loc[1] in names:
+        return
+    if close := meant(loc[1], names):
+        raise ValueError(
+            f"{loc[0]} has no {str(loc[1])!r}{close} (a new one is set as a whole: --set '{loc[0]}.{loc[1]}={{...}}')"
+        )
 
 
 def _put(data: Any, loc: Loc, value: Any) -> None:

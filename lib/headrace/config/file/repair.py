@@ -5,32 +5,61 @@ from __future__ import annotations
 import copy
 import difflib
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
-from headrace.config.file.document import Loc
+from headrace.config.file.document import Loc, dotted
 from headrace.config.types import Pipeline
 
 _ROUNDS = 12
 _STAND_INS = {"pipeline": "unnamed", "from": "missing_table", "label": "null"}
 """For what is missing, so that the rest of its section is looked at; what is said of these is not told."""
 _NO_SOURCE = {"format": "unknown", "path": "unknown"}
+_GONE = object()
+"""In place of an entry of a list that was left out, so that the others keep their numbers."""
+_INDEX = re.compile(r"\[(\d+)\]")
 
 
-def repaired(data: Any) -> tuple[Pipeline | None, list[Loc]]:
-    """Leave out what is wrong, take misspelt keys for what they were meant to be.
+@dataclass(frozen=True)
+class Repaired:
+    """A file made right enough.
 
-    Returns:
-        A pipeline to check further, or None where too much is wrong; and the paths of what was left out.
+    Attributes:
+        pipeline: To check further, or None where too much is wrong.
+        dropped: Paths, in the file, of what was left out.
+        kept: Of each list that lost entries, in lower case as in `written`: the numbers in the file of those it has.
     """
+
+    pipeline: Pipeline | None
+    dropped: list[Loc] = field(default_factory=list)
+    kept: dict[str, list[int]] = field(default_factory=dict)
+
+    def written(self, where: str) -> str:
+        """A path of the pipeline, as `gates[0].metric`, with the numbers that the entries have in the file."""
+        found, end = "", 0
+        for match in _INDEX.finditer(where):
+            found += where[end : match.start()]
+            end, index = match.end(), int(match[1])
+            numbers = self.kept.get(found.lower(), [])
+            found += f"[{numbers[index] if index < len(numbers) else index}]"
+        return found + where[end:]
+
+
+def repaired(data: Any) -> Repaired:
+    """Leave out what is wrong, take misspelt keys for what they were meant to be."""
     data = copy.deepcopy(data)
     dropped: list[Loc] = []
     for _ in range(_ROUNDS):
+        kept: dict[Loc, list[int]] = {}
+        whole = _without_gone(data, (), kept)
         try:
-            return Pipeline.model_validate(data), dropped
+            pipeline = Pipeline.model_validate(whole)
+            return Repaired(pipeline, dropped, {dotted(loc).lower(): numbers for loc, numbers in kept.items()})
         except ValidationError as error:
-            problems = [(p["type"], tuple(x for x in p["loc"] if x != "[key]")) for p in error.errors()]
+            places = [tuple(x for x in p["loc"] if x != "[key]") for p in error.errors()]
+            problems = [(p["type"], _numbered(loc, kept)) for p, loc in zip(error.errors(), places, strict=True)]
         missing = {loc for kind, loc in problems if kind == "missing"}
         for kind, loc in sorted(problems, key=lambda p: [str(x).zfill(6) for x in p[1]], reverse=True):
             if kind == "extra_forbidden":
@@ -42,7 +71,28 @@ def repaired(data: Any) -> tuple[Pipeline | None, list[Loc]]:
             elif loc in missing:
                 dropped.append(loc if _stand_in(data, loc) else loc[:-1])
         _without_sources(data, dropped)
-    return None, dropped
+    return Repaired(None)
+
+
+def _without_gone(value: Any, loc: Loc, kept: dict[Loc, list[int]]) -> Any:
+    """The same without the entries that were left out; `kept` gets the numbers of those that stay."""
+    if isinstance(value, dict):
+        return {key: _without_gone(item, (*loc, key), kept) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    numbers = [i for i, item in enumerate(value) if item is not _GONE]
+    if len(numbers) < len(value):
+        kept[loc] = numbers
+    return [_without_gone(value[i], (*loc, i), kept) for i in numbers]
+
+
+def _numbered(loc: Loc, kept: dict[Loc, list[int]]) -> Loc:
+    """A path in what was validated, with the numbers that the entries have in the file."""
+    found: Loc = ()
+    for part in loc:
+        numbers = kept.get(found) if isinstance(part, int) else None
+        found = (*found, numbers[int(part)] if numbers else part)
+    return found
 
 
 def _stand_in(data: Any, loc: Loc) -> bool:
@@ -105,7 +155,7 @@ def _drop(data: Any, loc: Loc) -> None:
     if isinstance(section, dict):
         section.pop(last, None)
     elif isinstance(section, list) and isinstance(last, int):
-        del section[last : last + 1]
+        section[last : last + 1] = [_GONE]
     elif isinstance(last, int) and isinstance(_at(data, loc[:-2]), dict):
         _at(data, loc[:-2])[loc[-2]] = []  # one value in place of a list
     else:

@@ -8,22 +8,28 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from headrace.config import secrets
-from headrace.config.file.document import Document, Loc
+from headrace.config.file.document import Document, Loc, dotted
 from headrace.errors import ConfigError, Mistake
 
-_VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
+_VARIABLE = re.compile(r"\$(\$)?\{(?:([^{}]*)\})?")
+"""With what stands between the braces; without it where no brace closes, or a variable stands in a variable."""
+_INSIDE = re.compile(r"[^{}]*\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = "secret:"
 
 
-def substitute(document: Document, mistakes: list[Mistake]) -> None:
+def substitute(document: Document, mistakes: list[Mistake]) -> set[str]:
     """Put variables' values into all text; `$${` stands for `${`. References to secrets stay as they are.
 
     Args:
         document: Changed in place.
         mistakes: Gets what is wrong: a variable or secret that is not set, a secret where none can be needed, and a
             secret in plain text.
+
+    Returns:
+        Where a variable has no value: what else is wrong with the text there is of no interest.
     """
+    unfilled: set[str] = set()
 
     def change(text: str, loc: Loc) -> str:
         def one(match: re.Match[str]) -> str:
@@ -31,7 +37,8 @@ def substitute(document: Document, mistakes: list[Mistake]) -> None:
                 return _one(match, loc)
             except ConfigError as error:
                 mistakes.append(document.mistake(loc, error.message))
-                return match.group(0) if match.group(2).startswith(_SECRET) else ""
+                unfilled.add(dotted(loc))
+                return match.group(0) if (match.group(2) or "").startswith(_SECRET) else ""
 
         return _VARIABLE.sub(one, text)
 
@@ -41,10 +48,13 @@ def substitute(document: Document, mistakes: list[Mistake]) -> None:
         wrong = secrets.plain_text(keys[-1], value) if keys and secrets.allowed(loc) else None
         if wrong:
             mistakes.append(document.mistake(loc, wrong))
+    return unfilled
 
 
 def _one(match: re.Match[str], loc: Loc) -> str:
     written, inner = match.group(0), match.group(2)
+    if inner is None:
+        return _open(match)
     if inner.startswith(_SECRET):
         return _secret(match, loc)
     if match.group(1):
@@ -56,6 +66,20 @@ def _one(match: re.Match[str], loc: Loc) -> str:
     if value is None:
         raise ConfigError(f"the environment variable {name} is not set; set it, or give a default: ${{{name}:-...}}")
     return value
+
+
+def _open(match: re.Match[str]) -> str:
+    """`${` that is no variable; what stands behind it is not repeated, it may be a default that is nobody's business."""
+    if match.group(1):
+        return match.group(0)[1:]
+    rest = match.string[match.end() :]
+    name = re.match(r"\w*", rest)
+    written = match.group(0) + (name.group(0) if name else "")
+    if _INSIDE.match(rest):
+        raise ConfigError(
+            f"in {written}... stands another variable; a default is plain text: ${{NAME:-default}}, without ${{ in it"
+        )
+    raise ConfigError(f"{written}... is not closed; write ${{NAME}}, or $${{ for the two signs themselves")
 
 
 def _secret(match: re.Match[str], loc: Loc) -> str:

@@ -32,8 +32,12 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
-def read(path: str | Path) -> Document:
+def read(path: str | Path, *, may_be_empty: bool = False) -> Document:
     """Read a file.
+
+    Args:
+        path: The file.
+        may_be_empty: Take one with nothing in it, or comments alone, for an empty mapping.
 
     Raises:
         ConfigError: If there is no such file, or it is no YAML with a mapping at its top.
@@ -48,6 +52,8 @@ def read(path: str | Path) -> Document:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError([Mistake("", f"cannot be read: {reason}", file)]) from error
     document = parse(_decoded(raw, file), file)
+    if document.data is None and may_be_empty:
+        document.data = {}
     if not isinstance(document.data, dict):
         message = "the file is empty" if document.data is None else f"the top is {shown(document.data)}"
         raise ConfigError([Mistake("", f"{message}; it must be a mapping of sections (`key: value`)", file, 1, 1)])

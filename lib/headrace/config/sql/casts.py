@@ -130,7 +130,7 @@ class _Rewriter:
     def wrapped(self, opened: int, inner: str, pairs: list[Pair]) -> Part:
         """`(inner)` with the spaces that stood at both of its ends."""
         close = self.partner[opened]
-        before, after = (self.gap(opened + 1), self.gap(close)) if close > opened + 1 else ("", "")
+        before, after = (self.gap(opened + 1), self.gap(close)) if close > opened + 1 else (self.gap(close), "")
         return Part(f"({before}{inner}{after})", pairs, close + 1)
 
     def call(self, at: int) -> Part:

@@ -15,24 +15,25 @@ from sqlglot.dialects.databricks import Databricks
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from headrace.config.sql.casts import safe_casts
+from headrace.config.sql.tokens import BINARY, simplified
 
 __all__ = ["check", "columns", "is_condition", "parsed", "safe_casts", "tables", "variables"]
 
 _OPEN = {TokenType.L_PAREN: TokenType.R_PAREN, TokenType.L_BRACKET: TokenType.R_BRACKET}
 _SIGNS = {TokenType.L_PAREN: "(", TokenType.R_PAREN: ")", TokenType.L_BRACKET: "[", TokenType.R_BRACKET: "]"}
-_BINARY = {
-    TokenType.AND, TokenType.OR, TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE, TokenType.GT,
-    TokenType.GTE, TokenType.PLUS, TokenType.DASH, TokenType.SLASH, TokenType.STAR, TokenType.MOD, TokenType.DPIPE,
-    TokenType.LIKE, TokenType.RLIKE, TokenType.BETWEEN, TokenType.IN, TokenType.IS, TokenType.NOT, TokenType.DIV,
-}  # fmt: skip
-_NOT_LAST = _BINARY - {TokenType.STAR}
-_NOT_FIRST = _BINARY - {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.STAR}
+_NOT_LAST = BINARY - {TokenType.STAR}
+_NOT_FIRST = BINARY - {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.STAR}
 _PLAIN = (
-    _BINARY
+    BINARY
     | {TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING, TokenType.NUMBER, TokenType.NULL, TokenType.TRUE}
     | {TokenType.FALSE, TokenType.L_PAREN, TokenType.R_PAREN, TokenType.COMMA, TokenType.CASE, TokenType.WHEN}
     | {TokenType.THEN, TokenType.ELSE, TokenType.END}
 ) - {TokenType.STAR}
+_ENDS = (
+    TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING, TokenType.NUMBER, TokenType.NULL, TokenType.TRUE,
+    TokenType.FALSE, TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END,
+)  # fmt: skip
+_ARGUMENTS = re.compile(r"number of provided arguments|missing for <class 'sqlglot\.expressions\.(?!core\.)")
 
 
 def columns(expression: str) -> set[str]:
@@ -97,23 +98,26 @@ def check(expression: str) -> str | None:
         return None
     if not tokens:
         return "there is no expression"
-    shape = _shape(tokens)
+    seen = simplified(tokens)
+    shape = _shape(seen)
     if shape:
         return shape
-    if any(token.token_type not in _PLAIN for token in tokens):
+    if [*map(id, seen)] != [*map(id, tokens)] or any(token.token_type not in _PLAIN for token in tokens):
         return None
     try:
-        _parse(expression)
+        tree = _parse(expression)
     except ParseError as error:
         return _first(error)
     except (SqlglotError, RecursionError, ValueError, AttributeError, TypeError, IndexError, KeyError):
         return None  # sqlglot stumbled: it is not for it to judge
+    if isinstance(tree, exp.Alias) and tokens[-1].text.strip("`") == tree.alias:
+        return f"{tree.alias!r} at its end belongs to nothing"
     return None
 
 
 def _shape(tokens: list[Token]) -> str | None:
     closing: list[Token] = []
-    for token in tokens:
+    for number, token in enumerate(tokens):
         if token.token_type in _OPEN:
             closing.append(token)
         elif token.token_type in _OPEN.values():
@@ -122,6 +126,8 @@ def _shape(tokens: list[Token]) -> str | None:
                 return f"{sign!r} at character {token.start + 1} closes nothing"
         elif token.token_type is TokenType.COMMA and not closing:
             return f"',' at character {token.start + 1} stands outside of parentheses; one expression is wanted"
+        elif token.token_type is TokenType.SEMICOLON and number < len(tokens) - 1:
+            return f"';' at character {token.start + 1} ends it, and more follows; one expression is wanted"
     if closing:
         return f"{_SIGNS[closing[-1].token_type]!r} at character {closing[-1].start + 1} is never closed"
     if tokens[-1].token_type is TokenType.SEMICOLON:
@@ -132,11 +138,28 @@ def _shape(tokens: list[Token]) -> str | None:
         return f"it begins with {tokens[0].text!r}; something is missing before it"
     opened = sum(token.token_type is TokenType.CASE for token in tokens)
     ended = sum(token.token_type is TokenType.END for token in tokens)
-    return "a `case` has no `end`" if opened > ended else None
+    if opened > ended:
+        return "a `case` has no `end`"
+    if len(tokens) > 2 and tokens[-2].token_type is TokenType.ALIAS and _is_value(tokens[-3]) and _is_name(tokens[-1]):
+        return f"it ends with 'as {tokens[-1].text}'; leave that out: an expression has no name of its own"
+    return None
 
 
-def _first(error: ParseError) -> str:
-    near = error.errors[0].get("highlight") if error.errors else None
+def _is_value(token: Token) -> bool:
+    """Whether an operand surely ends here, so that `as` is no column's name."""
+    return token.token_type in _ENDS
+
+
+def _is_name(token: Token) -> bool:
+    return token.token_type in (TokenType.VAR, TokenType.IDENTIFIER)
+
+
+def _first(error: ParseError) -> str | None:
+    """What is wrong, unless it is how many arguments a function has, which sqlglot does not know of Spark's."""
+    first = error.errors[0] if error.errors else {}
+    if _ARGUMENTS.search(first.get("description") or ""):
+        return None
+    near = first.get("highlight")
     return "it cannot be read" + (f", near {near!r}" if near else "")
 
 

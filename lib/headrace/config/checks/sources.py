@@ -1,0 +1,98 @@
+"""What is said of a source: its format, its options, and whether its files are there."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from headrace.config.file.complaints import meant
+from headrace.config.file.document import shown
+from headrace.config.types import Pipeline, Source
+from headrace.examples import PREFIX
+
+Found = tuple[str, str]
+
+FILES = ("csv", "json", "parquet", "orc", "avro", "text", "xml", "binaryFile")
+"""Formats whose files ingest follows one by one; those of Spark's plugins pass as well."""
+
+NO_FILES = ("delta", "iceberg", "hudi", "jdbc", "kafka", "table")
+"""What Spark reads, but not file by file."""
+
+_SWITCHES = frozenset(
+    "header inferschema multiline enforceschema ignoreleadingwhitespace ignoretrailingwhitespace recursivefilelookup "
+    "ignorecorruptfiles ignoremissingfiles mergeschema primitivesasstring prefersdecimal allowcomments wholetext "
+    "allowunquotedfieldnames allowsinglequotes allownumericleadingzeros dropfieldifallnull".split()
+)
+"""Options of Spark's readers of files that are true or false, in lower case."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def check(where: str, source: Source) -> Iterator[Found]:
+    """Formats and options of which it is sure that they are wrong: pairs (where, what came and what is allowed)."""
+    if re.search(r"[\x00-\x1f\x7f]", source.path):
+        yield f"{where}.path", f"{source.path!r} has control characters; leave them out"
+    if source.python:
+        return
+    wrong = _wrong_format(source.format)
+    if wrong:
+        yield f"{where}.format", wrong
+    for name, value in source.options.items():
+        here = f"{where}.options.{name}" if name.isidentifier() else f'{where}.options["{name}"]'
+        if isinstance(value, list | dict):
+            kind = "a list" if isinstance(value, list) else "a mapping"
+            yield here, f"{kind} came; an option of Spark's reader is text, a number, true or false"
+        elif name.lower() in _SWITCHES and source.format.lower() in ("csv", "json", "parquet", "orc", "xml", "text"):
+            text = str(value).strip().lower()
+            if value is not None and text not in ("true", "false", "") and "${" not in text:
+                yield here, f"{shown(value)} came; write true or false"
+
+
+def _wrong_format(name: str) -> str | None:
+    lowered = name.lower()
+    if lowered in NO_FILES:
+        return (
+            f'{name!r} is not read file by file; write `python: "headrace.sources:read"` in place of format and path, '
+            f"and `options: {{format: {lowered}, ...}}`"
+        )
+    if lowered in ("tsv", "tab"):
+        return f'{name!r} is no format of Spark; write `format: csv` with `options: {{sep: "\\t"}}`'
+    close = meant(name, FILES)
+    if lowered.endswith(tuple(known.lower() for known in FILES)) or lowered.startswith("xls") or not close:
+        return None  # one of them, or a plugin's (geojson)
+    return f"{name!r} is no format of files; there are: {', '.join(FILES)}{close}"
+
+
+def missing_files(pipeline: Pipeline) -> Iterator[Found]:
+    """Local files and folders that the pipeline's own tables would be read from, and that are not there."""
+    for name, table in pipeline.tables.items():
+        source = table.source
+        known = source.format.lower() in {known.lower() for known in FILES}
+        told = missing(source.path) if known and not source.python and not table.shared else None
+        if told:
+            yield f"tables.{name}.source.path", told
+
+
+def missing(path: str) -> str | None:
+    """What is wrong with a path, where there is surely no such file, folder or glob on this machine."""
+    if not path.strip():
+        return "the path is empty; write a file, a folder or a glob"
+    plain = path.removeprefix("file://")
+    if path.startswith(PREFIX) or _SCHEME.match(plain) or "://" in plain or "\0" in plain or glob.glob(plain):
+        return None
+    told = (
+        f"there is no file, folder or glob {path!r}; a relative path starts in the current folder, else beside the YAML"
+    )
+    return told + _beside(Path(plain))
+
+
+def _beside(path: Path) -> str:
+    """What else is in the folder, if it is like the name that is wanted."""
+    try:
+        close = meant(path.name, os.listdir(path.parent))
+    except OSError:
+        return ""
+    return close
