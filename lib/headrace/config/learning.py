@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from headrace.config.durations import Duration
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
+from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.values import Column, Columns, Moment, Sql, listed
 
@@ -107,7 +108,7 @@ class Scoring(Section):
 
     model: str = Field("champion", description="`champion` or a version number")
     output: Name = "predictions"
-    every: str | None = None
+    every: Every | None = None
 
 
 class Alarm(Section):
