@@ -57,8 +57,10 @@ def schedule(
     _without_secrets(sets)
     pipeline, environment = read_pipeline(file, env, sets, asked)
     there = _there(file, to, project, command, needs or _default_needs(to, pipeline, environment), asked, image)
-    origin = _origin(file, name, to, env, sets)
-    schedules = planned(pipeline, environment, there, [*(["--env", env] if env else []), *_sets(sets)], origin, name)
+    given = [*_options(env=env), *(word for text in sets for word in ("--set", text))]
+    placed = _options(project=project, command=command, needs=needs, image=image)
+    origin = shlex.join(["headrace", "schedule", file, *([name] if name else []), "--to", to, *given, *placed])
+    schedules = planned(pipeline, environment, there, given, origin, name)
     made = _files(to, schedules, there, pipeline, environment)
     if out is None:
         sys.stdout.write("\n".join(f"# --- {name}\n{text}" if len(made) > 1 else text for name, text in made.items()))
@@ -151,13 +153,9 @@ def _default_needs(to: To, pipeline: Pipeline, environment: Environment) -> str:
     return name.replace("_", "-") if to in IN_PODS else f"/etc/headrace/{name}.env"
 
 
-def _origin(file: str, name: str | None, to: To, env: str | None, sets: list[str]) -> str:
-    chosen = [*([name] if name else []), "--to", to, *(["--env", env] if env else [])]
-    return shlex.join(["headrace", "schedule", file, *chosen, *_sets(sets)])
-
-
-def _sets(sets: list[str]) -> list[str]:
-    return [word for text in sets for word in ("--set", text)]
+def _options(**values: str | None) -> list[str]:
+    """Options as words, without those that were not given."""
+    return [word for name, value in values.items() if value for word in (f"--{name}", value)]
 
 
 def _write(folder: Path, made: dict[str, str], force: bool) -> None:

@@ -41,34 +41,11 @@ def applications(
 
 def cron_job(one: Planned, there: There, environment: Environment) -> dict[str, Any]:
     """The manifest of a CronJob; its exit codes decide what is tried again."""
-    own_home = not (environment.warehouse and environment.mlflow)
-    volume = {"persistentVolumeClaim": {"claimName": "headrace"}} if own_home else {"emptyDir": {}}
-    container = {
-        "name": CONTAINER,
-        "image": there.image,
-        "workingDir": there.project,
-        "command": _command(one, there),
-        "env": [{"name": "HEADRACE_HOME", "value": there.home}, *_env(there)],
-        "volumeMounts": [{"name": "home", "mountPath": there.home}],
-    }
+    for_good = {"containerName": CONTAINER, "operator": "In", "values": list(FOR_GOOD)}
     job = {
         "backoffLimit": one.schedule.retries,
-        "podFailurePolicy": {
-            "rules": [
-                {
-                    "action": "FailJob",
-                    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": list(FOR_GOOD)},
-                }
-            ]
-        },
-        "template": {
-            "metadata": {"labels": _labels(one)},
-            "spec": {
-                "restartPolicy": "Never",
-                "containers": [container],
-                "volumes": [{"name": "home", **volume}],
-            },
-        },
+        "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": for_good}]},
+        "template": {"metadata": {"labels": _labels(one)}, "spec": _pod(one, there, environment)},
     }
     return {
         "apiVersion": "batch/v1",
@@ -84,6 +61,21 @@ def cron_job(one: Planned, there: There, environment: Environment) -> dict[str, 
             "jobTemplate": {"spec": job},
         },
     }
+
+
+def _pod(one: Planned, there: There, environment: Environment) -> dict[str, Any]:
+    """A pod that submits; `HEADRACE_HOME` outlives it where tables or models are in it."""
+    own_home = not (environment.warehouse and environment.mlflow)
+    volume = {"persistentVolumeClaim": {"claimName": "headrace"}} if own_home else {"emptyDir": {}}
+    container = {
+        "name": CONTAINER,
+        "image": there.image,
+        "workingDir": there.project,
+        "command": _command(one, there),
+        "env": [{"name": "HEADRACE_HOME", "value": there.home}, *_env(there)],
+        "volumeMounts": [{"name": "home", "mountPath": there.home}],
+    }
+    return {"restartPolicy": "Never", "containers": [container], "volumes": [{"name": "home", **volume}]}
 
 
 def application(one: Planned, there: There, conf: dict[str, str]) -> dict[str, Any]:
