@@ -151,7 +151,9 @@ def single_runs(project: Project) -> Iterator[bool]:
         text = said.stdout + said.stderr
         told = "not tried again" in text and f"exit code {code}" in text
         yield check(f"exit code {code}: tried once", len(project.scored(["2026-03-27"])), 1)
-        yield check(f"exit code {code}: the run failed, and says why", (told, "state=failed" in text), (True, True))
+        good = check(f"exit code {code}: the run failed, and says why", (told, "state=failed" in text), (True, True))
+        print("" if good else text[-3000:], end="")
+        yield good
 
 
 @contextmanager
