@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from headrace.cli.intervals import scheduled
 from headrace.cli.running import JOBS, Request, perform
 from headrace.config import secrets
 from headrace.config.reading import read_pipeline
@@ -19,6 +20,8 @@ from headrace.errors import ConfigError, HeadraceError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from headrace.config.types import Pipeline
 
 
 def parser(job: str) -> argparse.ArgumentParser:
@@ -50,6 +53,7 @@ def add_options(parser: argparse.ArgumentParser, stages: bool = True) -> None:
         add("--to", metavar="STAGE", help="last stage")
     add("--since", type=_moment, metavar="T", help="score rows with predict_at from here on")
     add("--until", type=_moment, metavar="T", help="score rows with predict_at before this")
+    add("--schedule", metavar="NAME", help="the interval of this schedule of the YAML that has ended last: its rows")
     add("--rescore", action="store_true", help="add a revision where the result differs from the one that stands")
     add("--as-of", type=_moment, metavar="T", help="the logical now; default: the clock")
     add("--force", nargs="?", const="", metavar="STAGE", help="run though unchanged: all stages, or this one")
@@ -58,12 +62,17 @@ def add_options(parser: argparse.ArgumentParser, stages: bool = True) -> None:
     add("--set", dest="sets", action="append", default=[], metavar="a.b=value", help="change a value of the YAML")
 
 
-def request_of(job: str, arguments: argparse.Namespace) -> Request:
-    """What a command line asks of a run."""
+def request_of(job: str, arguments: argparse.Namespace, pipeline: Pipeline) -> Request:
+    """What a command line asks of a run.
+
+    Raises:
+        ConfigError: For a schedule that is not there, or not of this job.
+    """
     asked: dict[str, Any] = {
         field.name: getattr(arguments, field.name, None) for field in fields(Request) if field.name != "job"
     }
-    return Request(job, **asked)
+    request = Request(job, **asked)
+    return request if arguments.schedule is None else scheduled(request, pipeline, arguments.schedule)
 
 
 def _moment(text: str) -> datetime:
@@ -103,7 +112,7 @@ def _run(job: str, arguments: argparse.Namespace) -> None:
             text = json.dumps(content, indent=2, default=str)
             Path(arguments.summary).write_text(text + "\n", encoding="utf-8")
 
-    perform(pipeline, environment, request_of(job, arguments), arguments.config, started, report)
+    perform(pipeline, environment, request_of(job, arguments, pipeline), arguments.config, started, report)
 
 
 def _check_writable(path: str | None) -> None:

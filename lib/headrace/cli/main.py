@@ -30,6 +30,7 @@ COMMANDS = {
     "schema": Entry("schema", "The JSON schema of the YAML, for editors."),
     "plan": Entry("plan", "What would run, and why."),
     "submit": Entry("submit", "Run a job on Spark: what ./spark-submit.sh does."),
+    "schedule": Entry("schedule", "Files by which Airflow, cron, systemd or Kubernetes run a pipeline."),
     "sql": Entry("sql", "Query the tables with Spark SQL, also while a job runs."),
     "status": Entry("status", "What ran, and what there is."),
     "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),

@@ -79,7 +79,7 @@ def show(arguments: argparse.Namespace, spark: SparkSession | None = None) -> in
     from headrace.cli.planning.text import shown
 
     try:
-        plan = planned(pipeline, environment, request_of(arguments.job, arguments), spark, config)
+        plan = planned(pipeline, environment, request_of(arguments.job, arguments, pipeline), spark, config)
     except NeedsSparkError as error:
         raise _SparkWantedError from error
     sys.stdout.write(shown(plan, arguments.format) + "\n")

@@ -54,7 +54,7 @@ DESCRIPTIONS = {
     "Gate.at_most": "its greatest value",
     "Gate.beats": "champion: better than the present one on the same rows",
     "Scoring.output": "the table of predictions",
-    "Scoring.every": "how often a schedule should score",
+    "Scoring.every": "how often to score, where there are no `schedules`: the same as {score: {job: score, every: ...}}",
     "Monitoring.baseline": "what drift is measured against",
     "Monitoring.label_delay": "how long labels take to come; default: as in the training set",
     "Monitoring.alarms": "when drift is worth a message",

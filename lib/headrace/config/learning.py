@@ -9,6 +9,7 @@ from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
+from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.values import Column, Columns, Moment, Sql, listed
 
@@ -124,7 +125,7 @@ class Scoring(Section):
 
     model: str = Field("champion", description="`champion` or a version number")
     output: Name = "predictions"
-    every: str | None = None
+    every: Every | None = None
 
 
 class Alarm(Section):

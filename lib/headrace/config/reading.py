@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from headrace.config import hooks, secrets, sharing
-from headrace.config.checks import references, spark_names
+from headrace.config.checks import references, schedules, spark_names
 from headrace.config.file.complaints import meant, mistakes_of
 from headrace.config.file.document import Document, Loc, dotted
 from headrace.config.file.extending import is_file, read_whole
 from headrace.config.file.overrides import override
 from headrace.config.file.repair import Repaired, repaired, touches
 from headrace.config.file.twice import twice
-from headrace.config.file.variables import substitute
+from headrace.config.file.variables import Outside, substitute
 from headrace.config.file.yamlfile import read
 from headrace.config.spark_types import Spark
 from headrace.config.types import Environment, Pipeline
@@ -37,13 +37,16 @@ _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_pipeline(path: str | Path, env: str | None = None, sets: Sequence[str] = ()) -> tuple[Pipeline, Environment]:
+def read_pipeline(
+    path: str | Path, env: str | None = None, sets: Sequence[str] = (), outside: Outside | None = None
+) -> tuple[Pipeline, Environment]:
     """Read a pipeline and the environment it is to run in.
 
     Args:
         path: The YAML file.
         env: Name of an overlay: `<folder of the file>/env/NAME.yaml`, else `conf/env/NAME.yaml`.
         sets: Values that replace those of the file, as `search.max_evals=5`.
+        outside: Where variables and secrets come from; default: the environment.
 
     Returns:
         The pipeline, its sources' relative paths made absolute, and the environment (an empty one without `env`).
@@ -52,13 +55,14 @@ def read_pipeline(path: str | Path, env: str | None = None, sets: Sequence[str] 
         ConfigError: With every mistake of both files and of the flags.
     """
     mistakes: list[Mistake] = []
+    outside = outside or Outside()
     pipeline = environment = None
     folder = Path(os.path.realpath(path)).parent
     try:
         document = read_whole(path)
         mistakes += document.mistakes + override(document, sets)
         sharing.resolve(document)
-        unfilled = substitute(document, mistakes)
+        unfilled = substitute(document, mistakes, outside)
         _resolve(document, folder)
         pipeline = _typed(Pipeline, document, unfilled, mistakes)
         folders = (folder, *_folders(document))
@@ -67,7 +71,7 @@ def read_pipeline(path: str | Path, env: str | None = None, sets: Sequence[str] 
     except ConfigError as error:
         mistakes += error.mistakes
     try:
-        environment = _environment(folder, env, mistakes)
+        environment = _environment(folder, env, mistakes, outside)
     except ConfigError as error:
         mistakes += error.mistakes
     if mistakes or pipeline is None or environment is None:
@@ -80,12 +84,12 @@ def _sorted(mistakes: Iterable[Mistake]) -> list[Mistake]:
     return sorted(unique, key=lambda m: (m.file or "", m.line or 0, m.column or 0))
 
 
-def _environment(folder: Path, name: str | None, mistakes: list[Mistake]) -> Environment | None:
+def _environment(folder: Path, name: str | None, mistakes: list[Mistake], outside: Outside) -> Environment | None:
     if name is None:
         return Environment()
     document = read(_overlay(folder, name), may_be_empty=True)
     mistakes += document.mistakes
-    found = _typed(Environment, document, substitute(document, mistakes), mistakes)
+    found = _typed(Environment, document, substitute(document, mistakes, outside), mistakes)
     spark = found.spark if found else _spark(document.data)  # what is wrong beside it hides nothing
     for where, message in spark_names.check(spark):
         mistakes.append(document.mistake(document.locate(where), message, key=True))
@@ -152,7 +156,8 @@ def _between(pipeline: Pipeline | None, document: Document, folders: Sequence[Pa
     if pipeline is None:
         return []
     found = []
-    problems = (references.check(pipeline), hooks.check(pipeline.beside(*folders)), spark_names.check(pipeline.spark))
+    of_python, of_spark = hooks.check(pipeline.beside(*folders)), spark_names.check(pipeline.spark)
+    problems = (references.check(pipeline), of_python, of_spark, schedules.check(pipeline))
     for counted, message in itertools.chain(*problems):
         where = whole.written(counted)
         loc = document.locate(where)

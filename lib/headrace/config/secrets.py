@@ -57,6 +57,16 @@ def allowed(loc: Loc) -> bool:
     return loc[:1] in (("spark",), ("on_failure",), ("mlflow",)) or "options" in loc[:-1]
 
 
+def check_name(name: str) -> None:
+    """Refuse what names no secret.
+
+    Raises:
+        ConfigError: With what a name looks like.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"${{secret:{name}}} names no secret; write ${{secret:NAME}}, with letters, digits and _")
+
+
 def value_of(name: str, env: Mapping[str, str] = os.environ) -> str:
     """A secret's value: of the environment variable NAME, else of the file that NAME_FILE names.
 
@@ -67,8 +77,7 @@ def value_of(name: str, env: Mapping[str, str] = os.environ) -> str:
     Raises:
         ConfigError: If there is none, in words that do not hold it.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"${{secret:{name}}} names no secret; write ${{secret:NAME}}, with letters, digits and _")
+    check_name(name)
     value = env.get(name) or _file(name, env)
     if not value:
         raise ConfigError(

@@ -22,6 +22,7 @@ from headrace.config.learning import (
     Search,
     TrainingSet,
 )
+from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
@@ -158,6 +159,7 @@ class Pipeline(Section):
     gates: tuple[Gate, ...] = ()
     scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
+    schedules: dict[Name, Schedule] = Field({}, description="when which jobs run, for `headrace schedule`")
     spark: Spark = Spark()
     on_failure: OnFailure | None = None
 

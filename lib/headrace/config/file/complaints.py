@@ -43,6 +43,10 @@ _SYNONYMS = {
     **dict.fromkeys(("bayesian", "bayes", "optuna"), "tpe"),
     **dict.fromkeys(("date", "temporal"), "time"),
     **dict.fromkeys(("key", "random", "group"), "hash"),
+    **dict.fromkeys(("hourly", "1h", "1 hour"), "hour"),
+    **dict.fromkeys(("daily", "nightly", "1d", "1 day"), "day"),
+    **dict.fromkeys(("weekly", "7 days", "1 week"), "week"),
+    **dict.fromkeys(("monthly", "30 days", "1 month"), "month"),
 }
 """What other tools call it."""
 

@@ -18,13 +18,30 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = "secret:"
 
 
-def substitute(document: Document, mistakes: list[Mistake]) -> set[str]:
+class Outside:
+    """Where a configuration's variables and secrets come from: the environment of this process."""
+
+    def variable(self, name: str) -> str | None:
+        """A variable's value, or None."""
+        return os.environ.get(name)
+
+    def secret(self, name: str) -> None:
+        """Make sure that a secret can be had when it is used.
+
+        Raises:
+            ConfigError: If it is not set.
+        """
+        secrets.value_of(name)
+
+
+def substitute(document: Document, mistakes: list[Mistake], outside: Outside) -> set[str]:
     """Put variables' values into all text; `$${` stands for `${`. References to secrets stay as they are.
 
     Args:
         document: Changed in place.
         mistakes: Gets what is wrong: a variable or secret that is not set, a secret where none can be needed, and a
             secret in plain text.
+        outside: Where variables and secrets come from.
 
     Returns:
         Where a variable has no value: what else is wrong with the text there is of no interest.
@@ -34,7 +51,7 @@ def substitute(document: Document, mistakes: list[Mistake]) -> set[str]:
     def change(text: str, loc: Loc) -> str:
         def one(match: re.Match[str]) -> str:
             try:
-                return _one(match, loc)
+                return _one(match, loc, outside)
             except ConfigError as error:
                 mistakes.append(document.mistake(loc, error.message))
                 unfilled.add(dotted(loc))
@@ -51,18 +68,19 @@ def substitute(document: Document, mistakes: list[Mistake]) -> set[str]:
     return unfilled
 
 
-def _one(match: re.Match[str], loc: Loc) -> str:
+def _one(match: re.Match[str], loc: Loc, outside: Outside) -> str:
     written, inner = match.group(0), match.group(2)
     if inner is None:
         return _open(match)
     if inner.startswith(_SECRET):
-        return _secret(match, loc)
+        return _secret(match, loc, outside)
     if match.group(1):
         return written[1:]
     name, given, default = inner.partition(":-")
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{written} names no variable; write ${{NAME}}")
-    value = os.environ.get(name) or (default if given else os.environ.get(name))
+    found = outside.variable(name)
+    value = found or (default if given else found)
     if value is None:
         raise ConfigError(f"the environment variable {name} is not set; set it, or give a default: ${{{name}:-...}}")
     return value
@@ -82,7 +100,7 @@ def _open(match: re.Match[str]) -> str:
     raise ConfigError(f"{written}... is not closed; write ${{NAME}}, or $${{ for the two signs themselves")
 
 
-def _secret(match: re.Match[str], loc: Loc) -> str:
+def _secret(match: re.Match[str], loc: Loc, outside: Outside) -> str:
     """The reference itself: its value is read where it is used."""
     written = match.group(0)
     if not secrets.allowed(loc):
@@ -93,7 +111,7 @@ def _secret(match: re.Match[str], loc: Loc) -> str:
         )
     if match.group(1):
         raise ConfigError(f"{written}: the text ${{secret: cannot be written here; it always means a secret")
-    secrets.value_of(match.group(2).removeprefix(_SECRET))
+    outside.secret(match.group(2).removeprefix(_SECRET))
     return written
 
 

@@ -1,0 +1,1 @@
+"""What `headrace schedule` writes, a file for each kind of scheduler."""
