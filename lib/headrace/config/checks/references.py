@@ -11,17 +11,15 @@ from headrace.config.names import feature_columns
 from headrace.config.sql import expressions as sql
 from headrace.config.sql.types import wrong_type
 from headrace.config.types import FeatureTable, Pipeline, Table
+from headrace.config.windows import FUNCTIONS, OF_ROWS, is_function
 
 Found = tuple[str, str]
 
-FUNCTIONS = ("count", "sum", "mean", "stddev", "min", "max", "first", "last", "distinct")
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
     "drift_metrics", "quality_metrics", "runs",
 )  # fmt: skip
 SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
-
-_QUANTILE = re.compile(r"p(0[1-9]|[1-9][0-9])")
 
 
 def check(pipeline: Pipeline) -> list[Found]:
@@ -140,11 +138,11 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
 
 
 def _function(where: str, function: str, column: str) -> Iterator[Found]:
-    if function not in FUNCTIONS and not _QUANTILE.fullmatch(function):
+    if not is_function(function):
         allowed = f"{', '.join(FUNCTIONS)}, p01 ... p99"
         yield where, f"{function!r} is no aggregate; allowed: {allowed}{meant(function, FUNCTIONS)}"
-    elif column == "*" and function != "count":
-        yield where, f"{function!r} of `*`: rows can only be counted; name a column"
+    elif column == "*" and function not in OF_ROWS:
+        yield where, f"{function!r} of `*`: rows have only {' and '.join(OF_ROWS)}; name a column"
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
