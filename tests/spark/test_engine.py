@@ -145,8 +145,11 @@ def test_window_features_agree_with_brute_force(spark: SparkSession, late: bool)
         available_at="a" if late else None,
         aggregates=asked() | ages(),
     )
-    features = ", ".join(f"{sql(*spec, late)} as {name}" for name, spec in (asked() | ages()).items())
-    same(local(got), tables(1).execute(f"select *, {features} from spine").df())
+    features = [f"{sql(*spec, late)} as {name}" for name, spec in (asked() | ages()).items()]
+    parts = [["*"], *(features[i : i + 20] for i in range(0, len(features), 20))]  # DuckDB plans many together slowly
+    db = tables(1)
+    found = [db.execute(f"select {', '.join(part)} from spine order by id").df() for part in parts]
+    same(local(got), pd.concat(found, axis=1))
     types = dict(got.dtypes)
     assert [types[c] for c in ("w_approx", "i_ratio", "i_trend", "age")] == ["bigint", "double", "double", "double"]
     assert [types[c] for c in ("n", "i_sum", "i_mode", "i_mean", "w_mode", "s_mode")] == [
