@@ -71,11 +71,22 @@ def asked() -> dict[str, tuple[str, str, str]]:
     out = {f"x_{f}_{w.replace(' ', '')}": ("x", f, w) for f in FUNCTIONS for w in WINDOWS}
     out |= {f"i_{f}": ("i", f, "1 day") for f in FUNCTIONS}
     out |= {f"w_{f}": ("w", f, "1 day") for f in ("count", "min", "max", "first", "last", "distinct")}
+    out |= {f"{c}_mode": (c, "mode", "1 day") for c in "xiws"} | {"i_trend": ("i", "trend", "1 day")}
+    out |= {"i_ratio": ("i", "mean", "2 hours / 1 day"), "w_approx": ("w", "approx_distinct", "1 day")}
     return out | {"n": ("*", "count", "1 day"), "s_max": ("s", "max", "20 days")}
+
+
+def ages() -> dict[str, tuple[str, str, str]]:
+    """What changes with every instant."""
+    return {"x_age": ("x", "since_last", "1 day"), "age": ("*", "since_last", "1 day")}
 
 
 def sql(column: str, function: str, window: str, late: bool) -> str:
     """One aggregate as a correlated subquery in DuckDB."""
+    if "/" in window:
+        above, below = (sql(column, function, length.strip(), late) for length in window.split("/"))
+        return f"({above}) / nullif({below}, 0)"
+    there = "true" if column == "*" else f"{column} is not null"
     known = "greatest(s, a)" if late else "s"
     order = f"order by s, {known}, {column}"
     made: dict[str, str] = {
@@ -85,15 +96,21 @@ def sql(column: str, function: str, window: str, late: bool) -> str:
         "first": f"first({column} {order}) filter ({column} is not null)",
         "last": f"last({column} {order}) filter ({column} is not null)",
         "distinct": f"count(distinct {column})",
+        "approx_distinct": f"count(distinct {column})",
+        "since_last": f"epoch_us(max(s) filter ({there}))",
+        "trend": f"case when count(distinct s) filter ({there}) > 1 then regr_slope({column}, epoch_us(s) / 86400e6) end",
     }
     term = made.get(function, f"{function}({column})")
     if function.startswith("p"):
         term = f"quantile_cont({column}::double, {int(function[1:]) / 100})"
     when = f"s <= t and s > t - interval '{window}'" + (" and a <= t" if late else "")
-    return (
-        f"case when k1 is not null and k2 is not null and t is not null then (select {term} from events e "
-        f"where e.k1 = spine.k1 and e.k2 = spine.k2 and {when}) end"
-    )
+    counted = f"from events e where e.k1 = spine.k1 and e.k2 = spine.k2 and {when}"
+    value = f"(select {term} {counted})"
+    if function == "mode":
+        value = f"(select {column} {counted} and {there} group by {column} order by count(*) desc, {column} limit 1)"
+    if function == "since_last":
+        value = f"(epoch_us(t) - {value}) / 1e6"
+    return f"case when k1 is not null and k2 is not null and t is not null then {value} end"
 
 
 def local(frame: DataFrame) -> pd.DataFrame:
@@ -126,12 +143,16 @@ def test_window_features_agree_with_brute_force(spark: SparkSession, late: bool)
         spine_time="t",
         event_time="s",
         available_at="a" if late else None,
-        aggregates=asked(),
+        aggregates=asked() | ages(),
     )
-    features = ", ".join(f"{sql(*spec, late)} as {name}" for name, spec in asked().items())
-    same(local(got), tables(1).execute(f"select *, {features} from spine").df())
+    features = [f"{sql(*spec, late)} as {name}" for name, spec in (asked() | ages()).items()]
+    parts = [["*"], *(features[i : i + 20] for i in range(0, len(features), 20))]  # DuckDB plans many together slowly
+    db = tables(1)
+    found = [db.execute(f"select {', '.join(part)} from spine order by id").df() for part in parts]
+    same(local(got), pd.concat(found, axis=1))
     types = dict(got.dtypes)
-    assert [types[c] for c in ("n", "i_sum", "i_min", "i_mean", "w_last", "s_max")] == [
+    assert [types[c] for c in ("w_approx", "i_ratio", "i_trend", "age")] == ["bigint", "double", "double", "double"]
+    assert [types[c] for c in ("n", "i_sum", "i_mode", "i_mean", "w_mode", "s_mode")] == [
         "bigint",
         "bigint",
         "int",
@@ -206,7 +227,8 @@ def test_slices_of_time_change_nothing(spark: SparkSession, late: bool) -> None:
 def test_published_rows_are_the_features_for_as_long_as_they_say(spark: SparkSession) -> None:
     spine, events = frames(spark, 4, 500)
     common: dict[str, Any] = {"entity": ["k1", "k2"], "event_time": "s", "available_at": "a"}
-    published = published_windows(events, aggregates=asked(), **common)
+    published = published_windows(events, aggregates=asked() | ages(), **common)
+    assert set(published.columns).isdisjoint(ages())
     assert published.columns[:4] == ["k1", "k2", "valid_from", "valid_until"]
     assert published.groupBy("k1", "k2", "valid_from").count().where("count > 1").isEmpty()
     within = (F.col("t") >= F.col("valid_from")) & F.coalesce(F.col("t") < F.col("valid_until"), F.lit(True))
@@ -327,7 +349,10 @@ def test_mistakes_are_refused_before_anything_runs(spark: SparkSession) -> None:
         (("x", "mean", "1 month"), "no fixed length"),
         (("nope", "mean", "1 day"), "'nope' is not there"),
         (("w", "mean", "1 day"), "needs a number"),
-        (("*", "mean", "1 day"), "goes with count"),
+        (("*", "mean", "1 day"), "goes with count and since_last"),
+        (("w", "trend", "1 day"), "trend needs a number"),
+        (("w", "mode", "1 day / 2 days"), "mode over two windows needs a number"),
+        (("x", "mean", "1 day / 24 hours"), "divides a window by itself"),
     ]:
         with pytest.raises(ConfigError, match=says):
             window_features(spine, events, event_time="s", aggregates={"f": spec}, **common)

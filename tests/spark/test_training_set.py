@@ -24,7 +24,9 @@ feature_tables:
     from: trips
     entity: line
     time: ends
-    aggregates: [{column: delay, functions: [mean, count, max], windows: [2 hours, 1 day]}]
+    aggregates:
+      - {column: delay, functions: [mean, count, max], windows: [2 hours, 1 day]}
+      - {column: delay, functions: [count, since_last], windows: [1 day, 2 hours / 1 day], where: "delay > 0", name: late}
 training_set:
   from: trips
   predict_at: "starts - interval 30 minutes"
@@ -62,6 +64,9 @@ def test_one_row_per_spine_row_with_its_split(made: Project) -> None:
     frame = made.table("training_set")
     assert frame.count() == 160
     windows = [f"line_delays__delay_{f}_{w}" for f in ("mean", "count", "max") for w in ("2h", "1d")]
+    windows += [f"line_delays__late_{f}_{w}" for f in ("count", "since_last") for w in ("1d", "2h_per_1d")]
+    published = [name.removeprefix("line_delays__") for name in windows if "since_last" not in name]
+    assert made.table("line_delays").columns == ["line", "valid_from", "valid_until", *published]
     made_columns = ["trip", "predict_at", "split", "label", "label_known_at"]
     assert frame.columns == [*made_columns, "line", "distance", *windows, "hour_of_day"]
     late = (
@@ -90,6 +95,14 @@ def test_features_equal_brute_force(made: Project) -> None:
             assert spine[f"line_delays__delay_max_{window}"] == (max(seen) if seen else None)
             mean = spine[f"line_delays__delay_mean_{window}"]
             assert mean == (pytest.approx(sum(seen) / len(seen), rel=1e-12) if seen else None)
+        ages = [
+            (spine["predict_at"] - r["ends"]).total_seconds() for r in rows
+            if r["line"] == spine["line"] and r["ends"] is not None and r["delay"] > 0
+        ]  # fmt: skip
+        ages = [age for age in ages if 0 <= age < 86_400]
+        soon = sum(age < 7200 for age in ages)
+        assert spine["line_delays__late_since_last_1d"] == min(ages, default=None)
+        assert spine["line_delays__late_count_2h_per_1d"] == (soon / len(ages) if ages else None)
 
 
 def test_no_feature_sees_what_became_known_later(made: Project) -> None:

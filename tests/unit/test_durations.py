@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.config.durations import microseconds, short
+from headrace.config.windows import lengths, window_name
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,24 @@ def test_any_text_is_a_duration_or_a_value_error(text: str) -> None:
 @given(st.integers(1, 50_000), st.sampled_from(["second", "minute", "hour", "day", "week"]))
 def test_units_are_proportional(number: int, unit: str) -> None:
     assert microseconds(f"{number} {unit}s") == number * microseconds(f"1 {unit}")
+
+
+def test_a_window_may_be_divided_by_another() -> None:
+    assert (lengths("3 hours"), window_name("3 hours")) == ((10_800_000_000, None), "3h")
+    assert (lengths("1 sec / 1 min"), window_name("1 day/2 weeks")) == ((1_000_000, 60_000_000), "1d_per_2w")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 day / 24 hours", "divides a window by itself"),
+        ("1 day / 2 days / 3 days", "more than two windows"),
+        ("1 day / 1 month", "no fixed length"),
+        ("1 day /", "is not a duration"),
+        ("/ 1 day", "is not a duration"),
+        ("1 day / 0 days", "longer than zero"),
+    ],
+)
+def test_what_is_no_window_is_refused_in_words(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        lengths(text)

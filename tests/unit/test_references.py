@@ -64,6 +64,12 @@ def test_the_base_is_right() -> None:
     assert found({}) == []
 
 
+def test_every_function_may_stand_with_one_window_or_two() -> None:
+    functions = ["mode", "trend", "since_last", "approx_distinct", "p05"]
+    assert found({f"{AGGREGATE}.functions": functions, f"{AGGREGATE}.windows": ["1 day", "1 day / 7 days"]}) == []
+    assert found({f"{AGGREGATE}.column": "*", f"{AGGREGATE}.functions": ["count", "since_last"]}) == []
+
+
 AGGREGATE = "feature_tables.delays.aggregates.0"
 
 
@@ -80,7 +86,12 @@ AGGREGATE = "feature_tables.delays.aggregates.0"
         (
             {f"{AGGREGATE}.column": "*", f"{AGGREGATE}.functions": ["mean"]},
             "feature_tables.delays.aggregates[0].functions[0]",
-            "can only be counted",
+            "have only count and since_last",
+        ),
+        (
+            {f"{AGGREGATE}.windows": ["1 day / 7 days", "24 hours / 7 days", "1 day/1 week", "1 day / 7 days "]},
+            "feature_tables.delays",
+            "'arr_delay_mean_1d_per_7d' stands twice",
         ),
         ({f"{AGGREGATE}.where": "a >"}, "feature_tables.delays.aggregates[0].where", "no SQL expression"),
         ({f"{AGGREGATE}.windows": ["1 day", "day"]}, "feature_tables.delays", "'arr_delay_mean_1d' stands twice"),

@@ -33,7 +33,7 @@ DESCRIPTIONS = {
     "FeatureTable.entity": "columns of what the features describe; the spine has them too",
     "FeatureTable.aggregates": "aggregates over sliding windows",
     "FeatureTable.max_age": "how old the newest row may be, as `6 hours`",
-    "Aggregates.windows": "lengths of the windows, as `3 hours`; months and years are no fixed length",
+    "Aggregates.windows": "lengths of the windows, as `3 hours`; `3 hours / 7 days` divides the value of the one by that of the other",
     "TrainingSet.from": "the spine: one row of it is one prediction",
     "TrainingSet.label": "SQL over the spine: what is to be predicted",
     "TrainingSet.label_delay": "how long after the prediction the label is known",

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from headrace.config.durations import short
 from headrace.config.types import Aggregates, FeatureTable
+from headrace.config.windows import window_name
 
 
 def aggregate_column(part: Aggregates, function: str, window: str) -> str:
@@ -21,7 +21,7 @@ def aggregate_column(part: Aggregates, function: str, window: str) -> str:
     'arr_delay_mean_3h'
     """
     subject = part.name or ("" if part.column == "*" else part.column)
-    return "_".join(word for word in (subject, function, short(window)) if word)
+    return "_".join(word for word in (subject, function, window_name(window)) if word)
 
 
 def feature_columns(feature: FeatureTable) -> list[str]:

@@ -12,6 +12,14 @@ from headrace.config.types import FeatureTable, Pipeline, Table
 OWNER, TAGS, COLUMN_TAGS = "headrace.owner", "headrace.tags", "headrace.column_tags"
 """Properties of a table; tags are separated by `, `, tags of columns are JSON."""
 
+_WORDS = {
+    "distinct": "number of distinct values",
+    "approx_distinct": "number of distinct values, estimated,",
+    "mode": "most frequent value",
+    "trend": "least-squares slope per day",
+    "since_last": "seconds since the last",
+}
+"""Functions that do not tell by their name what they are."""
 TRAINING_SET = "One row per spine row: features as known at predict_at, label and split"
 
 
@@ -82,7 +90,7 @@ def _features(table: FeatureTable, source: TableText) -> Iterator[tuple[str, str
         where = f" where {part.where}" if part.where else ""
         for function in part.functions:
             for window in part.windows:
-                text = f"{function} of {what}{where} over {window}, from {table.from_}"
+                text = f"{_WORDS.get(function, function)} of {what}{where} over {window}, from {table.from_}"
                 yield aggregate_column(part, function, window), text
     within = f", not older than {table.max_age}" if table.max_age else ""
     for column in table.latest:

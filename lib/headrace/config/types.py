@@ -26,6 +26,7 @@ from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
+from headrace.config.windows import FUNCTIONS, WindowLength
 
 OnFail = Literal["quarantine", "warn", "fail"]
 
@@ -95,8 +96,8 @@ class Aggregates(Section):
     """Window aggregates of one column."""
 
     column: Column = Field(description="a column of the table, or `*` to count rows")
-    functions: Names = Field(description="count, sum, mean, stddev, min, max, first, last, distinct, p01 ... p99")
-    windows: Annotated[tuple[Duration, ...], BeforeValidator(listed)]
+    functions: Names = Field(description=f"{', '.join(FUNCTIONS)}, p01 ... p99")
+    windows: Annotated[tuple[WindowLength, ...], BeforeValidator(listed)]
     where: Sql | None = Field(None, description="only events for which this holds")
     name: Name | None = Field(None, description="what the features are called instead of by their column")
 

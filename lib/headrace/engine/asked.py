@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from headrace.config.durations import microseconds
+from headrace.config.windows import FUNCTIONS, OF_ROWS, is_function, lengths
 from headrace.engine import buckets
-from headrace.engine.aggregates import PLAIN, Aggregate
+from headrace.engine.aggregates import Aggregate
 from headrace.errors import ConfigError
+
+_OF_ITS_TYPE = ("first", "last", "min", "max", "mode")
+"Functions whose values are the column's own."
+_OF_ANYTHING = (*OF_ROWS, *_OF_ITS_TYPE, "distinct", "approx_distinct")
 
 
 def parse(events: DataFrame, aggregates: Mapping[str, tuple[str, str, str]]) -> list[Aggregate]:
@@ -34,25 +37,23 @@ def parse(events: DataFrame, aggregates: Mapping[str, tuple[str, str, str]]) -> 
 
 def _parsed(events: DataFrame, name: str, column: str, function: str, window: str) -> Aggregate:
     what = f"aggregates: {name!r}"
-    if function not in PLAIN and not (re.fullmatch(r"p\d\d", function) and function != "p00"):
-        raise ConfigError(f"{what}: function {function!r} is not one of {', '.join(PLAIN)}, p01 ... p99")
+    if not is_function(function):
+        raise ConfigError(f"{what}: function {function!r} is not one of {', '.join(FUNCTIONS)}, p01 ... p99")
     try:
-        length = microseconds(window)
+        length, per = lengths(window)
     except ValueError as error:
         raise ConfigError(f"{what}: {error}") from error
     if column == "*":
-        if function != "count":
-            raise ConfigError(f"{what}: {function} of '*' has no meaning; '*' goes with count, else name a column")
-        return Aggregate(name, column, function, length)
+        if function not in OF_ROWS:
+            allowed = " and ".join(OF_ROWS)
+            raise ConfigError(f"{what}: {function} of '*' has no meaning; '*' goes with {allowed}, else name a column")
+        return Aggregate(name, column, function, length, per)
     field = buckets.field_of(events, column, what)
     kind = field.dataType
     numeric = isinstance(kind, (T.NumericType, T.BooleanType))
-    if function not in ("count", "first", "last", "min", "max", "distinct") and not numeric:
-        raise ConfigError(
-            f"{what}: {function} needs a number or boolean; {column!r} is {field.dataType.simpleString()}"
-        )
-    if function != "count" and not isinstance(field.dataType, buckets.KEYS):
-        raise ConfigError(
-            f"{what}: {function} needs a type with an order; {column!r} is {field.dataType.simpleString()}"
-        )
-    return Aggregate(name, field.name, function, length)
+    if not numeric and (function not in _OF_ANYTHING or (per is not None and function in _OF_ITS_TYPE)):
+        divided = "" if per is None else " over two windows"
+        raise ConfigError(f"{what}: {function}{divided} needs a number or boolean; {column!r} is {kind.simpleString()}")
+    if function not in OF_ROWS and not isinstance(kind, buckets.KEYS):
+        raise ConfigError(f"{what}: {function} needs a type with an order; {column!r} is {kind.simpleString()}")
+    return Aggregate(name, field.name, function, length, per)

@@ -26,7 +26,7 @@ class Definition:
         name: Of the feature, as `arr_delay_mean_3h`.
         source: Column of the prepared events, or `*`.
         function: As in `window_features`.
-        window: A duration.
+        window: A duration, or two with `/` between them.
     """
 
     name: str
@@ -89,5 +89,6 @@ def clock(table: FeatureTable, source: Table) -> str:
 
 def longest_window(table: FeatureTable) -> str | None:
     """The longest of a feature table's windows, or its `max_age`; None: without bound."""
-    lengths = [w for p in table.aggregates for w in p.windows] or ([table.max_age] if table.max_age else [])
-    return max(lengths, key=microseconds) if lengths else None
+    windows = [length for p in table.aggregates for w in p.windows for length in w.split("/")]
+    reaches = windows or ([table.max_age] if table.max_age else [])
+    return max(reaches, key=microseconds) if reaches else None

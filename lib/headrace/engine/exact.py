@@ -92,6 +92,16 @@ def squares(parts: Sequence[Limb]) -> list[Limb]:
     return [Limb(at, digits) for at, digits in sorted(sums.items()) if digits.any()]
 
 
+def products(left: Sequence[Limb], right: Sequence[Limb]) -> list[Limb]:
+    """The limbs of the products of two columns given by their limbs, of which five meet at most."""
+    sums: dict[int, Ints] = {}
+    for a in left:
+        for b in right:
+            at = a.exponent + b.exponent
+            sums[at] = sums[at] + a.digits * b.digits if at in sums else a.digits * b.digits
+    return [Limb(at, digits) for at, digits in sorted(sums.items()) if digits.any()]
+
+
 def scale_of(parts: Sequence[PartialSum], rows: int) -> Ints | int:
     """A power of two near each row's sum, so that scaled sums neither overflow nor vanish.
 

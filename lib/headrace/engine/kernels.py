@@ -133,16 +133,22 @@ def _prefix(values: NDArray[Any]) -> Ints:
 class Span:
     """The events in the windows of many rows: `by_known[:upto]` less `by_time[:without]`.
 
-    Where the two orders are one this is the range from `without` to `upto`.
+    Where the two orders are one this is the range from `without` to `upto`. Rows in ascending order of entity and
+    cut-off have both in ascending order.
     """
 
     events: Events
     upto: Ints
     without: Ints
+    cutoff: Ints
 
     def sums(self, prefixes: tuple[Ints, Ints]) -> Ints:
         """Exact sums within each window, modulo 2**64."""
         return prefixes[0][self.upto] - prefixes[1][self.without]
+
+    def part(self, rows: slice) -> Span:
+        """The windows of some of the rows."""
+        return Span(self.events, self.upto[rows], self.without[rows], self.cutoff[rows])
 
 
 def spans(events: Events, entity: Ints, cutoff: Ints, windows: list[int]) -> dict[int, Span]:
@@ -158,15 +164,12 @@ def spans(events: Events, entity: Ints, cutoff: Ints, windows: list[int]) -> dic
             known[len(subset)] = subset.known_by(entity, cutoff)
         upto = known[len(subset)]
         without = subset.happened_by(entity, cutoff - length)
-        out[window] = Span(subset, upto, np.minimum(without, upto) if subset.in_order else without)
+        out[window] = Span(subset, upto, np.minimum(without, upto) if subset.in_order else without, cutoff)
     return out
 
 
 def distinct(span: Span, codes: Ints, order: Ints, window: int) -> Ints:
     """How many distinct values there are in each window.
-
-    A value is present while any event that bears it counts, from `known` until `happened + window`. The union of
-    these stretches per (entity, value) is a row of disjoint ones; the answer is how many have begun and not ended.
 
     Args:
         span: The events in each window.
@@ -174,7 +177,30 @@ def distinct(span: Span, codes: Ints, order: Ints, window: int) -> Ints:
         order: The rows that have a value, by entity, code and time of knowledge.
         window: Its length in microseconds.
     """
-    events, window = span.events, min(window, LONGEST)
+    begun, ended = np.zeros(len(span.events.entity), np.int64), np.zeros(len(span.events), np.int64)
+    begins, ends = stretches(span.events, codes, order, window)
+    begun[begins] = 1
+    ended[ends] = 1
+    return present(span, begun, ended)
+
+
+def stretches(events: Events, codes: Ints, order: Ints, window: int) -> tuple[Ints, Ints]:
+    """When values come into sight and go out of it.
+
+    A value is present while any event that bears it counts, from `known` until `happened + window`. The union of
+    these stretches per (entity, value) is a row of disjoint ones: as many values are present as have begun and not
+    ended.
+
+    Args:
+        events: The events.
+        codes: A code per value, per row of the columns.
+        order: Rows by entity, code and time of knowledge.
+        window: Its length in microseconds.
+
+    Returns:
+        The rows with which stretches begin; the places in `by_time` of the events with which they end.
+    """
+    window = min(window, LONGEST)
     rows = order[events.known[order] - events.happened[order] < window]
     first = np.ones(len(rows), bool)
     first[1:] = (np.diff(events.entity[rows]) != 0) | (np.diff(codes[rows]) != 0)
@@ -184,10 +210,12 @@ def distinct(span: Span, codes: Ints, order: Ints, window: int) -> Ints:
     begins = first.copy()
     begins[1:] |= events.known[rows][1:] > end[:-1]
     ends = np.append(begins[1:], True)[: len(rows)]
-    begun, ended = np.zeros(len(events.entity), np.int64), np.zeros(len(events), np.int64)
-    begun[rows[begins]] = 1
-    ended[last[ends]] = 1
-    return span.sums((_prefix(begun[events.by_known]), _prefix(ended)))
+    return rows[begins], last[ends]
+
+
+def present(span: Span, begun: Ints, ended: Ints) -> Ints:
+    """Sums of what has begun (per row of the columns) and not ended (per place in `by_time`)."""
+    return span.sums((_prefix(begun[span.events.by_known]), _prefix(ended)))
 
 
 def latest(events: Events, by_time: Ints, entity: Ints, cutoff: Ints, max_age: int | None) -> Ints:

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from headrace.engine import buckets
-from headrace.engine.aggregates import Aggregate
+from headrace.engine.aggregates import Aggregate, windows_of
 from headrace.engine.asked import parse
 from headrace.engine.buckets import BUCKET
 from headrace.engine.exact import Bools, Ints
@@ -34,7 +34,7 @@ def published_windows(
     """The features just after each moment at which an event of the entity became known.
 
     For `valid_from <= t < valid_until` the features are those of `window_features` at t. Events without a key, an
-    event time or a time of knowledge are left out.
+    event time or a time of knowledge are left out; so are `since_last` features, which no stretch of time has.
 
     Args:
         events: What happened.
@@ -52,7 +52,7 @@ def published_windows(
     Raises:
         ConfigError: For a column, type, function or window that cannot be used, or a name that would stand twice.
     """
-    asked = parse(events, aggregates)
+    asked = [aggregate for aggregate in parse(events, aggregates) if aggregate.function != "since_last"]
     kinds = buckets.key_types(events, events, entity)
     keys = [buckets.field_of(events, name, "entity") for name in entity]
     validity = [T.StructField(VALID_FROM, T.TimestampType()), T.StructField(VALID_UNTIL, T.TimestampType())]
@@ -83,7 +83,7 @@ def _bucket_function(
         fresh = np.ones(len(order), bool)
         fresh[1:] = (np.diff(entity) != 0) | (np.diff(known) != 0)
         rows = Rows(entity[fresh], known[fresh], np.ones(int(fresh.sum()), bool))
-        until, ends = valid_until(rows, spans(events, rows.entity, rows.cutoff, sorted({a.window for a in asked})))
+        until, ends = valid_until(rows, spans(events, rows.entity, rows.cutoff, windows_of(asked)))
         picked = table.select(list(columns.keys)).take(pa.array(order[fresh])).rename_columns(list(names))
         utc = pa.timestamp("us", tz="UTC")
         picked = picked.append_column(VALID_FROM, pa.array(rows.cutoff).cast(utc))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from headrace.config.file.complaints import meant
 from headrace.config.types import FeatureTable
+from headrace.config.windows import FUNCTIONS, OF_ROWS, is_function
 
 Found = tuple[str, str]
 
-FUNCTIONS = ("count", "sum", "mean", "stddev", "min", "max", "first", "last", "distinct")
 CALLED = {
     **dict.fromkeys(("median", "percentile", "quantile"), "p50"),
     **dict.fromkeys(("avg", "average"), "mean"),
@@ -18,8 +17,6 @@ CALLED = {
     **dict.fromkeys(("nunique", "countdistinct", "approxcountdistinct", "unique"), "distinct"),
 }
 """What other tools call the functions, in lower case and without underscores."""
-
-_QUANTILE = re.compile(r"p(0[1-9]|[1-9][0-9])")
 
 
 def check(where: str, feature: FeatureTable) -> Iterator[Found]:
@@ -41,10 +38,10 @@ def check(where: str, feature: FeatureTable) -> Iterator[Found]:
 
 
 def _function(where: str, function: str, column: str) -> Iterator[Found]:
-    if function not in FUNCTIONS and not _QUANTILE.fullmatch(function):
+    if not is_function(function):
         allowed = f"{', '.join(FUNCTIONS)}, p01 ... p99"
         other = CALLED.get(function.lower().replace("_", ""))
         close = f"; did you mean {other!r}?" if other else meant(function, FUNCTIONS)
         yield where, f"{function!r} is no aggregate; allowed: {allowed}{close}"
-    elif column == "*" and function != "count":
-        yield where, f"{function!r} of `*`: rows can only be counted; name a column"
+    elif column == "*" and function not in OF_ROWS:
+        yield where, f"{function!r} of `*`: rows have only {' and '.join(OF_ROWS)}; name a column"
