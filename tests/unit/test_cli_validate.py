@@ -70,6 +70,17 @@ def test_a_source_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "source.path: " in empty[2]
 
 
+def test_data_that_are_on_another_machine_are_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "churn.yaml"
+    file.write_text(VALID.replace("/data/churn.csv", f"{tmp_path}/elsewhere/orders.csv"))
+
+    code, out, err = called(capsys, "validate", str(file))
+
+    assert code == 0
+    assert out.startswith(f"{file} is valid")
+    assert err.startswith(f"note: {file}:3:43 tables.customers.source.path: there is no file")
+
+
 @pytest.mark.parametrize("path", ["s3a://bucket/x.csv", "hdfs:/x.csv", '"*.csv"', ".", "churn.csv"])
 def test_nothing_is_said_of_files_that_are_there_or_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, path: str

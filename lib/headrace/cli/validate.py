@@ -27,9 +27,10 @@ def validate(
     sets = list(set_ or ())
     try:
         pipeline, _ = read_pipeline(file, env, sets)
-        missing = placed(file, sets, missing_files(pipeline))
-        if missing:
-            raise ConfigError(missing)
+        if slips := placed(file, sets, missing_files(pipeline, slips=True)):
+            raise ConfigError(slips)
+        for absent in placed(file, sets, missing_files(pipeline, slips=False)):
+            sys.stderr.write(f"note: {absent}\n")  # the data may be elsewhere; a job looks for them before it starts
     except ConfigError as error:
         sys.stderr.write(f"{error.message}\n{counted(len(error.mistakes))}\n")
         raise typer.Exit(error.exit_code) from error

@@ -66,13 +66,20 @@ def _wrong_format(name: str) -> str | None:
     return f"{name!r} is no format of files; there are: {', '.join(FILES)}{close}"
 
 
-def missing_files(pipeline: Pipeline) -> Iterator[Found]:
-    """Local files and folders that the pipeline's own tables would be read from, and that are not there."""
+def missing_files(pipeline: Pipeline, slips: bool) -> Iterator[Found]:
+    """Local files and folders that the pipeline's own tables would be read from, and that are not there.
+
+    Args:
+        pipeline: The configuration.
+        slips: Those that are surely misspelt (an empty path, or a file of a similar name lies beside); else the others:
+            their data may be on the machine where the job will run.
+    """
     for name, table in pipeline.tables.items():
         source = table.source
         known = source.format.lower() in {known.lower() for known in FILES}
         told = missing(source.path) if known and not source.python and not table.shared else None
-        if told:
+        slip = not source.path.strip() or bool(_beside(_plain(source.path)))
+        if told and slip == slips:
             yield f"tables.{name}.source.path", told
 
 
@@ -87,6 +94,10 @@ def missing(path: str) -> str | None:
         f"there is no file, folder or glob {path!r}; a relative path starts in the current folder, else beside the YAML"
     )
     return told + _beside(Path(plain))
+
+
+def _plain(path: str) -> Path:
+    return Path(path.removeprefix("file://"))
 
 
 def _beside(path: Path) -> str:
