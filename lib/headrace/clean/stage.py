@@ -105,7 +105,7 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
         judged = judge(frame, table).persist(StorageLevel.DISK_ONLY)
     try:
         return _kept(name, table, judged, verdict["counts"])
-    except Exception:
+    except Exception:  # whatever it was, it is raised again; only the room is given back
         judged.unpersist()
         raise
 

@@ -38,7 +38,7 @@ def slices_with(judged: DataFrame, min_rows: int) -> list[SliceRows]:
         .where((F.col("rows") >= min_rows) | (F.col("slice_column") == OVERALL))
         .orderBy(F.col("slice_column") != OVERALL, F.desc("rows"), "slice_column", "slice_value")
         .limit(MAX_SLICES + 1)
-        .collect()
+        .collect()  # at most MAX_SLICES rows and one
     )
     return [SliceRows((row["slice_column"], row["slice_value"]), row["rows"]) for row in found]
 

@@ -52,7 +52,9 @@ def measured(metrics: DataFrame) -> list[dict[str, Any]]:
     """The rows of `quality.metrics_of` (a row per model version, day and metric); runs Spark."""
     names = ("window_start", "window_end", "next_due")
     times = [F.unix_micros(name).alias(name) for name in names]
-    rows = metrics.select(*[c for c in metrics.columns if c not in names], *times).collect()
+    rows = metrics.select(
+        *[c for c in metrics.columns if c not in names], *times
+    ).collect()  # a row per version, day and metric
     found = [{**(r := row.asDict()), **{k: moment(r[k]) for k in names}} for row in rows]
     return sorted(found, key=lambda r: (r["model_version"], r["day"] is not None, r["window_start"] or _EPOCH))
 

@@ -120,7 +120,7 @@ class Runner:
                     done = earlier or self._work(step, run, record)
                 if earlier:
                     self._describe(step)
-        except Exception as error:
+        except Exception as error:  # whatever broke a step is recorded, and raised in words
             problem = translated(error, step.name)
             record.end("failed", time.monotonic() - clock, error=secrets.redacted(str(problem)))
             self._close_failed(record)
