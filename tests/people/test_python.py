@@ -56,4 +56,4 @@ def test_a_plain_script_gets_its_session_by_itself(tmp_path: Path) -> None:
     assert lines[1].startswith("[Row(id=1, ")
     assert lines[2:4] == ["2", "UTC local[2] 3"]
     assert lines[4].startswith("refused:")
-    assert "nothing to do" in lines[4]
+    assert "the job train has not that stage" in lines[4]
