@@ -8,11 +8,12 @@ import hyperopt
 import pytest
 from hyperopt.base import spec_from_misc
 
+from headrace.config.checks.modelling import TASK_ESTIMATORS
 from headrace.config.types import Pipeline
 from headrace.errors import ConfigError, DataError
 from headrace.models.card import ModelCard, check_columns
 from headrace.search import annealing, space
-from headrace.search.estimators import ESTIMATORS, chosen
+from headrace.search.estimators import DEFAULTS, ESTIMATORS, chosen
 from headrace.search.space import Point
 from headrace.search.stage import steps
 from headrace.search.target import infer_task
@@ -24,8 +25,8 @@ def test_the_default_list_is_cut_to_the_task_and_a_named_one_is_not():
     assert chosen(DEFAULT, "binary", explicit=False) == ("xgboost", "logistic_regression", "gbt", "random_forest")
     assert chosen(DEFAULT, "multiclass", explicit=False) == ("xgboost", "logistic_regression", "random_forest")
     assert chosen(DEFAULT, "regression", explicit=False) == ("xgboost", "linear_regression", "gbt", "random_forest")
-    with pytest.raises(ConfigError, match="gbt cannot learn a multiclass label"):
-        chosen(DEFAULT, "multiclass", explicit=True)
+    with pytest.raises(ConfigError, match="linear_regression cannot learn a multiclass label"):
+        chosen(["linear_regression"], "multiclass", explicit=True)
     with pytest.raises(ConfigError, match="catboost is no estimator; write any of xgboost"):
         chosen(["catboost"], "binary", explicit=True)
 
@@ -42,7 +43,15 @@ def test_a_point_survives_hyperopt_and_json(names):
 def test_first_points_lie_within_the_space():
     for recipe in ESTIMATORS.values():
         assert recipe.first.keys() == recipe.space.keys()
-        assert all(one.low <= recipe.first[name] <= one.high for name, one in recipe.space.items())
+        for name, one in recipe.space.items():
+            first = recipe.first[name]
+            assert first in one.options if one.scale == "choice" else one.low <= first <= one.high
+
+
+def test_the_file_is_checked_against_the_estimators_that_there_are():
+    for task, names in TASK_ESTIMATORS.items():
+        assert set(names) == {name for name, recipe in ESTIMATORS.items() if task in recipe.tasks}
+        assert set(DEFAULTS[task]) <= set(names)
 
 
 @pytest.mark.parametrize("algorithm", [hyperopt.tpe.suggest, hyperopt.rand.suggest, annealing.suggest])

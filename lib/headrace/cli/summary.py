@@ -17,7 +17,7 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "pipeline": outcome.pipeline,
         "stages": [entry for stage in STAGES if (entry := _stage(outcome, stage))],
         "model": next((dict(d.model) for d in outcome.done if d.model), None),
-        "metrics": next((dict(d.metrics) for d in outcome.done if d.metrics), {}),
+        "metrics": {part: found for d in outcome.done for part, found in d.metrics.items()},
     }
 
 

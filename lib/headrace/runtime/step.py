@@ -78,7 +78,8 @@ class Done:
         rows_out: Rows written; default: what Delta says of the outputs.
         notes: Lines for people.
         model: `{name, version, alias}` where the step chose one.
-        metrics: For the summary, as `{"test": {"areaUnderROC": {"value": .., "lower": .., "upper": ..}}}`.
+        metrics: For the summary, as `{"test": {"areaUnderROC": {"value": .., "lower": .., "upper": ..}}}`, or of the
+            search `{"validation": {"areaUnderROC": {"value": .., "baseline": .., "better_by": ..}}}`.
         expires: Unchanged only until this moment, when more becomes due or known; None: for ever.
         refused: Why a gate refused the model (the run ends with exit code 4, after the later stages).
         cleanup: Called when the outputs are written.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 
 from headrace.runtime.step import Run
+from headrace.search.ledger import BASELINE
 
 
 def attempt(run: Run) -> str:
@@ -27,7 +28,7 @@ def attempt(run: Run) -> str:
             F.max("finished_at").alias("last"),
             F.bool_or(F.col("status") == "winner").alias("won"),
             F.bool_or(F.col("status") == "ok").alias("hopeful"),
-            F.count_if(F.col("status") != "cancelled").alias("trials"),
+            F.count_if(~F.col("status").isin("cancelled", BASELINE)).alias("trials"),
         )
         .orderBy(F.desc("last"), F.desc("fingerprint"))
         .first()

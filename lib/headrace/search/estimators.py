@@ -3,58 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from headrace.config.hooks import Use
 from headrace.errors import ConfigError
+from headrace.search.classic import CLASSIC, one_vs_rest
+from headrace.search.recipe import Kind, Parameter, Recipe
 
 if TYPE_CHECKING:
     from pyspark.ml import Estimator
 
-Kind = Literal["linear", "tree", "native"]
-"""How features are prepared: scaled and one-hot, imputed, or with missing values left as they are."""
+__all__ = ["DEFAULTS", "ESTIMATORS", "Kind", "Parameter", "Recipe", "check_names", "chosen"]
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """A hyperparameter and where to look for it.
-
-    Attributes:
-        low: Least value.
-        high: Greatest value.
-        scale: `int`, `uniform`, `log` (a real number, even on a logarithmic scale), or `choice`: one of `options`.
-        options: Of a choice.
-    """
-
-    low: float
-    high: float
-    scale: Literal["int", "uniform", "log", "choice"] = "uniform"
-    options: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One estimator.
-
-    Attributes:
-        tasks: What it can learn.
-        kind: How its features are prepared.
-        first: The first point to try.
-        space: Where to look on.
-        build: From (task, parameters, seed, workers) to an unfitted Spark ML estimator.
-        packages: What a reader of the model needs besides Spark.
-        use: Where the YAML names the class, if it is the user's own.
-    """
-
-    tasks: tuple[str, ...]
-    kind: Kind
-    first: Mapping[str, Any]
-    space: Mapping[str, Parameter]
-    build: Callable[[str, Mapping[str, Any], int, int], Estimator]
-    packages: tuple[str, ...] = ()
-    use: Use | None = None
+DEFAULTS = {
+    "binary": ("xgboost", "logistic_regression", "gbt", "random_forest"),
+    "multiclass": ("xgboost", "logistic_regression", "random_forest"),
+    "regression": ("xgboost", "linear_regression", "gbt", "random_forest"),
+}
+"""What is tried where nobody wrote a list."""
 
 
 def _linear(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
@@ -93,7 +59,7 @@ def _gbt(task: str, params: Mapping[str, float], seed: int, workers: int) -> Est
     from pyspark.ml.regression import GBTRegressor
 
     made = GBTRegressor if task == "regression" else GBTClassifier
-    return made(
+    boosted = made(
         maxIter=int(params["trees"]),
         maxDepth=int(params["depth"]),
         stepSize=params["learning_rate"],
@@ -102,6 +68,7 @@ def _gbt(task: str, params: Mapping[str, float], seed: int, workers: int) -> Est
         maxMemoryInMB=512,
         seed=seed,
     )
+    return one_vs_rest(boosted) if task == "multiclass" else boosted
 
 
 def _xgboost(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
@@ -168,7 +135,7 @@ ESTIMATORS: dict[str, Recipe] = {
         build=_linear,
     ),
     "gbt": Recipe(
-        tasks=("binary", "regression"),
+        tasks=("binary", "multiclass", "regression"),
         kind="tree",
         first={"trees": 25, "depth": 5, "learning_rate": 0.2},
         space={
@@ -189,6 +156,7 @@ ESTIMATORS: dict[str, Recipe] = {
         },
         build=_random_forest,
     ),
+    **CLASSIC,
 }
 """In the order in which their first points are tried."""
 
@@ -210,24 +178,22 @@ def chosen(
     """The estimators of a search, in the order in which they are tried.
 
     Args:
-        named: From the configuration, or its default.
+        named: From the configuration.
         task: What is learned.
-        explicit: Whether somebody wrote the list: then one that cannot learn the task is a mistake; in the
-            default list it is left out, and linear takes the place of logistic regression.
+        explicit: Whether somebody wrote the list: then one that cannot learn the task is a mistake; else the task's
+            default list is taken.
         recipes: All that there are, in the order in which they are tried.
 
     Raises:
         ConfigError: If a named estimator cannot learn the task.
     """
-    check_names(named, recipes)
-    names = set(named)
-    if not explicit and task == "regression" and "logistic_regression" in names:
-        names = names - {"logistic_regression"} | {"linear_regression"}
-    wrong = [name for name in names if task not in recipes[name].tasks]
-    if wrong and explicit:
+    names = tuple(named) if explicit else DEFAULTS[task]
+    check_names(names, recipes)
+    wrong = sorted(name for name in set(names) if task not in recipes[name].tasks)
+    if wrong:
         able = ", ".join(name for name, one in recipes.items() if task in one.tasks)
         raise ConfigError(
-            f"search.estimators: {', '.join(sorted(wrong))} cannot learn a {task} label; write any of {able}, "
+            f"search.estimators: {', '.join(wrong)} cannot learn a {task} label; write any of {able}, "
             "or leave the list out"
         )
-    return tuple(name for name in recipes if name in names and name not in wrong)
+    return tuple(name for name in recipes if name in names)

@@ -24,6 +24,9 @@ SCHEMA = (
     "model_uri string"
 )
 
+BASELINE = "baseline"
+"""Estimator and status of the row that says what a guess without any feature is worth; no trial, its number is -1."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -171,6 +174,10 @@ class Ledger:
         from mlflow.entities import Metric, Param
 
         client = self._store.client
+        if row.status == BASELINE:
+            if row.value is not None:
+                client.log_metric(self.parent, f"baseline_{row.metric}", row.value)
+            return
         begun, ended = (int(moment.timestamp() * 1000) for moment in (row.started_at, row.finished_at))
         tags = {
             "mlflow.parentRunId": self.parent,

@@ -14,7 +14,8 @@ from headrace.config import hook_types
 from headrace.config.hooks import WANTED, Use, use
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.hooks import load, naming
-from headrace.search.estimators import ESTIMATORS, Parameter, Recipe
+from headrace.search.estimators import ESTIMATORS
+from headrace.search.recipe import Parameter, Recipe
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

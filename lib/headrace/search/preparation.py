@@ -21,7 +21,7 @@ from pyspark.ml.feature import (
 from pyspark.sql import DataFrame
 
 from headrace.search.columns import Columns, as_number
-from headrace.search.estimators import Kind
+from headrace.search.recipe import Kind
 
 
 def fit_preparation(train: DataFrame, columns: Columns, kind: Kind) -> PipelineModel:

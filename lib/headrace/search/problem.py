@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from headrace.config.metrics import DEFAULT_METRIC, unknown_metric
 from headrace.errors import ConfigError, DataError
@@ -15,9 +17,10 @@ from headrace.models.card import ModelCard
 from headrace.models.predict import in_own_values
 from headrace.runtime.step import Run
 from headrace.search.columns import Columns, columns
-from headrace.search.estimators import Recipe, chosen
+from headrace.search.estimators import chosen
 from headrace.search.own import Stage, fit_stages, recipes
 from headrace.search.own import stages as own_stages
+from headrace.search.recipe import Recipe
 from headrace.search.target import Target, target
 from headrace.search.trial import Parts
 
@@ -37,6 +40,7 @@ class Problem:
         raw: Rows with a label before any stage.
         stages: The user's transformers, not fitted yet.
         own: The metric, where it is the user's.
+        last: The label of the last training row, where the split is by time: what one would guess without any model.
     """
 
     target: Target
@@ -49,6 +53,7 @@ class Problem:
     raw: Parts
     stages: tuple[Stage, ...]
     own: OwnMetric | None
+    last: float | None = None
 
     @property
     def features(self) -> dict[str, str]:
@@ -88,7 +93,18 @@ def look(run: Run) -> Problem:
     parts = Parts(made.transform(raw.train).select(*used), made.transform(raw.validation).select(*used))
     _check_validation(parts, found)
     own = _own(own_metric(run.spark, run.pipeline, metric), found)
-    return Problem(found, known, metric, names, parts, facts, every, raw, stages, own)
+    last = _last(run, found.with_index(train), facts) if found.task == "regression" else None
+    return Problem(found, known, metric, names, parts, facts, every, raw, stages, own, last)
+
+
+def _last(run: Run, train: DataFrame, facts: Mapping[str, Any]) -> float | None:
+    """The label of the last training row by time; of several the one with the greatest key."""
+    training = run.pipeline.training_set
+    if training is None or training.split.by != "time":
+        return None
+    latest = F.struct("predict_at", *[f"`{name}`" for name in facts.get("key") or ()])
+    found = train.agg(F.max_by("label", latest).alias("last")).first()
+    return None if found is None or found["last"] is None else float(found["last"])
 
 
 def _own(metric: OwnMetric | None, found: Target) -> OwnMetric | None:

@@ -14,11 +14,12 @@ from headrace.models.card import ModelCard
 from headrace.models.store import ModelStore
 from headrace.runtime.step import Done, Output, Run
 from headrace.search.attempt import attempt
-from headrace.search.estimators import Recipe
+from headrace.search.baseline import Guess, first
 from headrace.search.ledger import Ledger, Row, frame, read_back
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
-from headrace.search.trial import baseline, fit_whole
+from headrace.search.recipe import Recipe
+from headrace.search.trial import fit_whole
 from headrace.search.trials import run_trials
 
 
@@ -34,9 +35,9 @@ def search(run: Run) -> Done:
     name = attempt(run)
     earlier = read_back(run, name)
     with Ledger(run, name, store, {"pipeline": run.pipeline.pipeline, "task": problem.target.task}) as ledger:
+        guess = first(run, problem, ledger)
         rows = earlier + run_trials(run, problem, earlier, ledger)
-        best = best_row(rows)
-        return _winner(run, problem, best, rows, store, ledger)
+        return _winner(run, problem, rows, guess, store, ledger)
 
 
 def best_row(rows: list[Row]) -> Row:
@@ -57,7 +58,8 @@ def best_row(rows: list[Row]) -> Row:
     )
 
 
-def _winner(run: Run, problem: Problem, best: Row, rows: list[Row], store: ModelStore, ledger: Ledger) -> Done:
+def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: ModelStore, ledger: Ledger) -> Done:
+    best = best_row(rows)
     began, clock = datetime.now(UTC), time.monotonic()
     conf, task = run.pipeline.search, problem.target.task
     slots = max(1, run.parallelism)
@@ -94,11 +96,11 @@ def _winner(run: Run, problem: Problem, best: Row, rows: list[Row], store: Model
         }
     )
     facts = {"model_uri": uri, "mlflow_run_id": parent, "trial": best.trial, "trials": len(rows)} | card.as_dict()
-    guess = baseline(task, best.metric, problem.target.rows, problem.parts, problem.own)
     return Done(
         outputs=(Output("trials", frame(run, [row]), mode="append", serializable=True, facts=facts),),
         rows_in=sum(problem.target.rows),
         notes=tuple(_notes(problem, best, rows, guess)),
+        metrics={"validation": {best.metric: _against(problem, best, guess)}},
     )
 
 
@@ -117,12 +119,24 @@ def packages(recipe: Recipe) -> tuple[str, ...]:
     return tuple(f"{name}=={version(name)}" for name in dict.fromkeys(needed))
 
 
-def _notes(problem: Problem, best: Row, rows: list[Row], guess: float) -> list[str]:
-    larger = problem.own.larger_is_better if problem.own else larger_is_better(best.metric)
-    better = "larger" if larger else "smaller"
+def _against(problem: Problem, best: Row, guess: Guess) -> dict[str, float | None]:
+    """The winner's metric on the validation part, and by how much it beats the baseline; null where not defined."""
+    value, larger = float(best.value or 0.0), _larger(problem)
+    found = {"value": value, "baseline": guess.value, "better_by": guess.beaten_by(value, larger)}
+    return {name: one if one == one else None for name, one in found.items()}
+
+
+def _larger(problem: Problem) -> bool:
+    return problem.own.larger_is_better if problem.own else larger_is_better(problem.metric)
+
+
+def _notes(problem: Problem, best: Row, rows: list[Row], guess: Guess) -> list[str]:
+    larger = _larger(problem)
+    better = guess.beaten_by(float(best.value or 0.0), larger)
+    beaten = f"better by {better:.4f}" if better > 0 else "no better than that: it has learned nothing of use"
     notes = [
         f"{best.estimator} wins of {len(rows)} trials: validation {best.metric} {best.value:.4f} "
-        f"({better} is better; {guess:.4f} without any feature)",
+        f"({'larger' if larger else 'smaller'} is better; {guess.value:.4f} without any feature ({guess.name}): {beaten})",
     ]
     bad = {status: sum(row.status == status for row in rows) for status in ("failed", "timed_out", "cancelled")}
     if any(bad.values()):

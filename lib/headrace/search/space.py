@@ -10,7 +10,8 @@ from typing import Any
 from hyperopt import hp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW
 
-from headrace.search.estimators import ESTIMATORS, Parameter, Recipe
+from headrace.search.estimators import ESTIMATORS
+from headrace.search.recipe import Parameter, Recipe
 
 CHOICE = "estimator"
 

@@ -17,9 +17,10 @@ from headrace.metrics.evaluators import model_metric
 from headrace.metrics.own import OwnMetric
 from headrace.runtime.hooks import naming
 from headrace.search.columns import Columns
-from headrace.search.estimators import ESTIMATORS, Kind, Recipe
+from headrace.search.estimators import ESTIMATORS
 from headrace.search.own import check_saveable
 from headrace.search.preparation import fit_preparation
+from headrace.search.recipe import Kind, Recipe
 from headrace.search.space import Point
 
 
@@ -151,18 +152,3 @@ def fit_whole(
         return PipelineModel([*preparation.stages, fit(point, task, prepared, seed, slots, recipes)])
     finally:
         prepared.unpersist()
-
-
-def baseline(task: str, metric: str, target_rows: Sequence[int], parts: Parts, own: OwnMetric | None = None) -> float:
-    """The metric of a guess without features: each class by its share, or the mean."""
-    from pyspark.ml.functions import array_to_vector
-    from pyspark.sql import functions as F
-
-    if task == "regression":
-        guess = F.lit(parts.train.agg(F.avg("label")).collect()[0][0])
-        return measured(parts.validation.select("label", guess.alias("prediction")), task, metric, own)
-    shares = [rows / sum(target_rows) for rows in target_rows]
-    vector = array_to_vector(F.array(*[F.lit(share) for share in shares]))
-    most = float(max(range(len(shares)), key=shares.__getitem__))
-    frame = parts.validation.select("label", F.lit(most).alias("prediction"), vector.alias("probability"))
-    return measured(frame, task, metric, own)

@@ -11,12 +11,16 @@ from headrace.config.types import Pipeline
 
 Found = tuple[str, str]
 
-ESTIMATORS = ("logistic_regression", "linear_regression", "random_forest", "gbt", "xgboost")
+_CLASSIFIERS = ("xgboost", "logistic_regression", "gbt", "random_forest", "decision_tree", "linear_svc", "naive_bayes")
 TASK_ESTIMATORS = {
-    "binary": ("logistic_regression", "random_forest", "gbt", "xgboost"),
-    "multiclass": ("logistic_regression", "random_forest", "xgboost"),
-    "regression": ("linear_regression", "random_forest", "gbt", "xgboost"),
+    "binary": _CLASSIFIERS,
+    "multiclass": _CLASSIFIERS,
+    "regression": (
+        *("xgboost", "linear_regression", "gbt", "random_forest", "decision_tree"),
+        "generalized_linear_regression",
+    ),
 }
+ESTIMATORS = tuple(dict.fromkeys(name for names in TASK_ESTIMATORS.values() for name in names))
 
 
 def check(pipeline: Pipeline) -> Iterator[Found]:

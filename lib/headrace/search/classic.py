@@ -1,0 +1,107 @@
+"""The classic estimators: support vectors, naive Bayes, one tree, generalised linear models, one against the rest.
+
+Support vectors and one-against-the-rest give margins, no probabilities: a logistic regression over the margins (Platt,
+Probabilistic outputs for support vector machines, 1999), fitted on the training rows, gives them in one more stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headrace.search.recipe import Parameter, Recipe
+
+if TYPE_CHECKING:
+    from pyspark.ml import Estimator
+
+MARGIN, SIDE = "__margin", "__side"
+"""What an estimator without probabilities gives, before they are made of it."""
+
+
+def platt(classifier: Any) -> Estimator:
+    """A classifier of margins, and the logistic regression that makes probabilities of them."""
+    from pyspark.ml import Pipeline
+    from pyspark.ml.classification import LogisticRegression
+
+    margins = classifier.setRawPredictionCol(MARGIN).setPredictionCol(SIDE)
+    return Pipeline(stages=[margins, LogisticRegression(featuresCol=MARGIN, regParam=1e-6, maxIter=100)])
+
+
+def one_vs_rest(classifier: Any) -> Estimator:
+    """A binary classifier per class, against all others; probabilities by `platt`."""
+    from pyspark.ml.classification import OneVsRest
+
+    return platt(OneVsRest(classifier=classifier))
+
+
+def _linear_svc(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    from pyspark.ml.classification import LinearSVC
+
+    machine = LinearSVC(regParam=params["regularization"], maxIter=60, standardization=False)
+    return one_vs_rest(machine) if task == "multiclass" else platt(machine)
+
+
+def _naive_bayes(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    from pyspark.ml import Pipeline
+    from pyspark.ml.classification import NaiveBayes
+    from pyspark.ml.feature import MinMaxScaler
+
+    # counts, as multinomial and complement take their features for, are never negative
+    scaler = MinMaxScaler(inputCol="features", outputCol="__unit")
+    bayes = NaiveBayes(featuresCol="__unit", modelType=params["model"], smoothing=params["smoothing"])
+    return Pipeline(stages=[scaler, bayes])
+
+
+def _decision_tree(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    from pyspark.ml.classification import DecisionTreeClassifier
+    from pyspark.ml.regression import DecisionTreeRegressor
+
+    made = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
+    depth, rows = int(params["depth"]), int(params["min_rows"])
+    return made(maxDepth=depth, minInstancesPerNode=rows, maxMemoryInMB=512, seed=seed)
+
+
+def _generalized_linear(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    from pyspark.ml.regression import GeneralizedLinearRegression
+
+    family, link = str(params["family"]).split("/")
+    return GeneralizedLinearRegression(family=family, link=link, regParam=params["regularization"], maxIter=25)
+
+
+CLASSIC: dict[str, Recipe] = {
+    "decision_tree": Recipe(
+        tasks=("binary", "multiclass", "regression"),
+        kind="tree",
+        first={"depth": 7, "min_rows": 20},
+        space={"depth": Parameter(2, 12, "int"), "min_rows": Parameter(1, 100, "log")},
+        build=_decision_tree,
+    ),
+    "linear_svc": Recipe(
+        tasks=("binary", "multiclass"),
+        kind="linear",
+        first={"regularization": 0.001},
+        space={"regularization": Parameter(1e-5, 1.0, "log")},
+        build=_linear_svc,
+    ),
+    "naive_bayes": Recipe(
+        tasks=("binary", "multiclass"),
+        kind="linear",
+        first={"model": "gaussian", "smoothing": 1.0},
+        space={
+            "model": Parameter(0, 2, "choice", ("gaussian", "multinomial", "complement")),
+            "smoothing": Parameter(0.01, 10.0, "log"),
+        },
+        build=_naive_bayes,
+    ),
+    "generalized_linear_regression": Recipe(
+        tasks=("regression",),
+        kind="linear",
+        first={"family": "gaussian/identity", "regularization": 0.01},
+        space={  # a family that the label's values do not allow fails its trial, and the search goes on
+            "family": Parameter(0, 3, "choice", ("gaussian/identity", "gaussian/log", "poisson/log", "gamma/log")),
+            "regularization": Parameter(1e-5, 1.0, "log"),
+        },
+        build=_generalized_linear,
+    ),
+}
+"""In the order in which their first points are tried."""
