@@ -75,7 +75,7 @@ def test_it_learns_and_is_the_same_when_read_again(prepared, tmp_path, task, nam
 def test_a_family_that_the_labels_do_not_allow_fails_its_trial_only(prepared):
     rows = prepared("regression", "linear").selectExpr("features", "-label as label")
     point = Point("generalized_linear_regression", {"family": "gamma/log", "regularization": 0.1})
-    with pytest.raises(Exception, match="(?i)gamma") as told:
+    with pytest.raises(Exception, match=r"(?i)gamma") as told:
         run_trial(point, "regression", "rmse", Parts(rows, rows), 1, 1)
     assert not isinstance(told.value, HeadraceError)  # a trial's own failure, which the search records
 

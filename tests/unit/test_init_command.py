@@ -50,7 +50,7 @@ def test_a_template_replaces_nothing_unasked(tmp_path: Path, capsys: pytest.Capt
         (("init", "data.csv", "--template", "churn", "--key", "id", "--out"), "leave out --key, data.csv"),
         (("init", "data.csv", "--out"), "--label COL"),
         (("init", "--label", "y", "--out"), "say where the data are"),
-        (("init", "data.csv", "--label", "y", "--task", "binry", "--out"), "regression; did you mean 'binary'?"),
+        (("init", "data.csv", "--label", "y", "--task", "binry", "--out"), "anomaly; did you mean 'binary'?"),
         (("profile", "--label"), "say where the data are"),
         (("profile", "data.csv", "--format"), "text, markdown, json"),
     ],

@@ -29,7 +29,9 @@ def _number(value: object) -> object:
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number)]
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
+UNLABELLED = ("clustering", "anomaly")
+"""Tasks that learn without a label."""
 
 
 class Split(Section):
@@ -64,8 +66,19 @@ class TrainingSet(Section):
 
     from_: Name = Field(alias="from")
     predict_at: Sql | None = Field(None, description="SQL over the spine; default: its event time")
-    label: Sql
+    label: Sql | None = None
     task: Task | None = Field(None, description="inferred from the label where it can be")
+    user: Column | None = Field(None, description="recommendation: column of who rates, buys or clicks")
+    item: Column | None = Field(None, description="recommendation: column of what is recommended")
+    rating: Sql | None = Field(None, description="recommendation: SQL over the spine, the rating to be predicted")
+    implicit: Sql | None = Field(
+        None, description="recommendation: SQL over the spine, how much the row says that the item was liked; as `1`"
+    )
+    top_k: Whole = Field(10, ge=1, le=1000, description="recommendation: items per user, in metrics and in the table")
+    relevant: Number | None = Field(
+        None, description="recommendation: rating from which an item counts as relevant; default: the mean rating"
+    )
+    contamination: Number = Field(0.01, gt=0, lt=0.5, description="anomaly: share of the training rows taken for odd")
     label_delay: Duration | None = None
     features: Columns = Field((), description="feature tables")
     row_features: dict[Name, Sql] = Field({}, description="SQL over the row's early columns and the joined features")
@@ -74,6 +87,28 @@ class TrainingSet(Section):
     )
     exclude: Columns = Field((), description="columns that are no features")
     split: Split = Split()
+
+    @property
+    def kind(self) -> Task | None:
+        """The task, where the file says it: by name, or by a `user` and an `item`."""
+        return self.task or ("recommendation" if self.user or self.item else None)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is something to predict: a label, a rating, a weight."""
+        return self.kind not in UNLABELLED
+
+    @property
+    def expression(self) -> Sql | None:
+        """SQL of what is to be predicted."""
+        return getattr(self, self.target_key) if self.labelled else None
+
+    @property
+    def target_key(self) -> str:
+        """The key of the YAML that has it."""
+        if self.kind != "recommendation":
+            return "label"
+        return "rating" if self.rating is not None else "implicit"
 
 
 class Search(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
 
 _CLASSES = {"accuracy": True, "f1": True, "logLoss": False, "weightedPrecision": True, "weightedRecall": True}
 
@@ -13,10 +13,26 @@ METRICS: dict[str, dict[str, bool]] = {
     "binary": {"areaUnderROC": True, "areaUnderPR": True, **_CLASSES},
     "multiclass": dict(_CLASSES),
     "regression": {"rmse": False, "mae": False, "r2": True, "mse": False},
+    "clustering": {"silhouette": True},
+    "recommendation": {
+        "ndcgAtK": True,
+        "precisionAtK": True,
+        "recallAtK": True,
+        "meanAveragePrecisionAtK": True,
+        "rmse": False,
+    },
+    "anomaly": {"logLikelihood": True, "flaggedShare": False},
 }
 """Task -> metric -> whether larger is better."""
 
-DEFAULT_METRIC: dict[str, str] = {"binary": "areaUnderROC", "multiclass": "f1", "regression": "rmse"}
+DEFAULT_METRIC: dict[str, str] = {
+    "binary": "areaUnderROC",
+    "multiclass": "f1",
+    "regression": "rmse",
+    "clustering": "silhouette",
+    "recommendation": "ndcgAtK",
+    "anomaly": "logLikelihood",
+}
 """What a search optimizes when nothing is said."""
 
 ALL_METRICS: tuple[str, ...] = tuple(dict.fromkeys(name for names in METRICS.values() for name in names))
@@ -42,7 +58,7 @@ def unknown_metric(metric: str, task: str | None, own: Iterable[str] = ()) -> st
 
     Args:
         metric: The name as written.
-        task: `binary`, `multiclass`, `regression`, or None while it is not known.
+        task: `binary`, `multiclass` and so on, or None while it is not known.
         own: Names of the user's metrics.
     """
     allowed = [*(METRICS[task] if task else ALL_METRICS), *own]

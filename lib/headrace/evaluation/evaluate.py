@@ -7,11 +7,14 @@ from dataclasses import astuple
 from typing import Any
 
 from pyspark import StorageLevel
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from headrace.config.learning import UNLABELLED
 from headrace.config.metrics import ALL_METRICS
 from headrace.errors import ConfigError, DataError
+from headrace.evaluation import special
 from headrace.evaluation.stage import slices_of
 from headrace.metrics.measure import Measure, measure
 from headrace.metrics.own import measures_of, own_metrics
@@ -37,9 +40,10 @@ def evaluate(run: Run) -> Done:
     slices = slices_of(run.pipeline)
     training_set = run.read("training_set")
     _check_slices(list(slices), training_set.columns)
-    keep = list(dict.fromkeys([*card.key, "predict_at", "split", "label", *slices]))
-    test = training_set.where("split = 'test'")
-    scored = predict(store.load(facts["model_uri"]), card, test, keep).persist(StorageLevel.MEMORY_AND_DISK)
+    raters = (card.learned or {}).get("user", "label")
+    keep = list(dict.fromkeys([*card.key, "predict_at", "split", "label", raters, *slices]))
+    test, model = training_set.where("split = 'test'"), store.load(facts["model_uri"])
+    scored = predict(model, card, test, keep, special.INNER.get(card.task, ())).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         return _evaluated(run, scored, facts, card, store, slices)
     except BaseException:
@@ -51,17 +55,19 @@ def _evaluated(
     run: Run, scored: DataFrame, facts: dict[str, Any], card: ModelCard, store: ModelStore, slices: dict[str, int]
 ) -> Done:
     """Metrics of the test part's predictions, which are used several times and given back at the end."""
-    rows, labelled = scored.agg(F.count("*"), F.count("label")).collect()[0]
+    needed = "*" if card.task in UNLABELLED else "label"
+    rows, labelled = scored.agg(F.count("*"), F.count(needed)).collect()[0]
     if not labelled:
         raise DataError(
             "the test part has no row with a label; move split.validation_until or test_until, or split by hash"
         )
     least = min(slices.values(), default=100)
-    measures = measure(scored, card.task, card.labels, [*card.key, "predict_at"], list(slices), least, seed=_seed(run))
+    measures = _measures(run, scored, card, store.load(facts["model_uri"]), list(slices), least)
     measures = [one for one in measures if one.slice_column is None or one.rows >= slices[one.slice_column]]
     measures += measures_of(own_metrics(run.spark, run.pipeline), scored, labelled)
     overall = {one.metric: one for one in measures if one.slice_column is None}
     _log(store, facts["mlflow_run_id"], overall)
+    told = () if card.task in UNLABELLED else (f"{labelled} of {rows} test rows have a label",)
     return Done(
         outputs=(
             Output(
@@ -79,10 +85,23 @@ def _evaluated(
         ),
         rows_in=rows,
         rows_out=rows,
-        notes=(f"{labelled} of {rows} test rows have a label", _line(overall)),
+        notes=(*told, _line(overall)),
         metrics={"test": {name: {"value": m.value, "lower": m.lower, "upper": m.upper} for name, m in overall.items()}},
         cleanup=lambda: _release(scored),
     )
+
+
+def _measures(
+    run: Run, scored: DataFrame, card: ModelCard, model: PipelineModel, slices: list[str], least: int
+) -> list[Measure]:
+    key, seed = [*card.key, "predict_at"], _seed(run)
+    if card.task in UNLABELLED:
+        return special.measures(scored, card, key, slices, least, seed)
+    if card.task == "recommendation":
+        rows = run.read("training_set")
+        learned, test = rows.where("split in ('train', 'validation')"), rows.where("split = 'test'")
+        return special.recommended(model, card, learned, test, scored, seed)
+    return measure(scored, card.task, card.labels, key, slices, least, seed=seed)
 
 
 def predictions_frame(scored: DataFrame, key: Sequence[str], model_name: str, run_id: str) -> DataFrame:
@@ -105,7 +124,7 @@ def evaluation_frame(spark: SparkSession, measures: Sequence[Measure]) -> DataFr
 
 
 def _card_part(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: facts[name] for name in ModelCard.__dataclass_fields__}
+    return {name: facts[name] for name in ModelCard.__dataclass_fields__ if name in facts}
 
 
 def _check_slices(slices: Sequence[str], there: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.ml.evaluation import (
     BinaryClassificationEvaluator,
+    ClusteringEvaluator,
     Evaluator,
     MulticlassClassificationEvaluator,
     RegressionEvaluator,
@@ -15,12 +16,14 @@ def evaluator(task: str, metric: str) -> Evaluator:
     """Spark's evaluator of a metric; areas are exact (`numBins=0`), ties included.
 
     Args:
-        task: `binary`, `multiclass` or `regression`.
+        task: `binary`, `multiclass`, `regression` or `clustering`.
         metric: Spark ML's name.
     """
     if metric in ("areaUnderROC", "areaUnderPR"):
         made = BinaryClassificationEvaluator(rawPredictionCol="probability", numBins=0)
         return made.setMetricName(metric)  # type: ignore[arg-type]  # one of the two
+    if task == "clustering":
+        return ClusteringEvaluator(metricName=metric)  # type: ignore[arg-type]  # the only one that there is
     if task == "regression":
         return RegressionEvaluator(metricName=metric)  # type: ignore[arg-type]  # checked by config.metrics
     return MulticlassClassificationEvaluator(metricName=metric)  # type: ignore[arg-type]

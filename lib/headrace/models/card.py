@@ -15,7 +15,7 @@ class ModelCard:
     """Stored as JSON beside every model, so that a version alone is enough to score.
 
     Attributes:
-        task: `binary`, `multiclass` or `regression`.
+        task: `binary`, `multiclass`, `regression`, `clustering`, `recommendation` or `anomaly`.
         features: Raw feature columns, in order: name -> Spark's simple type, as trained.
         label_type: Spark's simple type of the label (`boolean`, `string`, `int`, ...).
         labels: Classes in the order of their index, in the label's own values; empty for regression.
@@ -23,6 +23,8 @@ class ModelCard:
         estimator: Name of the winning estimator.
         params: Its hyperparameters.
         validation: Metric -> value on the validation part, before the refit.
+        learned: What the task learns beside the model. Of an anomaly: `threshold`, `contamination` (see
+            `models.density`); of a recommendation: `user`, `item`, `implicit`, `top_k`, `relevant`.
     """
 
     task: str
@@ -33,6 +35,7 @@ class ModelCard:
     estimator: str = ""
     params: Mapping[str, Any] | None = None
     validation: Mapping[str, float] | None = None
+    learned: Mapping[str, Any] | None = None
 
     @property
     def positive(self) -> Any:

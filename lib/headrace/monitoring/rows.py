@@ -8,6 +8,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from headrace.config.learning import TrainingSet
 from headrace.engine.time import moment
 from headrace.monitoring import bins as b
 from headrace.monitoring.bins import CURRENT
@@ -33,7 +34,22 @@ def to_come(frame: DataFrame, learned_until: datetime | None) -> DataFrame:
     return frame if learned_until is None else frame.where(F.col("predict_at") >= moment(learned_until))
 
 
-def sides(training_set: DataFrame, predictions: DataFrame, keys: Sequence[str], features: Sequence[str]) -> DataFrame:
+def untaught(training: TrainingSet | None) -> tuple[str, ...]:
+    """The parts whose scored rows no model was trained on.
+
+    Without a label all parts are scored; where they are shares of a hash, only the test part is like what is to come.
+    """
+    plain = training is None or training.labelled or training.split.by == "time"
+    return ("score",) if plain else ("score", "test")
+
+
+def sides(
+    training_set: DataFrame,
+    predictions: DataFrame,
+    keys: Sequence[str],
+    features: Sequence[str],
+    current: Sequence[str] = ("score",),
+) -> DataFrame:
     """Rows to compare: those trained on, and those scored.
 
     Args:
@@ -41,27 +57,36 @@ def sides(training_set: DataFrame, predictions: DataFrame, keys: Sequence[str], 
         predictions: With the keys and `predict_at`; a row scored twice counts once.
         keys: Key columns of the spine.
         features: Columns to keep.
+        current: Parts whose scored rows are compared.
 
     Returns:
         `predict_at`, the features, and boolean `_current`: False for split `train` and `validation`, True for rows
-        of split `score` that are in `predictions`. Other rows are left out.
+        of split `score` (or what `current` says) that are in `predictions`. Other rows are left out.
     """
     kept = [F.col("predict_at"), *[F.col(b.quoted(name)) for name in features if name != "predict_at"]]
-    scored = matching(training_set.where("split = 'score'"), predictions, (*keys, "predict_at"), "left_semi")
+    scored = matching(
+        training_set.where(F.col("split").isin(*current)), predictions, (*keys, "predict_at"), "left_semi"
+    )
     trained = training_set.where(F.col("split").isin(*TRAINED))
     return trained.select(*kept, F.lit(False).alias(CURRENT)).unionByName(
         scored.select(*kept, F.lit(True).alias(CURRENT))
     )
 
 
-def prediction_sides(test_predictions: DataFrame, predictions: DataFrame) -> DataFrame | None:
+def prediction_sides(test_predictions: DataFrame, predictions: DataFrame, task: str = "") -> DataFrame | None:
     """The model's own output: on the test part (baseline) and on the rows scored.
+
+    Of a clustering the cluster, which is a name though it is a number; of a recommendation the prediction.
 
     Returns:
         One column, `prediction:probability` where it is a number, else `prediction:prediction`, and boolean `_current`;
         None where neither can be compared.
     """
-    for name in ("probability", "prediction"):
+    if task == "clustering":
+        frames = (test_predictions, predictions)
+        old, new = (f.select(F.col("prediction").cast("string").alias(PREDICTION + "prediction")) for f in frames)
+        return old.withColumn(CURRENT, F.lit(False)).unionByName(new.withColumn(CURRENT, F.lit(True)))
+    for name in ("prediction",) if task == "recommendation" else ("probability", "prediction"):
         both = (test_predictions, predictions)
         kinds = {b.kind_of(f.schema[name].dataType) if name in f.columns else None for f in both}
         if len(kinds) == 1 and None not in kinds:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from headrace.runtime.step import Run
 
 
+_UNJUDGED = "quality: the task has no label that comes true later; what is measured is drift"
+
 Spine = Callable[["Run"], "DataFrame"]
 """The spine's rows with label and split, as known now; given by the flow."""
 
@@ -57,11 +59,12 @@ def monitor(run: Run, spine: Spine) -> Done:
     facts = run.facts("training_set")["facts"]
     predictions = run.read(run.pipeline.scoring.output)
     now = datetime.now(UTC)
-    found = _quality(run, facts, predictions, spine(run))
-    tested = versions.tested(run.tracking_uri, run.model_name) if found else {}
+    found = _quality(run, facts, predictions, spine(run)) if _judged(run) else []
+    tested = versions.tested(run.tracking_uri, run.model_name) if found or not _judged(run) else {}
     judged = verdicts.records(found, tested, run.model_name, run.run_id, now)
     whole = [r for r in judged if r["granularity"] == "all"]
-    drifted = _drift(run, facts, rows.acted_on(predictions), _latest(whole, tested), now)
+    latest = _latest(whole, tested) if _judged(run) else _last_used(predictions, tested)
+    drifted = _drift(run, facts, rows.acted_on(predictions), latest, now)
     metric = run.pipeline.search.metric or DEFAULT_METRIC.get(facts["task"])
     drift_note = drift.sentence(drifted) if drifted else "drift: nothing scored yet"
     return Done(
@@ -79,8 +82,10 @@ def monitor(run: Run, spine: Spine) -> Done:
                 description="How far scored rows lie from the rows trained on, one row per feature",
             ),
         ),
-        rows_in=sum({r["model_version"]: r["rows"] for r in whole}.values()),
-        notes=(drift_note, verdicts.sentence(judged, metric)),
+        rows_in=sum({r["model_version"]: r["rows"] for r in whole}.values())
+        if _judged(run)
+        else next((r["current_rows"] for r in drifted), 0),
+        notes=(drift_note, verdicts.sentence(judged, metric) if _judged(run) else _UNJUDGED),
         expires=verdicts.next_due(found),
     )
 
@@ -98,7 +103,8 @@ def _drift(
         now: UTC.
     """
     features, predictions = facts["features"], rows.to_come(predictions, _learned_until(run))
-    frame = rows.sides(run.read("training_set"), predictions, facts["key"], features)
+    current = rows.untaught(run.pipeline.training_set)
+    frame = rows.sides(run.read("training_set"), predictions, facts["key"], features, current)
     scored, trained = _windows(frame)
     if not scored["rows"]:
         return []
@@ -106,7 +112,8 @@ def _drift(
     for version, test in tested.items():
         before = None if test.predictions is None else _tested_rows(run, version, test.predictions)
         if before is not None:
-            output = rows.prediction_sides(before, predictions.where(F.col("model_version").cast("string") == version))
+            now_given = predictions.where(F.col("model_version").cast("string") == version)
+            output = rows.prediction_sides(before, now_given, facts["task"])
             drifts += drift.measure(output, output.columns[:1]) if output is not None else []
     stamp = drift.Stamp(run.model_name, run.run_id, now, *map(verdicts.moment, (scored["first"], scored["last"])))
     return drift.records(drifts, run.pipeline.monitoring.alarms, stamp)
@@ -143,12 +150,25 @@ def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, spine: 
     label_delay = microseconds(delay) if delay else 0
     labels = facts.get("labels") or ()
     frame = quality.judged(predictions, spine, facts["key"], labels, run.as_of, label_delay, _learned_until(run))
-    return verdicts.measured(quality.metrics_of(frame, facts["task"]))
+    task = "regression" if facts["task"] == "recommendation" else facts["task"]  # ratings are numbers
+    return verdicts.measured(quality.metrics_of(frame, task))
+
+
+def _judged(run: Run) -> bool:
+    """Whether what comes true can be held against a prediction: a weight is no value of the score that it teaches."""
+    training = run.pipeline.training_set
+    return training is None or (training.labelled and training.implicit is None)
 
 
 def _latest(whole: Sequence[Mapping[str, Any]], tested: Mapping[str, versions.Tested]) -> dict[str, versions.Tested]:
     version = verdicts.newest(whole)
     return {version: tested[version]} if version is not None and version in tested else {}
+
+
+def _last_used(predictions: DataFrame, tested: Mapping[str, versions.Tested]) -> dict[str, versions.Tested]:
+    """The version with the highest number that has predicted."""
+    found: Any = predictions.agg(F.max("model_version").cast("string").alias("version")).first()
+    return {found["version"]: tested[found["version"]]} if found["version"] in tested else {}
 
 
 def _learned_until(run: Run) -> datetime | None:

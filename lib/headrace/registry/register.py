@@ -8,12 +8,14 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from headrace.config.learning import UNLABELLED
 from headrace.errors import DataError
 from headrace.metrics.measure import Difference, difference
 from headrace.metrics.own import own_metric
 from headrace.models.card import ModelCard, check_columns
 from headrace.models.predict import predict
 from headrace.models.store import CHAMPION, TESTED, ModelStore, Version
+from headrace.registry import against
 from headrace.registry.gates import Verdict, judge
 from headrace.runtime.step import Done, Run
 
@@ -104,13 +106,17 @@ def _against(
     if version and version.number == champion.number:
         return f"version {champion.number} is the champion itself"
     new, old = store.card(facts["mlflow_run_id"]), store.card(champion.run_id)
-    test = run.read("training_set").where("split = 'test' and label is not null")
+    test = run.read("training_set").where("split = 'test'")
+    test = test if new.task in UNLABELLED else test.where("label is not null")
     if (new.task, new.label_type) != (old.task, old.label_type) or (new.task == "binary" and new.labels != old.labels):
         return f"version {champion.number} learned another label ({old.task}, {old.label_type}): nothing to compare"
     try:
         check_columns(old, _types(test))
     except DataError as error:
         return f"version {champion.number} cannot score these rows, for {error.message}"
+    if new.task in UNLABELLED or new.task == "recommendation":
+        pair = (store.load(facts["model_uri"]), new), (store.load(champion.uri), old)
+        return against.compared(run, pair, metric)
     keep = [*new.key, "predict_at", "label"]
     ours = predict(store.load(facts["model_uri"]), new, test, keep)
     theirs = predict(store.load(champion.uri), old, test, keep)

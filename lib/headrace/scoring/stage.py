@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment
-from headrace.models.predict import PROBABILITY_TYPE, predict
+from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE, predict
 from headrace.models.store import CHAMPION, ModelStore, Version
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, proven
@@ -44,12 +44,17 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
             stage="score",
             name="score",
             inputs=inputs,
-            outputs=(pipeline.scoring.output,),
+            outputs=(*_tables(pipeline), pipeline.scoring.output),
             config=config,
             state=lambda run: [_number(_version(run)), str(run.since), str(run.until), run.rescore],
             run=lambda run: _score(run, spine, features),
         ),
     )
+
+
+def _tables(pipeline: Pipeline) -> tuple[str, ...]:
+    recommends = pipeline.training_set is not None and pipeline.training_set.kind == "recommendation"
+    return ("recommendations",) if recommends else ()
 
 
 def _version(run: Run) -> Version | None:
@@ -72,14 +77,15 @@ def _score(run: Run, spine: Spine, features: Features) -> Done:
     earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
 
     def pick(spine_rows: DataFrame) -> DataFrame:
-        wanted = spine_rows.where(due(run.as_of, run.since, run.until))
+        wanted = spine_rows.where(due(run.as_of, run.since, run.until, _labelled(run)))
         return wanted if run.rescore else unscored(wanted, earlier, key)
 
     count, span = _span(pick(rows))
-    later = _next_due(rows, run.as_of)
+    later = _next_due(rows if _labelled(run) else rows.withColumn("split", F.lit("score")), run.as_of)
+    lists = _lists(run, version, rows)
     if count == 0:
         nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
-        return Done((nothing,), rows_in=0, notes=("nothing new to score",), expires=later)
+        return Done((*lists, nothing), rows_in=0, notes=("nothing new to score",), expires=later)
     made, release = features(run, pick, span), None
     if run.pipeline.training_set and run.pipeline.training_set.transform:
         made, release = proven(run.pipeline, TRANSFORM, pick(rows), made, (*key, "predict_at"))
@@ -93,7 +99,26 @@ def _score(run: Run, spine: Spine, features: Features) -> Done:
         scored = changed(scored, earlier, key)
     note = f"{count:,} rows scored by {version.name} version {version.number}"
     output = _output(run.pipeline.scoring, scored, key, version)
-    return Done((output,), rows_in=count, notes=(note,), expires=later, cleanup=release)
+    return Done((*lists, output), rows_in=count, notes=(note,), expires=later, cleanup=release)
+
+
+def _lists(run: Run, version: Version, rows: DataFrame) -> tuple[Output, ...]:
+    """Of a recommendation: the items that each user is recommended, without those that they have had."""
+    training = run.pipeline.training_set
+    if training is None or training.kind != "recommendation":
+        return ()
+    from headrace.models.recommend import Recommender, recommendations
+
+    store = ModelStore(run.tracking_uri)
+    had = rows.where("label is not null").select(str(training.user), str(training.item))
+    listed = recommendations(Recommender.whole(store.load(version.uri)), store.card(version.run_id), had)
+    stamped = listed.withColumn("model_version", F.lit(version.number).cast("int"))
+    told = f"The {training.top_k} best items for each user, without those they have had, as of the last scoring"
+    return (Output("recommendations", stamped, description=told, facts={"model_version": version.number}),)
+
+
+def _labelled(run: Run) -> bool:
+    return run.pipeline.training_set is None or run.pipeline.training_set.labelled
 
 
 def _key(run: Run) -> tuple[str, ...]:
@@ -142,10 +167,10 @@ def _no_rows(run: Run, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """No prediction, with the columns of predictions."""
     none = F.lit(None)
     task = run.facts("training_set")["facts"]["task"] if run.exists("training_set") else "binary"
-    label = F.col("label").cast("double") if task == "regression" else F.col("label")
+    label = F.col("label").cast(PREDICTION_TYPE[task]) if task in PREDICTION_TYPE else F.col("label")
     return rows.where("false").select(
         *key, "predict_at", F.lit(1).alias("revision"), label.alias("prediction"),
-        none.cast(PROBABILITY_TYPE[task]).alias("probability"), none.cast("string").alias("model_name"),
+        none.cast(PROBABILITY_TYPE.get(task, "double")).alias("probability"), none.cast("string").alias("model_name"),
         none.cast("int").alias("model_version"), none.cast("string").alias("run_id"),
         F.current_timestamp().alias("scored_at"),
     )  # fmt: skip

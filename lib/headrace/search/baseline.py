@@ -24,7 +24,7 @@ class Guess:
     """A guess and its metric on the validation part.
 
     Attributes:
-        name: `class shares`, `mean` or `last value`.
+        name: `class shares`, `mean`, `last value`, `popularity` ...
         value: The metric; NaN where it is not defined.
     """
 
@@ -78,6 +78,8 @@ def _known(run: Run, attempt: str) -> Guess | None:
 def best(problem: Problem) -> Guess:
     """The best of the guesses that the task has."""
     parts, metric, own = problem.parts, problem.metric, problem.own
+    if problem.special:
+        return Guess(problem.special.guess, problem.special.baseline(parts.train, parts.validation, metric))
     if problem.target.task != "regression":
         return Guess("class shares", shares(problem.target.task, metric, problem.target.rows, parts, own))
     mean = parts.train.agg(F.avg("label")).collect()[0][0]

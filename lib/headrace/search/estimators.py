@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ConfigError
 from headrace.search.classic import CLASSIC, one_vs_rest
+from headrace.search.factors import RECOMMENDING
+from headrace.search.grouping import GROUPING
 from headrace.search.recipe import Kind, Parameter, Recipe
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ DEFAULTS = {
     "binary": ("xgboost", "logistic_regression", "gbt", "random_forest"),
     "multiclass": ("xgboost", "logistic_regression", "random_forest"),
     "regression": ("xgboost", "linear_regression", "gbt", "random_forest"),
+    "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
+    "recommendation": ("als",),
+    "anomaly": ("gaussian_mixture",),
 }
 """What is tried where nobody wrote a list."""
 
@@ -157,6 +162,8 @@ ESTIMATORS: dict[str, Recipe] = {
         build=_random_forest,
     ),
     **CLASSIC,
+    **GROUPING,
+    **RECOMMENDING,
 }
 """In the order in which their first points are tried."""
 
@@ -191,9 +198,9 @@ def chosen(
     check_names(names, recipes)
     wrong = sorted(name for name in set(names) if task not in recipes[name].tasks)
     if wrong:
+        what = f"a {task} label" if task in ("binary", "multiclass", "regression") else f"task {task}"
         able = ", ".join(name for name, one in recipes.items() if task in one.tasks)
         raise ConfigError(
-            f"search.estimators: {', '.join(wrong)} cannot learn a {task} label; write any of {able}, "
-            "or leave the list out"
+            f"search.estimators: {', '.join(wrong)} cannot learn {what}; write any of {able}, or leave the list out"
         )
     return tuple(name for name in recipes if name in names)

@@ -11,8 +11,8 @@ from headrace.config.hooks import Use
 if TYPE_CHECKING:
     from pyspark.ml import Estimator
 
-Kind = Literal["linear", "tree", "native"]
-"""How features are prepared: scaled and one-hot, imputed, or with missing values left as they are."""
+Kind = Literal["linear", "tree", "native", "ids"]
+"""How features are prepared: scaled and one-hot, imputed, with missing values left as they are; users and items."""
 
 
 @dataclass(frozen=True)

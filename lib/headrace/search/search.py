@@ -19,7 +19,7 @@ from headrace.search.ledger import Ledger, Row, frame, read_back
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
-from headrace.search.trial import fit_whole
+from headrace.search.trial import fit_special, fit_whole
 from headrace.search.trials import run_trials
 
 
@@ -65,8 +65,12 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
     slots = max(1, run.parallelism)
     both = problem.raw.train.unionByName(problem.raw.validation)
     own = PipelineModel(fit_stages(problem.stages, both))
-    used = own.transform(both).select("label", *[f"`{name}`" for name in problem.columns.used])
-    fitted = fit_whole(best.point, task, used, problem.columns, conf.seed, slots, problem.recipes)
+    used = own.transform(both).select("label", *[f"`{name}`" for name in problem.columns.used or problem.features])
+    learned = None
+    if problem.special:
+        fitted, learned = fit_special(best.point, task, used, problem.columns, conf.seed, slots, problem.special)
+    else:
+        fitted = fit_whole(best.point, task, used, problem.columns, conf.seed, slots, problem.recipes)
     model = PipelineModel([*own.stages, *fitted.stages])
     card = ModelCard(
         task=task,
@@ -77,6 +81,7 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
         estimator=best.estimator,
         params=dict(best.point.params),
         validation={best.metric: float(best.value or 0.0)},
+        learned=learned,
     )
     parent = ledger.wait_for_parent()
     recipe = problem.recipes[best.estimator]

@@ -9,8 +9,10 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from headrace.config.learning import UNLABELLED
 from headrace.errors import DataError
 from headrace.metrics.frame import class_index
+from headrace.models.predict import PREDICTION_TYPE
 
 FEW = 20
 """A whole-number label of at most so many values is taken for classes."""
@@ -23,7 +25,7 @@ class Target:
     """What is learned.
 
     Attributes:
-        task: `binary`, `multiclass` or `regression`.
+        task: `binary`, `multiclass` and so on.
         label_type: Spark's simple type of the column `label`.
         labels: Classes in the order of their index, in the label's own values; the last of two is positive.
         rows: Training rows per class, or of all (regression: one number).
@@ -35,8 +37,13 @@ class Target:
     rows: tuple[int, ...]
 
     def with_index(self, frame: DataFrame) -> DataFrame:
-        """`label` as double: the class index (rows of a class that training did not have are left out), or value."""
-        if self.task == "regression":
+        """`label` as double: the class index (rows of a class that training did not have are left out), or value.
+
+        Of a task without a label it is 0.
+        """
+        if self.task in UNLABELLED:
+            return frame.withColumn("label", F.lit(0.0))
+        if self.task in ("regression", "recommendation"):
             return frame.withColumn("label", F.col("label").cast("double")).where("not isnan(label)")
         return frame.withColumn("label", class_index(F.col("label"), self.labels)).where(
             F.col("label") < len(self.labels)
@@ -81,6 +88,18 @@ def target(train: DataFrame, facts: Mapping[str, Any], task: str | None) -> Targ
         raise DataError(f"the label has more than {MAX_CLASSES} classes; write task: regression, or a coarser label")
     labels = _ordered(counts, facts.get("labels") or ())
     return Target(found, label_type, labels, tuple(counts[label] for label in labels))
+
+
+def without_classes(train: DataFrame, task: str) -> Target:
+    """The target of a task that has no label, or ratings. Runs a Spark job.
+
+    Raises:
+        DataError: If there are no rows.
+    """
+    rows = train.count()
+    if not rows:
+        raise DataError("the training part has no row; move split.train_until, or bring more data")
+    return Target(task, PREDICTION_TYPE[task], (), (rows,))
 
 
 def infer_task(label_type: str, values: Sequence[Any]) -> str:

@@ -22,14 +22,22 @@ from headrace.search.own import check_saveable
 from headrace.search.preparation import fit_preparation
 from headrace.search.recipe import Kind, Recipe
 from headrace.search.space import Point
+from headrace.search.special import Special
+
+KEPT = ("features", "label")
+"""Columns of prepared rows."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a search learns from: raw feature columns and `label` (double), without nulls in `label`."""
+    """What a search learns from: raw feature columns and `label` (double), without nulls in `label`.
+
+    Prepared rows have with them what prepared them.
+    """
 
     train: DataFrame
     validation: DataFrame
+    preparation: PipelineModel | None = None
 
 
 @dataclass
@@ -40,11 +48,13 @@ class Prepared:
         parts: Raw rows.
         columns: What was learned of the training rows.
         kinds: To be prepared, in this order.
+        special: How, where the task has a way of its own.
     """
 
     parts: Parts
     columns: Columns
     kinds: Sequence[Kind]
+    special: Special | None = None
     _frames: list[DataFrame] = field(default_factory=list)
     _ready: dict[str, Future] = field(default_factory=dict)
 
@@ -58,7 +68,7 @@ class Prepared:
         return self._ready[kind].done()
 
     def get(self, kind: Kind) -> Parts:
-        """Rows with `features` and `label`."""
+        """Rows with `features` and `label`, or what the task's own way keeps."""
         return self._ready[kind].result()
 
     def release(self) -> None:
@@ -68,11 +78,13 @@ class Prepared:
             frame.unpersist()
 
     def _prepare(self, kind: Kind) -> Parts:
-        model = fit_preparation(self.parts.train, self.columns, kind)
-        return Parts(self._kept(model, self.parts.train), self._kept(model, self.parts.validation))
+        prepare = self.special.prepare if self.special else fit_preparation
+        model = prepare(self.parts.train, self.columns, kind)
+        return Parts(self._kept(model, self.parts.train), self._kept(model, self.parts.validation), model)
 
     def _kept(self, model: PipelineModel, frame: DataFrame) -> DataFrame:
-        kept = model.transform(frame).select("features", "label").persist(StorageLevel.MEMORY_AND_DISK)
+        kept = model.transform(frame).select(*(self.special.keep if self.special else KEPT))
+        kept = kept.persist(StorageLevel.MEMORY_AND_DISK)
         self._frames.append(kept)
         kept.count()
         return kept
@@ -84,7 +96,12 @@ def workers(slots: int, parallelism: int) -> int:
 
 
 def fit(
-    point: Point, task: str, train: DataFrame, seed: int, slots: int, recipes: Mapping[str, Recipe] = ESTIMATORS
+    point: Point,
+    task: str,
+    train: DataFrame,
+    seed: int,
+    slots: int,
+    recipes: Mapping[str, Recipe] = ESTIMATORS,
 ) -> Model:
     """Fit an estimator on `features` and `label`.
 
@@ -109,6 +126,7 @@ def run_trial(
     slots: int,
     recipes: Mapping[str, Recipe] = ESTIMATORS,
     own: OwnMetric | None = None,
+    special: Special | None = None,
 ) -> dict[str, Any]:
     """Try a point; the result is in hyperopt's form.
 
@@ -121,9 +139,15 @@ def run_trial(
         slots: Task slots that it may hold at once.
         recipes: Of all estimators.
         own: The metric, where it is the user's: of what models give as Spark ML has it.
+        special: How to fit and to judge, where the task has a way of its own.
     """
-    model = fit(point, task, parts.train, seed, slots, recipes)
-    value = measured(model.transform(parts.validation), task, metric, own)
+    if special and parts.preparation:
+        estimator = recipes[point.estimator].build(task, point.params, seed, slots)
+        made = special.fit(estimator, parts.preparation, parts.train)
+        value = special.value(made, parts.preparation, parts.train, parts.validation, metric)
+    else:
+        model = fit(point, task, parts.train, seed, slots, recipes)
+        value = measured(model.transform(parts.validation), task, metric, own)
     if value != value:
         raise HeadraceError(f"{metric} is not a number on the validation part")
     larger = own.larger_is_better if own else larger_is_better(metric)
@@ -150,5 +174,19 @@ def fit_whole(
     prepared = preparation.transform(rows).select("features", "label").persist(StorageLevel.MEMORY_AND_DISK)
     try:
         return PipelineModel([*preparation.stages, fit(point, task, prepared, seed, slots, recipes)])
+    finally:
+        prepared.unpersist()
+
+
+def fit_special(
+    point: Point, task: str, rows: DataFrame, columns: Columns, seed: int, slots: int, special: Special
+) -> tuple[PipelineModel, Mapping[str, Any]]:
+    """As `fit_whole`, in the task's own way; and what is learned besides, for the model's card."""
+    recipe = ESTIMATORS[point.estimator]
+    preparation = special.prepare(rows, columns, recipe.kind)
+    prepared = preparation.transform(rows).select(*special.keep).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        model = special.fit(recipe.build(task, point.params, seed, slots), preparation, prepared)
+        return PipelineModel([*preparation.stages, *special.stages(model)]), special.learned(model, prepared)
     finally:
         prepared.unpersist()

@@ -34,7 +34,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
         return []
     began, limit = time.monotonic(), _seconds(conf.timeout)
     kinds = [problem.recipes[name].kind for name in problem.estimators]
-    prepared = Prepared(problem.parts, problem.columns, kinds)
+    prepared = Prepared(problem.parts, problem.columns, kinds, problem.special)
     slots = workers(run.parallelism, conf.parallelism)
     book = _Book(run, problem, earlier, ledger)
     trials = DriverTrials(
@@ -52,7 +52,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
         point = Point.of(sample, problem.recipes)
         parts = prepared.get(problem.recipes[point.estimator].kind)
         task, metric = problem.target.task, problem.metric
-        return run_trial(point, task, metric, parts, conf.seed, slots, problem.recipes, problem.own)
+        return run_trial(point, task, metric, parts, conf.seed, slots, problem.recipes, problem.own, problem.special)
 
     prepared.start()
     try:

@@ -42,7 +42,7 @@ def usable_columns(cleaned: list[str], training: TrainingSet, table: Table) -> t
     With `available_at`: key, event time, and what is listed in `known_early`. Without: all but what the label uses,
     and what derives from that.
     """
-    hidden = derived_from(columns(training.label) or set(), table)
+    hidden = derived_from(columns(training.expression or "") or set(), table)
     if table.available_at is None:
         return tuple(c for c in cleaned if c not in hidden)
     early = [*table.key, table.event_time, *table.known_early]
@@ -59,7 +59,8 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
 
     Returns:
         The usable columns (and `row_id` where there is no key), `predict_at` (timestamp), `label` (NaN is null),
-        `label_known_at` (timestamp, null when it will never be known).
+        `label_known_at` (timestamp, null when it will never be known). Of a task without a label it is null (double),
+        and nothing has to be waited for: it is known at `predict_at`.
     """
     training, table = spine_table(pipeline)
     usable = usable_columns(cleaned.columns, training, table)
@@ -75,9 +76,9 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
     known = _known_at(training, table)
     predict = f"cast({training.predict_at or table.event_time or 'null'} as timestamp)"
     unknown = F.expr(known) > moment(as_of)
-    if table.available_at:
+    if table.available_at and training.labelled:
         unknown = unknown | F.expr(known).isNull()  # null: never known
-    label = F.when(unknown, F.lit(None)).otherwise(F.expr(training.label))
+    label = F.when(unknown, F.lit(None)).otherwise(F.expr(training.expression or "cast(null as double)"))
     kept = [F.col(f"`{c}`") for c in usable]
     with_times = cleaned.withColumn("predict_at", F.expr(predict))
     rows = with_times.select(*kept, "predict_at", label.alias("label"), F.expr(known).alias("label_known_at"))
@@ -86,6 +87,8 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
 
 
 def _known_at(training: TrainingSet, table: Table) -> str:
+    if not training.labelled:
+        return "predict_at"
     if table.available_at:
         return f"cast(`{table.available_at}` as timestamp)"
     if training.label_delay:

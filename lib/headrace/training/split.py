@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PARTS = 1_000_000
 
 
-def split_column(split: Split, key: tuple[str, ...], as_of: datetime) -> Column:
+def split_column(split: Split, key: tuple[str, ...], as_of: datetime, labelled: bool = True) -> Column:
     """The column `split`: train, validation, test, score or purged.
 
     By time, cut on `predict_at`, half-open; a label that becomes known only after its part has ended is purged. By
@@ -26,17 +26,21 @@ def split_column(split: Split, key: tuple[str, ...], as_of: datetime) -> Column:
         split: The configuration.
         key: The spine's key.
         as_of: The logical now: of a label that is known only later, nobody can say yet that it is null.
+        labelled: Whether the task has a label; without one no row is scored for want of it.
     """
-    return by_time(split, as_of) if split.by == "time" else by_hash(split, split.group or key)
+    lacking = unlabelled(as_of) if labelled else F.lit(False)
+    if split.by == "time":
+        return by_time(split, lacking)
+    return by_hash(split, split.group or key, F.col("label").isNull() if labelled else lacking)
 
 
-def by_time(split: Split, as_of: datetime) -> Column:
-    """See `split_column`; rows without `predict_at` are purged."""
+def by_time(split: Split, lacking: Column) -> Column:
+    """See `split_column`; rows without `predict_at` are purged, rows `lacking` a label scored."""
     at, known = F.col("predict_at"), F.col("label_known_at")
     chosen = F.when(at.isNull(), "purged")
     for name, end in (("train", split.train_until), ("validation", split.validation_until), ("test", split.test_until)):
         assert end is not None, "checked when the file was read"
-        part = F.when(unlabelled(as_of), "score").when(known > moment(end), "purged").otherwise(name)
+        part = F.when(lacking, "score").when(known > moment(end), "purged").otherwise(name)
         chosen = chosen.when(at < moment(end), part)
     return chosen.otherwise("score")
 
@@ -47,12 +51,12 @@ def unlabelled(as_of: datetime) -> Column:
     return F.col("label").isNull() & (known.isNull() | (known <= moment(as_of)))
 
 
-def by_hash(split: Split, columns: tuple[str, ...]) -> Column:
+def by_hash(split: Split, columns: tuple[str, ...], lacking: Column) -> Column:
     """See `split_column`; a label that is not known yet is as good as none."""
     train, validation, _ = split.shares
     place = F.pmod(F.xxhash64(*columns), F.lit(PARTS)) / PARTS
     return (
-        F.when(F.col("label").isNull(), "score")
+        F.when(lacking, "score")
         .when(place < train, "train")
         .when(place < train + validation, "validation")
         .otherwise("test")

@@ -81,7 +81,7 @@ def config_of(pipeline: Pipeline) -> dict[str, Any]:
 def labels_config(pipeline: Pipeline) -> dict[str, Any]:
     """What of the configuration decides the spine's labels, and which of its rows they belong to."""
     training, table = spine_table(pipeline)
-    decides = {"from_", "predict_at", "label", "label_delay", "split"}
+    decides = {"from_", "predict_at", training.target_key, "label_delay", "split"}
     times = {"key", "event_time", "available_at"}
     return {
         "training_set": training.model_dump(mode="json", by_alias=True, include=decides),
@@ -115,7 +115,7 @@ def split_spine(run: Run) -> DataFrame:
     """The spine's rows with their split, without features."""
     training, table = spine_table(run.pipeline)
     rows = spine(run.read(training.from_), run.pipeline, run.as_of)
-    return rows.withColumn("split", split_column(training.split, spine_key(table), run.as_of))
+    return rows.withColumn("split", split_column(training.split, spine_key(table), run.as_of, training.labelled))
 
 
 def reader(pipeline: Pipeline, table: Callable[[str], DataFrame], as_of: datetime, span: Span | None = None) -> Read:
@@ -139,8 +139,8 @@ def reader(pipeline: Pipeline, table: Callable[[str], DataFrame], as_of: datetim
 def _training_set(run: Run) -> Done:
     training, table = spine_table(run.pipeline)
     bare = split_spine(run).select("label", "split", only_scored(training.split).alias("only_scored"))
-    task, labels = task_of(bare, training.task)
-    parts = {r["split"]: r for r in label_counts(bare).collect()}
+    task, labels = task_of(bare, training.kind)
+    parts = {r["split"]: r for r in label_counts(bare, training.labelled).collect()}
     later = next_label(run)
     _refuse_empty(parts)
     key, rows_in = spine_key(table), sum(int(r["rows"]) for r in parts.values())
@@ -172,6 +172,8 @@ def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[st
     """
     training, table = spine_table(run.pipeline)
     key = spine_key(table)
+    if training.user and training.item:
+        return [training.user, training.item], []
     features, left = feature_names(frame, training, table, (*MADE, *key))
     refused = sorted({f for f in features if f in TAKEN})
     if refused:

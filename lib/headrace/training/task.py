@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, IntegralType, StringType
+from pyspark.sql.types import BooleanType, IntegralType, NumericType, StringType
 
+from headrace.config.learning import UNLABELLED
 from headrace.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def task_of(spine: DataFrame, wanted: str | None) -> tuple[str, list[Any]]:
         DataError: If there is no label at all, or only one value.
         ConfigError: If the label cannot serve the task that is wanted.
     """
+    if wanted in UNLABELLED:
+        return str(wanted), []
+    if wanted == "recommendation":
+        return _recommendation(spine)
     found = spine.where("label is not null").select("label").distinct().limit(MOST_CLASSES + 1).collect()
     values = sorted(r["label"] for r in found)
     kind = spine.schema["label"].dataType
@@ -62,8 +67,20 @@ def task_of(spine: DataFrame, wanted: str | None) -> tuple[str, list[Any]]:
     return "regression", []
 
 
-def label_counts(spine: DataFrame) -> DataFrame:
-    """Rows per split, how many of them have a label, and how many are scored for want of one (`only_scored`)."""
+def _recommendation(spine: DataFrame) -> tuple[str, list[Any]]:
+    kind = spine.schema["label"].dataType
+    if not isinstance(kind, NumericType):
+        raise ConfigError(
+            f"task recommendation needs a number as rating or implicit weight, this one is {kind.simpleString()}; "
+            "cast it in training_set.rating or training_set.implicit"
+        )
+    return "recommendation", []
+
+
+def label_counts(spine: DataFrame, needed: bool = True) -> DataFrame:
+    """Rows per split, how many can teach (have a label, if one is `needed`), how many are `only_scored` without one."""
     return spine.groupBy("split").agg(
-        F.count("*").alias("rows"), F.count("label").alias("labelled"), F.count_if("only_scored").alias("only_scored")
+        F.count("*").alias("rows"),
+        F.count("label" if needed else "*").alias("labelled"),
+        F.count_if("only_scored").alias("only_scored"),
     )

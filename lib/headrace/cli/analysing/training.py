@@ -34,7 +34,7 @@ class TrainingAnalysis(Attempts):
         rows = self._spine(training, cleaned, now)
         if rows is None:
             return
-        split = split_column(training.split, spine_key(table), now)
+        split = split_column(training.split, spine_key(table), now, training.labelled)
         if self.attempt("training_set.split", lambda: rows.withColumn("split", split)) is None:
             return
         frame, lost = rows.withColumn("split", split), set[str]()
@@ -57,13 +57,14 @@ class TrainingAnalysis(Attempts):
             return spine(cleaned, changed, now)
 
         table = self.pipeline.tables[training.from_]
-        if self.spoilt(training.from_, training.label, training.predict_at, table.event_time, table.available_at):
+        if self.spoilt(training.from_, training.expression, training.predict_at, table.event_time, table.available_at):
             return None
         if not self.fails(made):
             return self.empty(made())
         noted, never = len(self.found), "cast(null as timestamp)"
-        self.attempt("training_set.label", lambda: made(predict_at=never))
-        self.attempt("training_set.predict_at", lambda: made(label="true"))
+        key = training.target_key
+        self.attempt(f"training_set.{key}", lambda: made(predict_at=never))
+        self.attempt("training_set.predict_at", lambda: made(**({key: "1"} if training.expression else {})))
         if len(self.found) == noted:
             self.attempt("training_set", made)
         return None
@@ -94,6 +95,8 @@ class TrainingAnalysis(Attempts):
     def _features(self, training: TrainingSet, table: Table, frame: DataFrame) -> None:
         """Features there are, and slices that are among them."""
         key = spine_key(table)
+        if training.kind == "recommendation":
+            return
         features, left = feature_names(frame, training, table, (*MADE, *key))
         if not features:
             why = f"; of types that are none: {', '.join(left)}" if left else ""

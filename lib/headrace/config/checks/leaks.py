@@ -46,7 +46,7 @@ def label_columns(pipeline: Pipeline) -> set[str]:
     spine = pipeline.tables.get(training.from_) if training else None
     if training is None or spine is None:
         return set()
-    return _sources(spine, {column.lower() for column in sql.columns(training.label)})
+    return _sources(spine, {column.lower() for column in sql.columns(training.expression or "")})
 
 
 def _sources(table: Table, names: set[str]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headrace.config.checks import tasks as task_keys
 from headrace.config.file.complaints import meant
 from headrace.config.metrics import ALL_METRICS, METRICS
 from headrace.config.sql import expressions as sql
@@ -19,6 +20,9 @@ TASK_ESTIMATORS = {
         *("xgboost", "linear_regression", "gbt", "random_forest", "decision_tree"),
         "generalized_linear_regression",
     ),
+    "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
+    "recommendation": ("als",),
+    "anomaly": ("gaussian_mixture",),
 }
 ESTIMATORS = tuple(dict.fromkeys(name for names in TASK_ESTIMATORS.values() for name in names))
 
@@ -26,7 +30,9 @@ ESTIMATORS = tuple(dict.fromkeys(name for names in TASK_ESTIMATORS.values() for 
 def check(pipeline: Pipeline) -> Iterator[Found]:
     """Estimators and metrics that are unknown, or that the task does not have."""
     training = pipeline.training_set
-    if training and training.task == "regression" and sql.is_condition(training.label):
+    if training:
+        yield from task_keys.check(pipeline, training)
+    if training and training.task == "regression" and sql.is_condition(training.label or "0"):
         yield "training_set.task", "a regression needs a number; the label is true or false: write `task: binary`"
     task = task_of(pipeline)
     yield from _estimators(pipeline, task)
@@ -50,9 +56,9 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
 def task_of(pipeline: Pipeline) -> str | None:
     """The task, where the file tells: as written, or by a label that is surely true or false."""
     training = pipeline.training_set
-    if training is None or training.task:
-        return training.task if training else None
-    return "binary" if sql.is_condition(training.label) else None
+    if training is None or training.kind:
+        return training.kind if training else None
+    return "binary" if training.label and sql.is_condition(training.label) else None
 
 
 def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:

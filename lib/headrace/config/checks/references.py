@@ -189,7 +189,7 @@ def _training_set(pipeline: Pipeline) -> Iterator[Found]:
         if name.lower() not in pipeline.feature_tables:
             yield f"{where}.features[{number}]", _unknown("feature table", name, pipeline.feature_tables)
     yield from _double(f"{where}.features", training.features)
-    yield from _alone(f"{where}.label", training.label)
+    yield from _alone(f"{where}.{training.target_key}", training.expression)
     yield from _alone(f"{where}.predict_at", training.predict_at)
     for name, text in training.row_features.items():
         yield from _alone(f"{where}.row_features{_key(name)}", text)

@@ -31,7 +31,7 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
     assert training is not None
     there = cleaned[training.from_]
     what = f"the table {training.from_}"
-    yield from expression("training_set.label", what, training.label, there, cleaned)
+    yield from expression(f"training_set.{training.target_key}", what, training.expression, there, cleaned)
     yield from expression("training_set.predict_at", what, training.predict_at, there, cleaned)
     scope = _scope(pipeline, training, there)
     for number, name in enumerate(training.features):
@@ -48,7 +48,7 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
 
 def _scope(pipeline: Pipeline, training: TrainingSet, there: Columns) -> _Scope:
     spine = pipeline.tables[training.from_]
-    hidden = derived_from(sql.columns(training.label), spine)
+    hidden = derived_from(sql.columns(training.expression or ""), spine)
     known = there
     if spine.available_at is not None:
         known = frozenset(c for c in (*spine.key, spine.event_time, *spine.known_early) if c)
@@ -152,7 +152,11 @@ class _Scope:
             yield from self._feature(f"training_set.exclude[{number}]", name, known, made)
 
     def chosen(self) -> Iterator[Found]:
-        """`group` of the split, and slices of the gates."""
+        """`user` and `item`, `group` of the split, and slices of the gates."""
+        for key in ("user", "item"):
+            name = getattr(self.training, key)
+            if name and self.early is not None and name not in self.early:
+                yield f"training_set.{key}", self.late(name)
         for number, column in enumerate(self.training.split.group):
             if self.early is not None and column not in self.early:
                 yield f"training_set.split.group[{number}]", self.late(column)
