@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from headrace.cli.drafting.outfile import check_out
 from headrace.cli.drafting.templates import NAMES, written
 from headrace.config.file.complaints import meant
-from headrace.config.learning import Task
+from headrace.config.learning import TASKS, UNLABELLED
 from headrace.errors import ConfigError
-
-TASKS: tuple[str, ...] = get_args(Task)
 
 
 def init(
@@ -24,7 +22,12 @@ def init(
     label: Annotated[str | None, typer.Option(metavar="COL", help="the column to predict")] = None,
     key: Annotated[list[str] | None, typer.Option(metavar="COL", help="what makes a row unique; repeatable")] = None,
     event_time: Annotated[str | None, typer.Option(metavar="COL", help="when a row came to be")] = None,
-    task: Annotated[str | None, typer.Option(help="binary, multiclass or regression; default: by the label")] = None,
+    task: Annotated[str | None, typer.Option(help=f"{', '.join(TASKS)}; default: by the label")] = None,
+    user: Annotated[str | None, typer.Option(metavar="COL", help="recommendation: who rates, buys or clicks")] = None,
+    item: Annotated[str | None, typer.Option(metavar="COL", help="recommendation: what is recommended")] = None,
+    rating: Annotated[
+        str | None, typer.Option(metavar="COL", help="recommendation: the rating; without it each row is a like")
+    ] = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="COL", help="no feature; repeatable")] = None,
     name: Annotated[str | None, typer.Option(help="the pipeline's name; default: the data's")] = None,
     source_format: Annotated[
@@ -44,6 +47,9 @@ def init(
         ("--label", label),
         ("--event-time", event_time),
         ("--task", task),
+        ("--user", user),
+        ("--item", item),
+        ("--rating", rating),
         ("--name", name),
         ("--format", source_format),
     )
@@ -57,10 +63,9 @@ def init(
             )
         sys.stdout.write(written(template, out))
         return
-    if not label:
-        raise ConfigError("name the column to predict: --label COL (or take a ready example: --template NAME)")
     if task is not None and task not in TASKS:
         raise ConfigError(f"--task {task}: there is no such task; there are {', '.join(TASKS)}{meant(task, TASKS)}")
+    _check_task(task, label, {"--user": user, "--item": item, "--rating": rating})
     if not data and not source_format:
         raise ConfigError("say where the data are: DATA (a file, folder, table), or --format jdbc --option url=...")
     arguments = ["jobs/init.py", *([data] if data else []), "--out", out]
@@ -70,3 +75,22 @@ def init(
     from headrace.cli.submit import main as submit
 
     submit([*arguments, "--force"] if force else arguments)
+
+
+def _check_task(task: str | None, label: str | None, recommends: dict[str, str | None]) -> None:
+    """Refuse a label where there is none, and the flags of a recommendation elsewhere."""
+    if task == "recommendation":
+        missing = [flag for flag in ("--user", "--item") if not recommends[flag]]
+        if missing:
+            raise ConfigError(f"--task recommendation needs {' COL and '.join(missing)} COL (and --rating COL, if any)")
+    elif any(recommends.values()):
+        given = ", ".join(flag for flag, value in recommends.items() if value)
+        raise ConfigError(f"{given}: that is of --task recommendation")
+    if task in (*UNLABELLED, "recommendation"):
+        if label:
+            raise ConfigError(f"--task {task} learns without a label; leave --label out")
+    elif not label:
+        raise ConfigError(
+            "name the column to predict: --label COL (or take a ready example: --template NAME; without a label there "
+            f"are --task {', '.join(UNLABELLED)} and recommendation)"
+        )

@@ -35,7 +35,7 @@ DESCRIPTIONS = {
     "FeatureTable.max_age": "how old the newest row may be, as `6 hours`",
     "Aggregates.windows": "lengths of the windows, as `3 hours`; `3 hours / 7 days` divides the value of the one by that of the other",
     "TrainingSet.from": "the spine: one row of it is one prediction",
-    "TrainingSet.label": "SQL over the spine: what is to be predicted",
+    "TrainingSet.label": "SQL over the spine: what is to be predicted; none for clustering, anomaly, recommendation",
     "TrainingSet.label_delay": "how long after the prediction the label is known",
     "TrainingSet.split": "which rows train, validate, test, and are scored",
     "Split.by": "time: cut by `predict_at`; hash: shares of keys or groups",

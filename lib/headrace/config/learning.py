@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticKnownError
@@ -30,6 +30,7 @@ def _number(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number)]
 Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
+TASKS: tuple[str, ...] = get_args(Task)
 UNLABELLED = ("clustering", "anomaly")
 """Tasks that learn without a label."""
 

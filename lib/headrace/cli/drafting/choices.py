@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from headrace.cli.drafting.suggestions import Suggestion, rules
 from headrace.cli.profiling.facts import ColumnFacts, DataFacts, Request, Times, quoted
 from headrace.cli.profiling.leaking import is_number
 from headrace.config.checks.references import RESERVED
+from headrace.config.learning import UNLABELLED
 from headrace.errors import ConfigError, DataError
 
 INTEGERS = ("tinyint", "smallint", "int", "bigint")
@@ -37,6 +40,7 @@ class Choices:
         rules: What holds on the data.
         metric: What the search optimizes; None: the task's default.
         balance: How the label's values are spread; empty where there is nothing to say.
+        asks: Key -> SQL or column, in place of a label: of a recommendation user, item and rating.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Choices:
     rules: tuple[Suggestion, ...] = ()
     metric: str | None = None
     balance: str = ""
+    asks: Mapping[str, str] = MappingProxyType({})
 
 
 def choose(facts: DataFacts, request: Request) -> Choices:
@@ -59,7 +64,7 @@ def choose(facts: DataFacts, request: Request) -> Choices:
         DataError: If no column is left to learn from.
     """
     if facts.label is None:
-        raise ConfigError("name the column to predict: --label COL")
+        return _without_label(facts, request)
     task, why = _task(facts, request)
     label, reason = _label(facts, task)
     excluded = {c.name: why_not for c in facts.columns if (why_not := _excluded(c, facts, request))}
@@ -81,6 +86,30 @@ def choose(facts: DataFacts, request: Request) -> Choices:
         metric,
         balance,
     )
+
+
+def _without_label(facts: DataFacts, request: Request) -> Choices:
+    if request.task not in (*UNLABELLED, "recommendation"):
+        raise ConfigError("name the column to predict: --label COL")
+    recommends = request.task == "recommendation"
+    excluded = {c.name: why_not for c in facts.columns if (why_not := _excluded(c, facts, request))}
+    split, split_reason = _split(facts)
+    found = tuple(rules(facts, set(excluded)))
+    asks = _rated(facts, request) if recommends else {}
+    kept = {} if recommends else excluded
+    told = "learns from user, item and rating" if recommends else "learns without a label"
+    return Choices(_name(request, facts), request.task, "", told, kept, split, split_reason, found, asks=asks)
+
+
+def _rated(facts: DataFacts, request: Request) -> dict[str, str]:
+    called = {given.lower(): column.name for column in facts.columns for given in (column.name, column.written)}
+    asks = {flag: called[str(getattr(request, flag)).strip().lower()] for flag in ("user", "item")}
+    if request.rating is None:
+        return {**asks, "implicit": "1"}
+    rating = facts.column(called[request.rating.strip().lower()])
+    if rating.type not in NUMBERS:
+        raise ConfigError(f"--rating {request.rating}: a rating is a number; this is {_kind_in_words(rating.type)}")
+    return {**asks, "rating": quoted(rating.name)}
 
 
 def _balance(facts: DataFacts, task: str) -> tuple[str | None, str]:
@@ -136,7 +165,7 @@ def _kind_in_words(kind: str) -> str:
 
 def _possible(facts: DataFacts, task: str, number: int, kind: str) -> None:
     if task not in ("binary", "multiclass", "regression"):
-        raise ConfigError(f"--task {task}: there is no such task; allowed: binary, multiclass, regression")
+        raise ConfigError(f"--task {task} goes with no label; allowed with one: binary, multiclass, regression")
     if task == "binary" and number != 2:
         shown = ", ".join(value for value, _ in facts.values.counts[:5])
         raise ConfigError(f"--task binary needs a label of two values; {facts.label} has {number}: {shown} ...")

@@ -11,6 +11,7 @@ from headrace.cli.drafting.choices import Choices, choose
 from headrace.cli.drafting.draft import draft
 from headrace.cli.drafting.outfile import check_out, keep
 from headrace.cli.profiling.facts import DataFacts, Request
+from headrace.config.learning import TASKS
 from headrace.errors import ConfigError, HeadraceError
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add_source(add)
-    add("--label", required=True, metavar="COL", help="the column to predict")
+    add("--label", metavar="COL", help="the column to predict")
     add("--key", action="append", default=[], metavar="COL", help="what makes a row unique; may be repeated")
     add("--event-time", metavar="COL", help="when a row came to be: splits by time")
-    add("--task", metavar="T", help="binary, multiclass or regression; default: by the label")
+    add("--task", metavar="T", help=f"{', '.join(TASKS)}; default: by the label")
+    add("--user", metavar="COL", help="recommendation: who rates, buys or clicks")
+    add("--item", metavar="COL", help="recommendation: what is recommended")
+    add("--rating", metavar="COL", help="recommendation: the rating; without it each row says that the item was liked")
     add("--exclude", action="append", default=[], metavar="COL", help="no feature; may be repeated")
     add("--name", metavar="N", help="the pipeline's name; default: the file's")
     add("--out", required=True, metavar="FILE.yaml", help="where to write")
@@ -75,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             key=tuple(given.key),
             event_time=given.event_time,
             task=given.task,
+            user=given.user,
+            item=given.item,
+            rating=given.rating,
             exclude=tuple(given.exclude),
             name=given.name,
         )
@@ -120,7 +127,8 @@ def looked_at(spark: SparkSession, request: Request) -> DataFacts:
 
 def told(facts: DataFacts, choices: Choices, out: str) -> str:
     """What people read at the end."""
-    lines = [f"{out}: {choices.task}, label {choices.label} ({choices.label_reason})"]
+    what = f"label {choices.label} ({choices.label_reason})" if choices.label else choices.label_reason
+    lines = [f"{out}: {choices.task}, {what}"]
     lines.append(f"  {facts.rows:,} rows, {len(facts.columns)} columns, key {', '.join(facts.key) or 'none found'}")
     lines += [f"  {choices.balance}"] if choices.balance else []
     lines += [f"  left out: {name} ({why})" for name, why in choices.excluded.items()]

@@ -30,7 +30,10 @@ class Request:
         label: Column to predict; None: only a profile is asked for.
         key: Columns that make a row unique; empty: look for one.
         event_time: Column with the time of a row; None: look for one.
-        task: binary, multiclass, regression; None: by the label.
+        task: A task; None: by the label.
+        user: Of a recommendation: column of who rates.
+        item: Of a recommendation: column of what is rated.
+        rating: Of a recommendation: column of the rating; None: each row says that the item was liked.
         exclude: Columns that are to be no features.
         name: The pipeline's name; None: by the file.
         format: Format of Spark's reader; None: by the file's name.
@@ -42,6 +45,9 @@ class Request:
     key: tuple[str, ...] = ()
     event_time: str | None = None
     task: str | None = None
+    user: str | None = None
+    item: str | None = None
+    rating: str | None = None
     exclude: tuple[str, ...] = ()
     name: str | None = None
     format: str | None = None

@@ -87,6 +87,9 @@ def _named(request: Request, written: dict[str, str]) -> Named:
     event_time = column_named(request.event_time, "--event-time", written) if request.event_time else None
     for name in request.exclude:
         column_named(name, "--exclude", written)
+    for flag in ("user", "item", "rating"):
+        if getattr(request, flag):
+            column_named(getattr(request, flag), f"--{flag}", written)
     return label, key, event_time
 
 
