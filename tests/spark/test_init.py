@@ -185,3 +185,27 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
         check_out(str(out), force=False)
 
     check_out(str(out), force=True)
+
+
+def test_without_a_label(spark: SparkSession, tmp_path: Path) -> None:
+    """Of recommendations the names are those of the columns as they will be called."""
+    rows = [{"User Id": f"u{i % 12}", "Film": i % 7, "Stars!": 1 + i % 5, "Seen": f"2024-01-{1 + i % 28:02d}"}
+            for i in range(80)]  # fmt: skip
+    data = csv(tmp_path, rows, "films.csv")
+    rated = Request(data, task="recommendation", user="User Id", item="Film", rating="Stars!")
+    text, pipeline = made(spark, rated, tmp_path / "rated.yaml")
+    training = pipeline.training_set
+    assert training is not None
+    assert (training.user, training.item, training.rating, training.label) == ("user_id", "film", "stars", None)
+    assert (training.exclude, training.split.by) == ((), "time"), text
+    for request, wanted in (
+        (Request(data, task="recommendation", user="user id", item="film"), ("1", "recommendation")),
+        (Request(data, task="anomaly"), (None, "anomaly")),
+    ):
+        _, drafted = made(spark, request, tmp_path / f"{request.task}.yaml")
+        assert drafted.training_set is not None
+        assert (drafted.training_set.implicit, drafted.training_set.task) == wanted
+    with pytest.raises(ConfigError, match="a rating is a number"):
+        made(spark, Request(data, task="recommendation", user="Film", item="Stars!", rating="User Id"), tmp_path / "x")
+    with pytest.raises(ConfigError, match="--item"):
+        made(spark, Request(data, task="recommendation", user="Film", item="Fim"), tmp_path / "x")

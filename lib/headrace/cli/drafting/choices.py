@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
+from headrace.cli.drafting.splits import split_of
 from headrace.cli.drafting.suggestions import Suggestion, rules
-from headrace.cli.profiling.facts import ColumnFacts, DataFacts, Request, Times, quoted
+from headrace.cli.profiling.facts import ColumnFacts, DataFacts, Request, quoted
 from headrace.cli.profiling.leaking import is_number
 from headrace.config.checks.references import RESERVED
 from headrace.config.learning import UNLABELLED
@@ -72,7 +72,7 @@ def choose(facts: DataFacts, request: Request) -> Choices:
     if not [c for c in facts.columns if (c.type in FEATURE_TYPES or is_number(c.type)) and c.name not in never]:
         reasons = "; ".join(f"{name}: {text}" for name, text in excluded.items())
         raise DataError(f"no column is left to learn {request.label} from ({reasons or 'there is only the label'})")
-    split, split_reason = _split(facts)
+    split, split_reason = split_of(facts)
     metric, balance = _balance(facts, task)
     return Choices(
         _name(request, facts),
@@ -93,7 +93,7 @@ def _without_label(facts: DataFacts, request: Request) -> Choices:
         raise ConfigError("name the column to predict: --label COL")
     recommends = request.task == "recommendation"
     excluded = {c.name: why_not for c in facts.columns if (why_not := _excluded(c, facts, request))}
-    split, split_reason = _split(facts)
+    split, split_reason = split_of(facts)
     found = tuple(rules(facts, set(excluded)))
     asks = _rated(facts, request) if recommends else {}
     kept = {} if recommends else excluded
@@ -227,32 +227,3 @@ def _names_things(column: ColumnFacts, facts: DataFacts) -> str | None:
     if column.type == "string" and (profile.distinct > MANY_VALUES or (unique and profile.filled > 20)):
         return f"text with about {profile.distinct:,} different values; make features of it under row_features"
     return None
-
-
-def _split(facts: DataFacts) -> tuple[dict[str, str] | None, str]:
-    if not facts.times:
-        return None, "no column says when a row came to be: 70 / 15 / 15 % by a hash of the key"
-    cuts = _days(facts.times) or _moments(facts.times)
-    if cuts is None:
-        return None, f"{facts.event_time} has too few different values to split by it"
-    return (
-        dict(zip(("train_until", "validation_until", "test_until"), cuts, strict=True)),
-        f"about 70 / 15 / 15 % of the rows; {facts.times.first:%Y-%m-%d} to {facts.times.last:%Y-%m-%d}",
-    )
-
-
-def _days(times: Times) -> tuple[str, ...] | None:
-    """Cuts at midnight, where parts are long enough for it."""
-    cuts = [_midnight(moment) for moment in (times.train_until, times.validation_until)]
-    cuts.append(_midnight(times.last) + timedelta(days=1))
-    long_enough = _midnight(times.first) < cuts[0] < cuts[1] < cuts[2] and (times.last - times.first).days >= 14
-    return tuple(f"{cut:%Y-%m-%d}" for cut in cuts) if long_enough else None
-
-
-def _moments(times: Times) -> tuple[str, ...] | None:
-    cuts = (times.train_until, times.validation_until, times.last + timedelta(seconds=1))
-    return tuple(f"{cut:%Y-%m-%dT%H:%M:%SZ}" for cut in cuts) if times.first < cuts[0] < cuts[1] < cuts[2] else None
-
-
-def _midnight(moment: datetime) -> datetime:
-    return datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
