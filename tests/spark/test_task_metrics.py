@@ -16,6 +16,8 @@ from headrace.metrics.lists import list_metrics
 from headrace.metrics.rowwise import difference_of_rows, measure_rows
 from headrace.metrics.silhouette import SILHOUETTE, with_silhouette
 from headrace.models import recommend
+from headrace.runtime.checkpoints import checkpoints
+from headrace.search.estimators import ESTIMATORS
 from headrace.search.factors import fit_ids
 from headrace.search.special import Recommendation
 
@@ -125,14 +127,16 @@ def slow(recommender, factors, rows, k, relevant):
     return found
 
 
-def test_lists_are_those_of_a_slow_search_cold_users_and_items_too(rated):
-    learned, judged = rated
+def test_lists_are_those_of_a_slow_search_cold_users_and_items_too(spark, rated):
+    with checkpoints(spark):
+        check_lists(*rated)
+
+
+def check_lists(learned, judged):
     training = TrainingSet.model_validate({"from": "t", "user": "who", "item": "what", "rating": "r", "top_k": 3})
     way = Recommendation(training, relevant=4.0)
     preparation = fit_ids(learned, "who", "what", implicit=False)
     before, after = preparation.transform(learned), preparation.transform(judged)
-    from headrace.search.estimators import ESTIMATORS
-
     estimator = ESTIMATORS["als"].build("recommendation", {**ESTIMATORS["als"].first, "rank": 2}, 1, 1)
     model = way.fit(estimator, preparation, before)
     recommender = recommend.Recommender.of(preparation, model)

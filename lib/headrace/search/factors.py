@@ -35,6 +35,7 @@ def _als(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estim
         regParam=params["regularization"],
         alpha=params["alpha"],
         maxIter=10,
+        checkpointInterval=3,
         numUserBlocks=max(2, workers),
         numItemBlocks=max(2, workers),
         seed=seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from pyspark.ml import PipelineModel
@@ -12,6 +13,7 @@ from headrace.config.metrics import larger_is_better
 from headrace.errors import HeadraceError
 from headrace.models.card import ModelCard
 from headrace.models.store import ModelStore
+from headrace.runtime.checkpoints import checkpoints
 from headrace.runtime.step import Done, Output, Run
 from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
@@ -34,7 +36,9 @@ def search(run: Run) -> Done:
     store = ModelStore(run.tracking_uri)
     name = attempt(run)
     earlier = read_back(run, name)
-    with Ledger(run, name, store, {"pipeline": run.pipeline.pipeline, "task": problem.target.task}) as ledger:
+    tags = {"pipeline": run.pipeline.pipeline, "task": problem.target.task}
+    rounds = checkpoints(run.spark) if problem.target.task == "recommendation" else nullcontext()
+    with rounds, Ledger(run, name, store, tags) as ledger:
         guess = first(run, problem, ledger)
         rows = earlier + run_trials(run, problem, earlier, ledger)
         return _winner(run, problem, rows, guess, store, ledger)

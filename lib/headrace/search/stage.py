@@ -12,6 +12,9 @@ from headrace.search.estimators import check_names
 if TYPE_CHECKING:
     from headrace.config.types import Pipeline
 
+LEARNED = {"label", "task", "user", "item", "rating", "implicit", "top_k", "relevant", "contamination"}
+"""Of the training set, what the search itself goes by."""
+
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """The search, where there is a training set.
@@ -23,7 +26,7 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
         return ()
     check_names([one.name for one in pipeline.search.estimators if one.class_ is None])
     wrong = pipeline.search.metric and unknown_metric(
-        pipeline.search.metric, pipeline.training_set.task, pipeline.metrics
+        pipeline.search.metric, pipeline.training_set.kind, pipeline.metrics
     )
     if wrong:
         raise ConfigError(f"search.metric: {wrong}")
@@ -39,7 +42,7 @@ def _config(pipeline: Pipeline) -> Any:
         "search": pipeline.search.model_dump(mode="json", by_alias=True),
         **({"metrics": {pipeline.search.metric: own.model_dump(mode="json")}} if own else {}),
         "estimators are written out": "estimators" in pipeline.search.model_fields_set,
-        "training_set": {"label": pipeline.training_set.label, "task": pipeline.training_set.task},
+        "training_set": pipeline.training_set.model_dump(mode="json", include=LEARNED),
     }
 
 

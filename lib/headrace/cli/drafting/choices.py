@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from headrace.cli.drafting.splits import split_of
 from headrace.cli.drafting.suggestions import Suggestion, rules
@@ -53,7 +52,7 @@ class Choices:
     rules: tuple[Suggestion, ...] = ()
     metric: str | None = None
     balance: str = ""
-    asks: Mapping[str, str] = MappingProxyType({})
+    asks: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose(facts: DataFacts, request: Request) -> Choices:
