@@ -17,9 +17,10 @@ from headrace.metrics.rowwise import difference_of_rows, measure_rows
 from headrace.metrics.silhouette import SILHOUETTE, with_silhouette
 from headrace.models import recommend
 from headrace.runtime.checkpoints import checkpoints
+from headrace.search.columns import Columns
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.factors import fit_ids
-from headrace.search.special import Recommendation
+from headrace.search.special import Clustering, Recommendation
 
 
 def silhouettes(points: np.ndarray, clusters: np.ndarray) -> list[float]:
@@ -181,3 +182,19 @@ def test_rowwise_metrics_are_means_with_intervals_and_slices(spark):
     assert whole.upper - whole.lower == pytest.approx(width, rel=0.25)
     better = difference_of_rows(frame, frame.withColumn("x", F.col("x") - 1), F.col("x"), "silhouette", ["id"])
     assert (better.value, better.lower, better.upper) == pytest.approx((1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("name", ["bisecting_kmeans", "gaussian_mixture"])
+def test_clusters_that_there_are_are_found(spark, name):
+    rng = np.random.default_rng(5)
+    points = np.vstack([rng.normal(size=(40, 2)) * 0.5 + centre for centre in ([0, 0], [8, 0], [0, 8])])
+    frame = spark.createDataFrame(
+        [([float(x) for x in p], i // 40) for i, p in enumerate(points)], "xs array<double>, own int"
+    )
+    rows = frame.coalesce(1).select(array_to_vector("xs").alias("features"), "own").cache()
+    way = Clustering(Columns((), (), {}, {}, {}))
+    model = way.fit(ESTIMATORS[name].build("clustering", {"clusters": 3}, 1, 1), None, rows)
+    assert way.value(model, None, rows, rows, "silhouette") > 0.9
+    found = {(row["own"], row["prediction"]) for row in model.transform(rows).select("own", "prediction").collect()}
+    assert len(found) == 3
+    rows.unpersist()

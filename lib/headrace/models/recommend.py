@@ -4,7 +4,7 @@ A recommendation is a pipeline of Spark ML's own stages: ids of user and item, t
 `prediction`, which is the popularity where user or item are unknown to the factors (a cold start), never NaN.
 
 Prepared rows have `__who` (the user as it came), `__user` and `__item` (their numbers; an unknown item has the number
-after the last), `__what` (bigint; unknown items are told apart by negative numbers), `__popularity`, and the rest.
+after the last), `__what` (bigint; unknown items are told apart by negative numbers, null is null), `__popularity`, and the rest.
 """
 
 from __future__ import annotations

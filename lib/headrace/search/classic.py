@@ -31,7 +31,7 @@ def one_vs_rest(classifier: Any) -> Estimator:
     """A binary classifier per class, against all others; probabilities by `platt`."""
     from pyspark.ml.classification import OneVsRest
 
-    return platt(OneVsRest(classifier=classifier))
+    return platt(OneVsRest(classifier=classifier.setRawPredictionCol(MARGIN)))  # it asks its parts by its own name
 
 
 def _linear_svc(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:

@@ -75,7 +75,8 @@ def fit_ids(train: DataFrame, user: str, item: str, implicit: bool) -> PipelineM
     items, popular, unknown = _popularity(train, user, item, implicit)
     texts = [repr(one) for one in (*popular, unknown)]
     known = len(items)
-    what = f"case when __item < {known} then cast(__item as bigint) else -1 - (xxhash64(`{item}`) & 1152921504606846975L) end"
+    other = f"-1 - (xxhash64(`{item}`) & 1152921504606846975L)"
+    what = f"case when __item < {known} then cast(__item as bigint) when `{item}` is not null then {other} end"
     return PipelineModel(
         [
             _users(train, user),

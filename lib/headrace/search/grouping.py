@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.search.recipe import Parameter, Recipe
 
 if TYPE_CHECKING:
-    from pyspark.ml import Estimator
+    from pyspark.ml import Estimator, Model
+    from pyspark.sql import DataFrame
 
 MOST = 12
 """The most clusters that a search looks for."""
@@ -30,6 +31,21 @@ def _gaussian_mixture(task: str, params: Mapping[str, Any], seed: int, workers: 
     from pyspark.ml.clustering import GaussianMixture
 
     return GaussianMixture(k=int(params["clusters"]), maxIter=60, seed=seed)
+
+
+RESTARTS = 3
+"""Mixtures end where they began: the likeliest of so many is taken."""
+
+
+def fit_clusters(estimator: Any, train: DataFrame) -> Model:
+    """Fit clusters to `features`; a mixture from several seeds. Runs Spark jobs."""
+    from pyspark.ml.clustering import GaussianMixture
+
+    if not isinstance(estimator, GaussianMixture):
+        return estimator.fit(train)
+    seed = estimator.getSeed()
+    found: list[Any] = [estimator.copy().setSeed(seed + step).fit(train) for step in range(RESTARTS)]
+    return max(found, key=lambda model: model.summary.logLikelihood)
 
 
 _CLUSTERS = {"clusters": Parameter(2, MOST, "int")}

@@ -19,6 +19,7 @@ from headrace.models import recommend
 from headrace.models.density import likely, with_density
 from headrace.search import factors, oddness
 from headrace.search.columns import Columns
+from headrace.search.grouping import fit_clusters
 from headrace.search.preparation import fit_preparation
 from headrace.search.recipe import Kind
 
@@ -67,7 +68,7 @@ class Clustering:
 
     def fit(self, estimator: Any, preparation: PipelineModel, train: DataFrame) -> Model:
         """See `Special`."""
-        return estimator.fit(train)
+        return fit_clusters(estimator, train)
 
     def value(self, model: Any, preparation: PipelineModel, train: DataFrame, judged: DataFrame, metric: str) -> float:
         """See `Special`; of all rows in one cluster it is not defined."""
