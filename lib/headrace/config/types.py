@@ -22,6 +22,7 @@ from headrace.config.learning import (
     Search,
     TrainingSet,
 )
+from headrace.config.privacy import Privacy, Sensitive
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
 from headrace.config.spark_types import OnFailure, Spark
@@ -90,6 +91,9 @@ class Table(Section):
     available_at: Column | None = None
     known_early: Columns = ()
     rules: tuple[Rule, ...] = ()
+    sensitive: Sensitive = Field(
+        {}, description="columns that the tables never hold as they came: hash (default), mask, drop"
+    )
 
 
 class Aggregates(Section):
@@ -161,6 +165,7 @@ class Pipeline(Section):
     scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
     schedules: dict[Name, Schedule] = Field({}, description="when which jobs run, for `headrace schedule`")
+    privacy: Privacy = Privacy()
     spark: Spark = Spark()
     on_failure: OnFailure | None = None
 
