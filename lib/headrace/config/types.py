@@ -25,6 +25,7 @@ from headrace.config.learning import (
 from headrace.config.privacy import Privacy, Sensitive
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
+from headrace.config.sinks import Sink
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
 from headrace.config.windows import FUNCTIONS, WindowLength
@@ -164,6 +165,7 @@ class Pipeline(Section):
     gates: tuple[Gate, ...] = ()
     scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
+    sinks: dict[Name, Sink] = Field({}, description="where predictions and feature tables are written on to")
     schedules: dict[Name, Schedule] = Field({}, description="when which jobs run, for `headrace schedule`")
     privacy: Privacy = Privacy()
     spark: Spark = Spark()

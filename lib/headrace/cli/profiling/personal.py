@@ -25,4 +25,6 @@ def personal(column: ColumnFacts) -> str | None:
     """What a column seems to hold of a person, by its name, or its values if they are e-mail addresses; else None."""
     if column.examples and all(_EMAIL.fullmatch(value.strip()) for value in column.examples):
         return "e-mail address"
-    return next((kind for kind, pattern in _NAMES.items() if re.fullmatch(_PREFIXED.format(pattern), column.name)), None)
+    return next(
+        (kind for kind, pattern in _NAMES.items() if re.fullmatch(_PREFIXED.format(pattern), column.name)), None
+    )
