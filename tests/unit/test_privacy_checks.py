@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.clean.inference import ColumnProfile
 from headrace.cli.profiling.facts import ColumnFacts
 from headrace.cli.profiling.personal import personal
-from headrace.clean.inference import ColumnProfile
 from headrace.config.reading import read_pipeline
 from headrace.errors import ConfigError
 
