@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from headrace.runtime.comments import METADATA, lost_race
+from headrace.runtime.session import task_slots
 from headrace.runtime.tables import Tables
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Maintenance:
         self._spark, self._tables, self._dry_run = spark.newSession(), tables, dry_run
         self._spark.conf.set("spark.sql.session.timeZone", "UTC")
         self._spark.conf.set(METADATA, json.dumps(note))
+        # VACUUM lists a table's folders in as many tasks as this says: by default 10,000, for a table of three files too
+        self._spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", 4 * task_slots(spark))
 
     def join_small_files(self, table: str, by: Sequence[str] = ()) -> Joined | None:
         """OPTIMIZE a table of many small files; None where it has none, or another writer was first.

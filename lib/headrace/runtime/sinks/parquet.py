@@ -1,6 +1,7 @@
-"""A folder of Parquet as a sink: each delivery is written aside, and appears by one rename.
+"""A folder of Parquet as a sink: each delivery is written aside, appears by one rename, and is marked as whole at last.
 
-Which version was sent last, the folder's own names tell. Names with a leading underscore are invisible to readers.
+Which version was sent last, its mark tells; a delivery without one is written again. Names with a leading underscore
+are invisible to readers.
 """
 
 from __future__ import annotations
@@ -43,17 +44,16 @@ class ParquetSink:
         Raises:
             ConfigError: If the folder holds something else.
         """
-        files = files_for(self._path, self._spark)
-        names = files.names(self._path)
-        there = sorted(int(found[1]) for name in names if (found := _DELIVERY.fullmatch(name)))
+        names = self._names(self._path)
         strange = [n for n in names if not n.startswith(("_", ".")) and not _DELIVERY.fullmatch(n)]
         if strange:
             raise ConfigError(
                 f"{self._where}: {self._path} holds {strange[0]} as well; give the sink a folder of its own"
             )
+        there = [folder for folder in self._deliveries() if MARK in self._names(folder)]
         if not there:
             return None
-        mark = json.loads(files.text(f"{self._folder(there[-1])}/{MARK}"))
+        mark = json.loads(files_for(self._path, self._spark).text(f"{there[-1]}/{MARK}"))
         if mark["sink"] != sink:
             raise ConfigError(
                 f"{self._where}: {self._path} belongs to the sink {mark['sink']}; give each a folder of its own"
@@ -71,27 +71,34 @@ class ParquetSink:
         Raises:
             HeadraceError: If a rename is refused; readers see what they saw before, or nothing of the new rows.
         """
+        for folder in self._deliveries():
+            if MARK not in self._names(folder):  # of a run that was killed: its rows come again
+                self._files.delete(self._make(folder), True)
         version = delivery.state.version
         aside, final = f"{self._path}/_staging", self._folder(version)
         rows.write.options(**self._options).mode("overwrite").parquet(aside)
+        outdated = [] if delivery.keys else self._deliveries()
+        for number, old in enumerate(outdated):  # hidden first: a reader never sees rows of two states
+            self._rename(old, f"{self._path}/_old-{delivery.run_id}-{number}")
+        self._rename(aside, final)
         mark = {
             "sink": delivery.sink,
             "version": version,
             "identity": delivery.state.identity,
             "run_id": delivery.run_id,
         }
-        self._write(f"{aside}/{MARK}", json.dumps({**mark, "rows": count}))
-        outdated = [] if delivery.keys else self._deliveries()
-        for number, old in enumerate(outdated):  # hidden first: a reader never sees rows of two states
-            self._rename(old, f"{self._path}/_old-{delivery.run_id}-{number}")
-        self._rename(aside, final)
-        for name in files_for(self._path, self._spark).names(self._path):
+        self._write(f"{final}/{MARK}", json.dumps({**mark, "rows": count}))
+        for name in self._names(self._path):
             if name.startswith("_old-"):
                 self._files.delete(self._make(f"{self._path}/{name}"), True)
 
     def _deliveries(self) -> list[str]:
-        names = files_for(self._path, self._spark).names(self._path)
-        return [f"{self._path}/{name}" for name in names if _DELIVERY.fullmatch(name)]
+        """Folders of deliveries, in their order."""
+        numbers = sorted(int(found[1]) for name in self._names(self._path) if (found := _DELIVERY.fullmatch(name)))
+        return [self._folder(number) for number in numbers]
+
+    def _names(self, folder: str) -> list[str]:
+        return files_for(self._path, self._spark).names(folder)
 
     def _folder(self, version: int) -> str:
         return f"{self._path}/delivery={version}"
