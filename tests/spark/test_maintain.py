@@ -19,7 +19,7 @@ from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.progress import Progress
 from headrace.runtime.runner import Options, Runner
 from headrace.runtime.step import Output
-from tests.support.runs import Project, statuses
+from tests.support.runs import Project
 
 YAML = "pipeline: shop\ntables: {orders: {source: {format: csv, path: orders}, key: id}}\n"
 YEAR = 370 * 24 * 3600
@@ -27,14 +27,18 @@ YEAR = 370 * 24 * 3600
 
 @pytest.fixture
 def shop(scratch: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Nine increments, and a table `scores` of ten small appends."""
-    for day in range(3):
-        scratch.write(f"orders/{day}.csv", f"id,amount\n{day},1\n")
-        scratch.run(YAML)
-    runner = Runner(scratch.spark, *read_pipeline("pipeline.yaml"), Options(), Progress())
-    for i in range(10):
-        runner.tables.write(Output("scores", scratch.spark.range(i, i + 1).coalesce(1), mode="append"), {})
+    """A table `orders` that was written whole three times, and `scores` of eight small appends."""
+    scratch.pipeline, _ = read_pipeline(scratch.write("pipeline.yaml", YAML))
+    tables = made_of(scratch).tables
+    for i in range(8):
+        tables.write(Output("scores", scratch.spark.range(i, i + 1).coalesce(1), mode="append"), {})
+    for i in range(1, 4):
+        tables.write(Output("orders", scratch.spark.range(i).coalesce(1)), {})
     return scratch
+
+
+def made_of(project: Project) -> Runner:
+    return Runner(project.spark, *read_pipeline("pipeline.yaml"), Options(), Progress())
 
 
 def aged(project: Project, table: str) -> None:
@@ -80,48 +84,52 @@ def files(project: Project, table: str) -> int:
 
 def test_small_files_are_joined_and_nothing_runs_again(shop: Project) -> None:
     before = shop.rows("scores", "id")
-    dry = maintained_lines(shop, dry_run=True)
+    dry = maintained_lines(shop, dry_run=True, tables=("scores",))
     assert next(line for line in dry if line.startswith("scores:")).endswith("to be joined")
-    assert files(shop, "scores") == 10
+    assert files(shop, "scores") == 8
 
-    done = maintained_lines(shop)
+    done = maintained_lines(shop, tables=("scores",))
 
-    assert next(line for line in done if line.startswith("scores: 10 files (")).endswith("into 1")
+    assert next(line for line in done if line.startswith("scores: 8 files (")).endswith("into 1")
     assert shop.rows("scores", "id") == before
     log = CommitLog(str(shop.folder / "home/warehouse/shop"), LocalFiles())
     last = log.last("scores")
     assert last is not None
-    assert (last.version, log.compacted("scores", 9)) == (9, 10)
-    runner = Runner(shop.spark, *read_pipeline("pipeline.yaml"), Options(), Progress())
-    assert runner.tables.read("scores", 9).inputFiles() == runner.tables.read("scores", 10).inputFiles()
-    assert not [line for line in maintained_lines(shop) if line.startswith("scores")]
-    assert set(statuses(shop.run(YAML)).values()) == {"unchanged"}
+    assert (last.version, log.compacted("scores", 7)) == (7, 8)
+    tables = made_of(shop).tables
+    assert tables.read("scores", 7).inputFiles() == tables.read("scores", 8).inputFiles()
+    assert maintained_lines(shop, tables=("scores",)) == ["shop: 0 tables; 0 files joined, 0 deleted"]
 
 
 def test_old_files_go_but_not_those_of_a_version_that_a_model_needs(
     shop: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for table in ("orders", "orders_quarantine"):
-        aged(shop, table)
+    aged(shop, "orders")
     with_models(monkeypatch, shop={"orders": 1})
     assert files(shop, "orders") == 3
-    kept = maintained_lines(shop, retention=timedelta(days=30))
-    assert files(shop, "orders") == 3, kept
-    runner = Runner(shop.spark, *read_pipeline("pipeline.yaml"), Options(), Progress())
-    assert sorted(r["id"] for r in runner.tables.read("orders", 1).collect()) == [0, 1]
+    month = {"retention": timedelta(days=30), "tables": ("orders",)}
+    maintained_lines(shop, **month)
+    assert files(shop, "orders") == 3
+    assert sorted(r["id"] for r in made_of(shop).tables.read("orders", 1).collect()) == [0, 1]
+    properties = shop.spark.sql(f"describe detail delta.`{shop.folder}/home/warehouse/shop/orders`").first()[
+        "properties"
+    ]
+    assert properties["delta.logRetentionDuration"] == "interval 1140 days"
 
     with_models(monkeypatch, other={"elsewhere": 0})
-    dry = maintained_lines(shop, retention=timedelta(days=30), dry_run=True)
+    dry = maintained_lines(shop, dry_run=True, **month)
     assert any(line.startswith("orders: 2 files (") and "older than 30 days" in line for line in dry), dry
-    maintained_lines(shop, retention=timedelta(days=30))
+    maintained_lines(shop, **month)
     assert files(shop, "orders") == 1
     assert shop.rows("orders", "id") == [(0,), (1,), (2,)]
 
 
 def test_what_models_of_other_pipelines_read_here_is_kept_as_well(
-    shop: Project, monkeypatch: pytest.MonkeyPatch
+    scratch: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner = Runner(shop.spark, *read_pipeline("pipeline.yaml"), Options(), Progress())
+    shop = scratch
+    shop.write("pipeline.yaml", YAML)
+    runner = made_of(shop)
     other = shop.folder / "home/warehouse/churn/training_set/_delta_log"
     other.mkdir(parents=True)
     note = json.dumps({"headrace": "x", "inputs": {"orders": 2, "own": 5}})

@@ -80,7 +80,9 @@ class JdbcSink:
             self._run(connection, f"DROP TABLE {self._staging}")
 
     def _move(self, connection: Any, columns: list[str], count: int, delivery: Delivery) -> None:
-        staged = self._number(connection, f"SELECT count(*) FROM {self._staging} WHERE {RUN} = ?", delivery.run_id)
+        staged = self._number(
+            connection, f"SELECT count(*) FROM {self._staging} WHERE {self._quoted(RUN)} = ?", delivery.run_id
+        )
         if staged != count:
             raise HeadraceError(
                 f"{self._where}: {count:,} rows were to be sent and {staged:,} are in {self._staging}, as when another run "
@@ -89,11 +91,11 @@ class JdbcSink:
         names = ", ".join(self._quoted(c) for c in columns)
         if delivery.keys:
             same = " AND ".join(f"s.{self._quoted(k)} = {self._table}.{self._quoted(k)}" for k in delivery.keys)
-            found = f"SELECT 1 FROM {self._staging} s WHERE s.{RUN} = ? AND {same}"
+            found = f"SELECT 1 FROM {self._staging} s WHERE s.{self._quoted(RUN)} = ? AND {same}"
             self._run(connection, f"DELETE FROM {self._table} WHERE EXISTS ({found})", delivery.run_id)
         else:
             self._run(connection, f"DELETE FROM {self._table}")
-        chosen = f"SELECT {names} FROM {self._staging} WHERE {RUN} = ?"
+        chosen = f"SELECT {names} FROM {self._staging} WHERE {self._quoted(RUN)} = ?"
         self._run(connection, f"INSERT INTO {self._table} ({names}) {chosen}", delivery.run_id)
         self._keep(connection, delivery)
 
@@ -123,9 +125,9 @@ class JdbcSink:
             self._run(connection, f"CREATE TABLE {self._record} ({_COLUMNS})")
 
     def _exists(self, connection: Any, table: str) -> bool:
-        statement = connection.prepareStatement(self._dialect.getTableExistsQuery(table))
+        statement = connection.createStatement()
         try:
-            statement.executeQuery()
+            statement.executeQuery(self._dialect.getTableExistsQuery(table))
             return True
         except Py4JJavaError:  # what a database says of a table that is not there has no common form
             return False
