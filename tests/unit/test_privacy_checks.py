@@ -10,7 +10,9 @@ from headrace.clean.inference import ColumnProfile
 from headrace.cli.profiling.facts import ColumnFacts
 from headrace.cli.profiling.personal import personal
 from headrace.config.reading import read_pipeline
+from headrace.config.types import Table
 from headrace.errors import ConfigError
+from headrace.ingest.privacy import refuse_in_paths
 
 BASE = """
 pipeline: shop
@@ -83,6 +85,14 @@ def test_sinks_that_cannot_be(tmp_path: Path, sink: str, told: str) -> None:
     (tmp_path / "p.yaml").write_text(text.replace("{from: predictions, format: parquet, path: out}", sink))
     with pytest.raises(ConfigError, match=told):
         read_pipeline(tmp_path / "p.yaml")
+
+
+def test_a_folder_named_after_a_sensitive_value_is_refused() -> None:
+    source = {"format": "parquet", "path": "s3a://x/people"}
+    table = Table.model_validate({"source": source, "sensitive": ["email"]})
+    refuse_in_paths("people", table, ["s3a://x/people/country=DE/1.parquet"])
+    with pytest.raises(ConfigError, match="folders named after values of email"):
+        refuse_in_paths("people", table, ["s3a://x/people/Email=ada%40x.org/1.parquet"])
 
 
 def test_a_key_in_the_file_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -122,6 +122,21 @@ def hashed(text: Column) -> Column:
 def masked(text: Column) -> Column:
     """The shape of a text: how long it is, and where letters and digits stand."""
     return F.mask(text, F.lit("X"), F.lit("x"), F.lit("n"), F.lit("*"))
+
+
+def refuse_in_paths(name: str, table: Table, paths: Iterable[str]) -> None:
+    """Stop where a folder is named after a sensitive value (`email=...`): `_source` keeps the paths of files.
+
+    Raises:
+        ConfigError: Says which.
+    """
+    for path in paths:
+        told = [column for column in table.sensitive if f"/{column}=" in path.lower()]
+        if told:
+            raise ConfigError(
+                f"tables.{name}.sensitive: files of the source lie in folders named after values of {', '.join(told)}, and "
+                "paths are kept in the column _source; bring the files under other names"
+            )
 
 
 def refuse_plain(run: Run, name: str, table: Table) -> None:

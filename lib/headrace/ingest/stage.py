@@ -15,7 +15,7 @@ from headrace.errors import DataError
 from headrace.examples import unpacked
 from headrace.ingest.files import SourceFile, is_single_file, listed, rows
 from headrace.ingest.landed import Landed, Mode, landed
-from headrace.ingest.privacy import key_of, protected, reading, refuse_plain
+from headrace.ingest.privacy import key_of, protected, reading, refuse_in_paths, refuse_plain
 from headrace.ingest.python import ingest_python
 from headrace.runtime.home import home
 from headrace.runtime.step import Done, Output, Run, Step
@@ -67,6 +67,7 @@ def _ingest(run: Run, name: str, table: Table) -> Done:
     source, key = table.source, key_of(run.pipeline, table)
     refuse_plain(run, name, table)
     files = listed(run.spark, _path(source))
+    refuse_in_paths(name, table, (file.path for file in files))
     mode: Mode = source.mode or ("snapshot" if is_single_file(_path(source), files) else "append")
     there = run.exists(raw(name))
     earlier = run.facts(raw(name)).get("facts", {}) if there else {}
