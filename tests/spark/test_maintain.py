@@ -56,6 +56,8 @@ def aged(project: Project, table: str) -> None:
             file.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
         if file.exists():
             os.utime(file, (time.time() - YEAR,) * 2)
+    jvm: Any = project.spark.sparkContext._jvm
+    jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # it remembers the times as they were
 
 
 def with_models(monkeypatch: pytest.MonkeyPatch, **models: dict[str, int]) -> None:
