@@ -65,8 +65,8 @@ def _path(source: Source) -> str:
 
 def _ingest(run: Run, name: str, table: Table) -> Done:
     source, key = table.source, key_of(run.pipeline, table)
-    refuse_plain(run, name, table)
     files = listed(run.spark, _path(source))
+    refuse_plain(run, name, table)
     refuse_in_paths(name, table, (file.path for file in files))
     mode: Mode = source.mode or ("snapshot" if is_single_file(_path(source), files) else "append")
     there = run.exists(raw(name))
@@ -74,8 +74,7 @@ def _ingest(run: Run, name: str, table: Table) -> Done:
     how = source.model_dump(mode="json", exclude={"path", "mode"}) | reading(table, key)
     before = landed(run.read(raw(name)), earlier, how, mode) if there else Landed()
     new = before.to_read(files, mode)
-    frame = _rows(run, source, new)
-    frame = None if frame is None else protected(frame, table.sensitive, key, f"tables.{name}")
+    frame = _bare(_rows(run, source, new), name, table, key)
     filled = frame is not None and not frame.isEmpty()
     if not filled and (not there or (mode == "snapshot" and new)):
         raise _nothing(name, source, there)
@@ -88,7 +87,7 @@ def _ingest(run: Run, name: str, table: Table) -> Done:
         "batch": batch,
         "mode": mode,
         "reading": how,
-        "sensitive": dict(table.sensitive),
+        "sensitive": table.sensitive,
         "files": len(new),
         "columns": _columns(frame) if frame is not None and filled else earlier.get("columns"),
         "emptied": {**before.still_empty(new), **emptied} if mode == "append" else {},
@@ -117,6 +116,11 @@ def _nothing(name: str, source: Source, there: bool) -> DataError:
 
 def _rows(run: Run, source: Source, files: list[SourceFile]) -> DataFrame | None:
     return rows(run.spark, source.format, secrets.revealed(source.options), files)
+
+
+def _bare(frame: DataFrame | None, name: str, table: Table, key: bytes | None) -> DataFrame | None:
+    """Rows without the values of sensitive columns."""
+    return None if frame is None else protected(frame, table.sensitive, key, f"tables.{name}")
 
 
 def _columns(frame: DataFrame) -> list[str]:

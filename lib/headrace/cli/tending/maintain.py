@@ -104,7 +104,8 @@ def maintained(spark: SparkSession, pipeline: Pipeline, environment: Environment
     needed = needed_versions(spark, where, tables)
     work = Maintenance(spark, tables, {"stage": "maintain"}, wish.dry_run)
     order = _order(pipeline) if wish.cluster else {}
-    lines, freed, joined = [], 0, 0
+    lines: list[str] = []
+    freed = joined = 0
     for name in [table.lower() for table in wish.tables] or there:
         one = work.join_small_files(name, order.get(name, ()))
         two = work.remove_old_files(name, wish.retention, needed.get(name))
