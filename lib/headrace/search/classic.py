@@ -14,24 +14,27 @@ from headrace.search.recipe import Parameter, Recipe
 if TYPE_CHECKING:
     from pyspark.ml import Estimator
 
-MARGIN, SIDE = "__margin", "__side"
-"""What an estimator without probabilities gives, before they are made of it."""
+SIDE, CALIBRATED = "__side", "__calibrated"
+"""What an estimator without probabilities says, and the margins of the regression that makes probabilities."""
 
 
 def platt(classifier: Any) -> Estimator:
-    """A classifier of margins, and the logistic regression that makes probabilities of them."""
+    """A classifier of margins, and the logistic regression that makes probabilities of them.
+
+    The margins keep Spark's name for them: one against the rest forgets any other when it is read again.
+    """
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression
 
-    margins = classifier.setRawPredictionCol(MARGIN).setPredictionCol(SIDE)
-    return Pipeline(stages=[margins, LogisticRegression(featuresCol=MARGIN, regParam=1e-6, maxIter=100)])
+    regression = LogisticRegression(featuresCol="rawPrediction", regParam=1e-6, maxIter=100)
+    return Pipeline(stages=[classifier.setPredictionCol(SIDE), regression.setRawPredictionCol(CALIBRATED)])
 
 
 def one_vs_rest(classifier: Any) -> Estimator:
     """A binary classifier per class, against all others; probabilities by `platt`."""
     from pyspark.ml.classification import OneVsRest
 
-    return platt(OneVsRest(classifier=classifier.setRawPredictionCol(MARGIN)))  # it asks its parts by its own name
+    return platt(OneVsRest(classifier=classifier))
 
 
 def _linear_svc(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
