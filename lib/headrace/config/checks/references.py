@@ -17,7 +17,7 @@ Found = tuple[str, str]
 FUNCTIONS = ("count", "sum", "mean", "stddev", "min", "max", "first", "last", "distinct")
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
-    "drift_metrics", "quality_metrics", "runs",
+    "drift_metrics", "quality_metrics", "model_changes", "runs",
 )  # fmt: skip
 SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
 
