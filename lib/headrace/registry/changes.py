@@ -19,7 +19,7 @@ def written(run: Run) -> Done:
     output = Output(
         TABLE,
         frame,
-        expect_rows=len(found),
+        expect_rows=len(found) or None,
         comments=comments,
         description="Which version became champion: who, when, why; one row per change",
     )
