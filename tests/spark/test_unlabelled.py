@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from headrace.config.values import moment_of
-from headrace.models.store import Version
+from headrace.models.version import Version
 from headrace.runtime.runner import Options, Outcome
 from headrace.scoring import stage
 from headrace.training.spine import spine

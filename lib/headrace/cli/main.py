@@ -33,6 +33,10 @@ COMMANDS = {
     "schedule": Entry("schedule", "Files by which Airflow, cron, systemd or Kubernetes run a pipeline."),
     "sql": Entry("sql", "Query the tables with Spark SQL, also while a job runs."),
     "status": Entry("status", "What ran, and what there is."),
+    "models": Entry("models", "The versions of the model, how they tested, and which became champion."),
+    "promote": Entry("promote", "Make a version champion, on record."),
+    "demote": Entry("promote", "Let no version be champion: nothing is scored."),
+    "rollback": Entry("promote", "Make the champion before champion again."),
     "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),
 }
 EXAMPLES = """

@@ -11,9 +11,11 @@ from pyspark.sql import DataFrame
 from headrace.errors import DataError
 from headrace.metrics.measure import Difference, difference
 from headrace.metrics.own import own_metric
+from headrace.models import changes
 from headrace.models.card import ModelCard, check_columns
 from headrace.models.predict import predict
-from headrace.models.store import CHAMPION, TESTED, ModelStore, Version
+from headrace.models.store import CHAMPION, INTERVALS, TESTED, ModelStore
+from headrace.models.version import Version
 from headrace.registry.gates import Verdict, judge
 from headrace.runtime.step import Done, Run
 
@@ -21,6 +23,7 @@ from headrace.runtime.step import Done, Run
 def register(run: Run) -> Done:
     """Run the stage: once a version per model; a repeat with other gates judges the same version anew."""
     facts, store = run.facts("trials")["facts"], ModelStore(run.tracking_uri)
+    changes.settle(store, run.model_name)
     card = store.card(facts["mlflow_run_id"])
     evaluation = [row.asDict() for row in run.read("evaluation").collect()]  # bounded: metrics and slices
     version = store.find(run.model_name, "model_uri", facts["model_uri"])
@@ -38,10 +41,18 @@ def register(run: Run) -> Done:
     refused = [one.text for one in verdicts if not one.passed]
     store.tag(version, _outcome(verdicts, refused))
     if not refused:
-        store.promote(version)
+        _promote(run, store, version, verdicts)
     # last of the tags: what carries it is complete
     store.tag(version, {"fingerprint": run.fingerprint})
     return _done(store, version, verdicts, refused)
+
+
+def _promote(run: Run, store: ModelStore, version: Version, verdicts: list[Verdict]) -> None:
+    """Make a version champion, unless it has been: what took its place then, a person's word, stands."""
+    if changes.up_to_date(store, version.name).held(version.number):
+        return
+    why = f"its gates passed ({len(verdicts)} of {len(verdicts)})" if verdicts else "there are no gates"
+    changes.move(store, version.name, version.number, "register", why, run_id=run.run_id)
 
 
 def registered(run: Run) -> Done | None:
@@ -55,32 +66,48 @@ def registered(run: Run) -> Done | None:
 
 
 def _done(store: ModelStore, version: Version, verdicts: list[Verdict], refused: list[str]) -> Done:
-    champion = store.alias(version.name)
-    alias = CHAMPION if champion and champion.number == version.number else None
+    journal = changes.read(store, version.name)
+    is_champion = journal.champion == version.number
+    notes = [f"{'passed' if one.passed else 'refused'}: {one.text}" for one in verdicts]
     text = None
-    if refused:
-        now = f"version {champion.number} stays champion" if champion else "there is no champion"
+    if refused and is_champion and journal.forced:
+        notes.append(f"champion all the same: forced by {journal.forced.who} ({journal.forced.why})")
+    elif refused:
+        now = f"version {journal.champion} stays champion" if journal.champion else "there is no champion"
         text = (
             f"version {version.number} of {version.name} was refused by {len(refused)} of {len(verdicts)} gates "
             f"({now}):\n  " + "\n  ".join(refused)
         )
+    elif not is_champion:
+        notes.append(_taken(version, journal))
     return Done(
         rows_out=0,
-        notes=tuple(f"{'passed' if one.passed else 'refused'}: {one.text}" for one in verdicts),
-        model={"name": version.name, "version": version.number, "alias": alias},
+        notes=tuple(notes),
+        model={"name": version.name, "version": version.number, "alias": CHAMPION if is_champion else None},
         refused=text,
+    )
+
+
+def _taken(version: Version, journal: changes.Journal) -> str:
+    """Why a version that passed its gates is not champion."""
+    taken = journal.taken_from(version.number)
+    by = f": {taken.action} by {taken.who}{f' ({taken.why})' if taken.why else ''}" if taken else ""
+    return (
+        f"version {version.number} has been champion and is no more{by}; "
+        f"to bring it back: headrace promote FILE.yaml {version.number}"
     )
 
 
 def _tags(run: Run, card: ModelCard, evaluation: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     trained = run.facts("trials")
     tables = {name: run.version(name) for name in ("training_set", "trials", "evaluation", "test_predictions")}
-    tested = {row["metric"]: row["value"] for row in evaluation if row["slice_column"] is None}
+    overall = [row for row in evaluation if row["slice_column"] is None]
     return {
         "run_id": run.run_id,
         "training_set_version": str((trained.get("inputs") or {}).get("training_set", tables["training_set"])),
         "tables": json.dumps(tables),
-        TESTED: json.dumps(tested),
+        TESTED: json.dumps({row["metric"]: row["value"] for row in overall}),
+        INTERVALS: json.dumps({row["metric"]: [row["lower"], row["upper"]] for row in overall}),
         "code": json.dumps(trained.get("code")),
         "search_fingerprint": str(trained.get("fingerprint")),
         "task": card.task,

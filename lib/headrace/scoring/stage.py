@@ -12,7 +12,8 @@ from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment
 from headrace.models.predict import PROBABILITY_TYPE, predict
-from headrace.models.store import CHAMPION, ModelStore, Version
+from headrace.models.store import CHAMPION, ModelStore
+from headrace.models.version import Version
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, proven
 from headrace.scoring.candidates import changed, due, unscored

@@ -16,7 +16,7 @@ Found = tuple[str, str]
 
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
-    "drift_metrics", "quality_metrics", "runs",
+    "drift_metrics", "quality_metrics", "model_changes", "runs",
 )  # fmt: skip
 SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
 
