@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,10 +25,19 @@ LOW, HIGH = ([{"metric": "areaUnderROC", "at_least": least}] for least in (0.5, 
 
 
 class Rows(list):
-    """Of the table `evaluation`."""
+    """Of a table, whatever is asked of them."""
 
     def collect(self) -> Rows:
         return self
+
+    def where(self, condition: str) -> Rows:
+        return self
+
+    def select(self, *columns: str) -> Rows:
+        return self
+
+    def limit(self, rows: int) -> Rows:
+        return Rows(self[:rows])
 
 
 class Measured(dict):
@@ -51,12 +61,19 @@ class ARun:
     until: None = None
     rescore: bool = False
 
-    def facts(self, table: str) -> dict[str, Any]:
+    @property
+    def spark(self) -> Any:
+        return SimpleNamespace(version="4.2.0")
+
+    def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         return {"facts": {"mlflow_run_id": self.trained, "model_uri": f"runs:/{self.trained}/model"}}
 
     def read(self, table: str) -> Rows:
         areas = {"metric": "areaUnderROC", "value": 0.7, "lower": 0.65, "upper": 0.75, "rows": 100}
         return Rows([Measured(areas, slice_column=None, slice_value=None)])
+
+    def read_version(self, table: str, version: int) -> Rows:
+        return Rows([(0.5,)] * 5)
 
     def version(self, table: str) -> int:
         return 1

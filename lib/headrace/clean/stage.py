@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from headrace.clean.columns import RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
 from headrace.clean.duplicates import latest_by_key
+from headrace.config import hooks
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import Pipeline, Table
 from headrace.errors import HeadraceError
@@ -104,13 +105,14 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
         # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
         judged = judge(frame, table).persist(StorageLevel.DISK_ONLY)
     try:
-        return _kept(name, table, judged, verdict["counts"])
+        code = hooks.meanings(run.pipeline, f"tables.{name}.transform")
+        return _kept(name, table, judged, verdict["counts"], {"code": code} if code else {})
     except Exception:  # whatever it was, it is raised again; only the room is given back
         judged.unpersist()
         raise
 
 
-def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int]) -> Done:
+def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int], facts: dict[str, Any]) -> Done:
     good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
     kept = _keys(name, good, table, total - bad)
@@ -120,7 +122,7 @@ def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int]) ->
         newest.select(*columns),
         counts={"rows_in": total, "quarantined": bad, "merged": total - bad - kept, "kept": kept},
         expect_rows=kept,
-        facts={"key": list(table.key)},
+        facts={"key": list(table.key), **facts},
     )
     notes = [f"{total - bad - kept:,} duplicate rows merged by {', '.join(table.key)}"] if kept < total - bad else []
     absent = [column for column in table.describe if column not in columns]

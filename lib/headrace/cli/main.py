@@ -37,6 +37,7 @@ COMMANDS = {
     "promote": Entry("promote", "Make a version champion, on record."),
     "demote": Entry("promote", "Let no version be champion: nothing is scored."),
     "rollback": Entry("promote", "Make the champion before champion again."),
+    "reproduce": Entry("reproduce", "Train a version again on the tables of then, and compare row by row."),
     "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),
 }
 EXAMPLES = """

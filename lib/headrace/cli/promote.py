@@ -91,6 +91,8 @@ def _told(moved: Moved, name: str, pipeline: Pipeline) -> str:
         lines.append(f"finished what was begun before: {told(moved.finished)}")
     if moved.change:
         lines.append(told(moved.change))
+    if moved.accepted:
+        lines.append("what `score` refused it for is let pass from now on, on record with the version")
     if moved.change and moved.change.to_version != moved.champion:
         lines.append("somebody else changed the champion at the same time; both are on record, theirs came last")
     now = f"version {moved.champion} is champion" if moved.champion else "there is no champion"

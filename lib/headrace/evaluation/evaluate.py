@@ -105,7 +105,7 @@ def evaluation_frame(spark: SparkSession, measures: Sequence[Measure]) -> DataFr
 
 
 def _card_part(facts: dict[str, Any]) -> dict[str, Any]:
-    return {name: facts[name] for name in ModelCard.__dataclass_fields__}
+    return {name: facts[name] for name in ModelCard.__dataclass_fields__ if name in facts}
 
 
 def _check_slices(slices: Sequence[str], there: Sequence[str]) -> None:

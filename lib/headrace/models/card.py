@@ -23,6 +23,8 @@ class ModelCard:
         estimator: Name of the winning estimator.
         params: Its hyperparameters.
         validation: Metric -> value on the validation part, before the refit.
+        trained: What else decides the result of training again: `seed`, `slots` of XGBoost, `parallelism` and
+            `partitions` of the rows.
     """
 
     task: str
@@ -33,6 +35,7 @@ class ModelCard:
     estimator: str = ""
     params: Mapping[str, Any] | None = None
     validation: Mapping[str, float] | None = None
+    trained: Mapping[str, int] | None = None
 
     @property
     def positive(self) -> Any:

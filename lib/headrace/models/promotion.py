@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.errors import ConfigError, GateError
+from headrace.models.admission import accept
 from headrace.models.changes import Action, Change, Journal, move, read, up_to_date
 from headrace.models.store import ModelStore
 from headrace.models.version import Version
@@ -33,15 +34,17 @@ class Moved:
         change: What was put on record; None where the champion was this one already.
         finished: A change that an earlier command or run had left unfinished.
         champion: The champion now; another than `change` says, where somebody acted at the same time.
+        accepted: Whether definitions were let pass for which `score` had refused the version.
     """
 
     change: Change | None
     finished: Change | None
     champion: int | None
+    accepted: bool = False
 
 
 def promote(store: ModelStore, name: str, number: int, word: Word) -> Moved:
-    """Make a version champion.
+    """Make a version champion. By force it also scores rows of the definitions for which `score` last refused it.
 
     Raises:
         ConfigError: If there is no such version, or it cannot score.
@@ -50,9 +53,10 @@ def promote(store: ModelStore, name: str, number: int, word: Word) -> Moved:
     _check_word(word)
     begun = read(store, name).unfinished
     journal = up_to_date(store, name)
+    accepted = word.force and accept(store, store.resolve(name, str(number)), word.why)
     if journal.champion == number:
-        return Moved(None, begun, number)
-    return _moved(store, name, number, "promote", word, begun)
+        return Moved(None, begun, number, accepted)
+    return replace(_moved(store, name, number, "promote", word, begun), accepted=accepted)
 
 
 def demote(store: ModelStore, name: str, word: Word) -> Moved:

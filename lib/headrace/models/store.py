@@ -10,7 +10,7 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.config import secrets
 from headrace.errors import ConfigError
@@ -29,10 +29,10 @@ T = TypeVar("T")
 CHAMPION = "champion"
 CARD_FILE = "headrace.json"
 MODEL_FOLDER = "model"
-TESTED = "test_metrics"
-"""Tag of a version: its metrics on the test part, as JSON."""
+TESTED = "test_metrics"  # tag of a version: its metrics on the test part, as JSON
 INTERVALS = "test_intervals"
 """Tag of a version: the 95 % intervals of these metrics, `{metric: [lower, upper]}`, as JSON."""
+LONGEST = 4_900  # characters of a description
 _loaded: dict[tuple[str, str], PipelineModel] = {}
 
 
@@ -109,19 +109,29 @@ class ModelStore:
         """A fitted pipeline by `runs:/...` or `models:/name/version`; kept in memory from then on."""
         key = (self.tracking_uri, uri)
         if key not in _loaded:
-            import mlflow
+            from headrace.models.loading import loaded
 
             _ = self.client
-            tmp = str(self._folder / "tmp") if self._folder else None
-            _loaded[key] = mlflow.spark.load_model(uri, dfs_tmpdir=tmp)
+            _loaded[key] = loaded(uri, str(self._folder / "tmp") if self._folder else None)
         return _loaded[key]
 
     def card(self, run_id: str) -> ModelCard:
         """The card logged in a run."""
+        return ModelCard.from_dict(self.read_json(run_id, CARD_FILE))
+
+    def read_json(self, run_id: str, file: str) -> dict[str, Any]:
+        """A JSON file of a run."""
         import mlflow
 
-        _ = self.client
-        return ModelCard.from_dict(mlflow.artifacts.load_dict(f"runs:/{run_id}/{CARD_FILE}"))
+        with answered(self.tracking_uri):
+            _ = self.client
+            return dict(mlflow.artifacts.load_dict(f"runs:/{run_id}/{file}"))
+
+    def log_texts(self, run_id: str, files: Mapping[str, str]) -> None:
+        """Write files of a run."""
+        with answered(self.tracking_uri):
+            for name, text in files.items():
+                self.client.log_text(run_id, text, name)
 
     def register(self, name: str, model_uri: str, tags: Mapping[str, str]) -> Version:
         """The version of this model: the one that is there already, or a new one."""
@@ -156,6 +166,12 @@ class ModelStore:
             there = model.tags.get(PREFIX + key)
             if there != value and (value or there is not None):
                 self.client.set_registered_model_tag(name, PREFIX + key, value)
+
+    def describe_version(self, version: Version, description: str) -> None:
+        """Say of a version what it is; cut, at the end of a line, to what MLflow's databases hold."""
+        if len(description) > LONGEST:
+            description = description[:LONGEST].rpartition("\n")[0] + "\n\n... more in the run's model_card.md"
+        self.client.update_model_version(version.name, str(version.number), description)
 
     def version(self, name: str, number: int) -> Version:
         """A version by its number."""

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config import hooks
 from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment
+from headrace.models.admission import admitted
+from headrace.models.definitions import Made, made
 from headrace.models.predict import PROBABILITY_TYPE, predict
 from headrace.models.store import CHAMPION, ModelStore
 from headrace.models.version import Version
@@ -48,7 +51,7 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
             outputs=(pipeline.scoring.output,),
             config=config,
             state=lambda run: [_number(_version(run)), str(run.since), str(run.until), run.rescore],
-            run=lambda run: _score(run, spine, features),
+            run=lambda run: _score(run, spine, features, lambda: _made(run, inputs, rows)),
         ),
     )
 
@@ -63,7 +66,13 @@ def _number(version: Version | None) -> int | None:
     return None if version is None else version.number
 
 
-def _score(run: Run, spine: Spine, features: Features) -> Done:
+def _made(run: Run, inputs: tuple[str, ...], rows: Any) -> Made:
+    """How the rows are made that this run scores."""
+    versions = {table: run.version(table) for table in inputs}
+    return made(rows, versions, run.facts, hooks.meanings(run.pipeline, "training_set"))
+
+
+def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Made]) -> Done:
     version = _version(run)
     rows = spine(run)
     key = _key(run)
@@ -81,20 +90,22 @@ def _score(run: Run, spine: Spine, features: Features) -> Done:
     if count == 0:
         nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
         return Done((nothing,), rows_in=0, notes=("nothing new to score",), expires=later)
-    made, release = features(run, pick, span), None
+    store = ModelStore(run.tracking_uri)
+    warning = admitted(store, version, store.card(version.run_id), made_of())
+    frame, release = features(run, pick, span), None
     if run.pipeline.training_set and run.pipeline.training_set.transform:
-        made, release = proven(run.pipeline, TRANSFORM, pick(rows), made, (*key, "predict_at"))
+        frame, release = proven(run.pipeline, TRANSFORM, pick(rows), frame, (*key, "predict_at"))
     try:
-        scored = _predictions(run, version, made, key)
+        scored = _predictions(run, version, frame, key)
     except BaseException:
         if release:
             release()
         raise
     if run.rescore and earlier is not None:
         scored = changed(scored, earlier, key)
-    note = f"{count:,} rows scored by {version.name} version {version.number}"
+    notes = [f"{count:,} rows scored by {version.name} version {version.number}", *([warning] if warning else [])]
     output = _output(run.pipeline.scoring, scored, key, version)
-    return Done((output,), rows_in=count, notes=(note,), expires=later, cleanup=release)
+    return Done((output,), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
 
 
 def _key(run: Run) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from headrace.search.estimators import Recipe
 from headrace.search.ledger import Ledger, Row, frame, read_back
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
+from headrace.search.space import Point
 from headrace.search.trial import baseline, fit_whole
 from headrace.search.trials import run_trials
 
@@ -61,11 +62,7 @@ def _winner(run: Run, problem: Problem, best: Row, rows: list[Row], store: Model
     began, clock = datetime.now(UTC), time.monotonic()
     conf, task = run.pipeline.search, problem.target.task
     slots = max(1, run.parallelism)
-    both = problem.raw.train.unionByName(problem.raw.validation)
-    own = PipelineModel(fit_stages(problem.stages, both))
-    used = own.transform(both).select("label", *[f"`{name}`" for name in problem.columns.used])
-    fitted = fit_whole(best.point, task, used, problem.columns, conf.seed, slots, problem.recipes)
-    model = PipelineModel([*own.stages, *fitted.stages])
+    model, partitions = refitted(problem, best.point, conf.seed, slots)
     card = ModelCard(
         task=task,
         features=problem.features,
@@ -75,6 +72,7 @@ def _winner(run: Run, problem: Problem, best: Row, rows: list[Row], store: Model
         estimator=best.estimator,
         params=dict(best.point.params),
         validation={best.metric: float(best.value or 0.0)},
+        trained={"seed": conf.seed, "slots": slots, "parallelism": run.parallelism, "partitions": partitions},
     )
     parent = ledger.wait_for_parent()
     recipe = problem.recipes[best.estimator]
@@ -100,6 +98,19 @@ def _winner(run: Run, problem: Problem, best: Row, rows: list[Row], store: Model
         rows_in=sum(problem.target.rows),
         notes=tuple(_notes(problem, best, rows, guess)),
     )
+
+
+def refitted(problem: Problem, point: Point, seed: int, slots: int) -> tuple[PipelineModel, int]:
+    """A point fitted on the training and validation parts, the user's stages first; runs Spark jobs.
+
+    Returns:
+        The model, and in how many partitions its rows came: what draws rows by chance draws others in others.
+    """
+    both = problem.raw.train.unionByName(problem.raw.validation)
+    own = PipelineModel(fit_stages(problem.stages, both))
+    used = own.transform(both).select("label", *[f"`{name}`" for name in problem.columns.used])
+    fitted = fit_whole(point, problem.target.task, used, problem.columns, seed, slots, problem.recipes)
+    return PipelineModel([*own.stages, *fitted.stages]), used.rdd.getNumPartitions()
 
 
 def _code(run: Run, problem: Problem, recipe: Recipe) -> dict[str, bytes]:

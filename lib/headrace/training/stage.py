@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config import hooks
 from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline
 from headrace.engine.assemble import Read, Span, add_features, within_reach
@@ -158,9 +159,15 @@ def _training_set(run: Run) -> Done:
         frame.select(*key, "predict_at", "split", "label", "label_known_at", *[f for f in features if f not in key]),
         expect_rows=rows_in,
         counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
-        facts={"features": features, "key": list(key), "task": task, "labels": labels},
+        facts={"features": features, "key": list(key), "task": task, "labels": labels, **_code(run.pipeline)},
     )
     return Done((output,), rows_in=rows_in, notes=_notes(task, features, left, parts), expires=later, cleanup=release)
+
+
+def _code(pipeline: Pipeline) -> dict[str, Any]:
+    """What the transform's modules do, for the commit: it is part of what features mean."""
+    code = hooks.meanings(pipeline, "training_set")
+    return {"code": code} if code else {}
 
 
 def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[str]]:
