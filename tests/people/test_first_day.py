@@ -102,6 +102,15 @@ def test_what_becomes_champion_is_on_record(day: tuple[Path, Path, Ended, Ended]
     assert [one["action"] for one in json.loads(shown.out)["changes"]] == ["register", "demote", "rollback"]
 
 
+def test_a_version_is_trained_again_and_compared(day: tuple[Path, Path, Ended, Ended]) -> None:
+    config, home, _, _ = day
+    again = headrace(home, "reproduce", str(config), "1")
+    assert (again.code, "Traceback" in again.said) == (0, False), again.said[-3000:]
+    assert "churn version 1 (logistic_regression), trained again on training_set version 0" in again.out
+    assert again.out.splitlines()[-1].startswith("reproduced ")
+    assert headrace(home, "reproduce", str(config), "7").code == 2
+
+
 def test_changing_only_gates_does_not_train_again(day: tuple[Path, Path, Ended, Ended]) -> None:
     config, home, _, _ = day
     gate = ("--set", "gates=[{metric: areaUnderROC, at_least: 0.999}]")

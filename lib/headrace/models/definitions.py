@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from headrace.config.names import aggregate_column
+from headrace.config.secrets import redacted
 from headrace.config.sql.expressions import columns
 from headrace.runtime.carried import unpacked
 
@@ -156,7 +157,7 @@ class _Found:
     def say(self, path: str, value: Any) -> None:
         if value not in (None, "", [], {}):
             text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-            self.told.setdefault(path, set()).add(text)
+            self.told.setdefault(path, set()).add(redacted(text))
 
     def code(self, modules: Mapping[str, str]) -> None:
         for module, content in modules.items():
