@@ -52,7 +52,7 @@ def as_trained(spark: SparkSession, sources: Mapping[str, modules.Source]) -> It
     """
     with _lock:
         known = next((finder for finder in sys.meta_path if isinstance(finder, hooks.Own)), None)
-        if known and all(_same(known.sources.get(name), one) for name, one in sources.items()):
+        if known and all(_same(known, one) for one in sources.values()):
             yield
             return
         own = hooks.Own(sources)
@@ -77,8 +77,10 @@ def as_trained(spark: SparkSession, sources: Mapping[str, modules.Source]) -> It
                 context.environment[hooks.MARK] = marked
 
 
-def _same(one: modules.Source | None, other: modules.Source) -> bool:
-    return one is not None and one.code == other.code
+def _same(known: hooks.Own, one: modules.Source) -> bool:
+    """Whether the user's files have this module; an archive has an empty file for a folder that has none."""
+    there = known.sources.get(one.module)
+    return there.code == one.code if there else not one.code and one.module in known.folders
 
 
 def _taken(names: set[str]) -> dict[str, ModuleType]:
