@@ -104,6 +104,8 @@ def _drop(data: Any, loc: Loc) -> None:
     section, last = _at(data, loc[:-1]), loc[-1]
     if isinstance(section, dict):
         section.pop(last, None)
+    elif isinstance(section, list) and isinstance(last, int) and loc[-2] == "rules" and last < len(section):
+        section[last] = {"name": f"left_out_{last}", "check": "true"}  # those after it keep their places
     elif isinstance(section, list) and isinstance(last, int):
         del section[last : last + 1]
     elif isinstance(last, int) and isinstance(_at(data, loc[:-2]), dict):
