@@ -22,7 +22,15 @@ from headrace.validate.stage import config_of
 from headrace.validate.whole import Verdict, judged_whole, loads
 
 COLUMNS = {"/f.csv": ("carrier", "dest", "age", "zip", "read_at"), "/a.csv": ("faa", "lat")}
-KINDS = {"age": "bigint", "zip": "string", "read_at": "timestamp", "size": "double", "day": "date", "born": "int"}
+KINDS = {
+    "age": "bigint",
+    "zip": "string",
+    "read_at": "timestamp",
+    "size": "double",
+    "day": "date",
+    "born": "int",
+    "airports.icao": "string",
+}
 
 
 def pipeline(*rules: dict[str, Any], **changes: Any) -> Pipeline:
@@ -194,6 +202,10 @@ def test_a_foreign_key_reads_the_other_table() -> None:
         ({"column": "age", "in": [2**60]}, f"cast(`age` as string) in ('{2**60}')"),
         ({"column": "zip", "in": ["it's", "a\\b", True]}, r"cast(`zip` as string) in ('it\'s', 'a\\b', 'true')"),
         ({"column": "dest", "in": "airports.faa"}, "`dest` is null or `dest` in (select airports.`faa` from airports)"),
+        (
+            {"column": "age", "in": "airports.icao"},
+            "`age` is null or cast(`age` as string) in (select cast(airports.`icao` as string) from airports)",
+        ),
         ({"column": "zip", "matches": r"\d{5}"}, r"cast(`zip` as string) rlike '\\A(?:\\d{5})\\z'"),
         (
             {"column": "zip", "parses": "int"},

@@ -43,7 +43,8 @@ def checks_of(table: Table, kinds: Mapping[str, str]) -> tuple[Check, ...]:
 
     Args:
         table: The table.
-        kinds: Spark's type of each of its columns, in lower case; text where it is not there.
+        kinds: Spark's type of each of its columns, in lower case, and of the foreign keys' as `airports.faa`; text
+            where it is not there.
     """
     return tuple(
         Check(name, _sql(rule, column, table, kinds), rule.on_fail, rule.at_most, rule.unique or rule.by)
@@ -93,8 +94,7 @@ def _sql(rule: Rule, column: str | None, table: Table, kinds: Mapping[str, str])
     if rule.not_null:
         return f"{name} is not null"
     if rule.foreign:
-        other, key = rule.foreign
-        return f"{name} is null or {name} in (select {other}.{_quoted(key)} from {other})"
+        return _foreign(name, kind, *rule.foreign, kinds)
     if rule.in_ is not None:
         return _among(name, kind, rule.in_)
     if rule.between is not None:
@@ -118,9 +118,13 @@ def _numeric(kind: str) -> bool:
     return kind in (*_WHOLE, "float", "double") or kind.startswith("decimal")
 
 
+def _is_text(kind: str) -> bool:
+    return re.match(r"string|(var)?char\b", kind) is not None
+
+
 def _text(name: str, kind: str) -> str:
     """Text without the blanks around it; blank text is a value that is missing, as in all casts."""
-    return f"nullif(trim({name}), '')" if kind == "string" or re.match(r"(var)?char\(", kind) else name
+    return f"nullif(trim({name}), '')" if _is_text(kind) else name
 
 
 def _read(name: str, kind: str, compared: Iterator[str]) -> str:
@@ -138,6 +142,14 @@ def _among(name: str, kind: str, values: Sequence[str | bool | int | float]) -> 
         return _read(name, kind, iter([f"in ({', '.join(map(literal, numbers))})"]))
     texts = [v if isinstance(v, str) else literal(v) for v in values]
     return f"cast({name} as string) in ({', '.join(map(literal, texts))})"
+
+
+def _foreign(name: str, kind: str, table: str, column: str, kinds: Mapping[str, str]) -> str:
+    """Spark's own `in` fails on text that is no number, and calls NULL not found."""
+    key = f"{table}.{_quoted(column)}"
+    if _is_text(kind) == _is_text(kinds.get(f"{table}.{column}", kind)):
+        return f"{name} is null or {name} in (select {key} from {table})"
+    return f"{name} is null or cast({name} as string) in (select cast({key} as string) from {table})"
 
 
 def _between(name: str, kind: str, bounds: Sequence[str | int | float | None]) -> str:

@@ -36,7 +36,7 @@ def judge(frame: DataFrame, table: Table, reasons: str = "_reasons") -> DataFram
         nothing that could stop the run `_raw` is null: nobody asks for it, and it would be most of what is kept of
         a pass.
     """
-    checks = checks_of(table, kinds_of(frame))
+    checks = checks_of(table, {**kinds_of(frame), **_foreign_kinds(frame, table)})
     windowed = _with_windows(frame, checks)
     keys = [F.when(F.col(c).isNull(), F.lit(f"key:{c}")) for c in table.key]
     named = {kind: [_name_if_broken(c) for c in checks if c.on_fail == kind] for kind in ("quarantine", "warn", "fail")}
@@ -50,6 +50,13 @@ def judge(frame: DataFrame, table: Table, reasons: str = "_reasons") -> DataFram
     limited = [F.lit(c.name) for c in checks if c.at_most and c.on_fail == "warn"]
     bad = bad | F.arrays_overlap("_warnings", F.array(*limited)) if limited else bad
     return judged.withColumn("_raw", F.when(bad, F.col("_raw")))
+
+
+def _foreign_kinds(frame: DataFrame, table: Table) -> dict[str, str]:
+    """The same of the columns that foreign keys are looked for in, as `airports.faa`; the tables are views by name."""
+    keys = [rule.foreign for rule in table.rules if rule.foreign]
+    views = {other: kinds_of(frame.sparkSession.table(other)) for other, _ in keys}
+    return {f"{other}.{column}": views[other][column] for other, column in keys if column in views[other]}
 
 
 def _with_windows(frame: DataFrame, checks: Sequence[Check]) -> DataFrame:
