@@ -260,19 +260,17 @@ def test_what_breaks_limits_stops_the_run_and_the_table_stays(scratch: Project) 
     assert set(run(2).values()) == {"unchanged"}
     with pytest.raises(DataError, match=r"freshness: the newest row is of 2024-01-01 04:00:00 UTC, 3 days"):
         run(4)
-    negative = [f"{i},a,-1,2024-01-01 1{i - 60}:00:00" for i in range(60, 64)]
-    scratch.write("orders.csv", orders(*bad, *negative, rows=9))
-    with pytest.raises(DataError) as error:
+    scratch.write("orders.csv", orders(*bad, "95,zz,1,2024-01-01 05:00:00"))
+    with pytest.raises(DataError, match=r"shop_in_shops: 3 of 20 rows \(15 %\), at most 10% may(.|\n)*order=90"):
         run(1)
-    told, *examples = str(error.value).splitlines()
-    for words in (
-        "shop_in_shops: 2 of 9 rows (22.2 %), at most 10% may",
-        "amount_between: 6 of 9 rows (66.7 %), at most 20% may",
-        "row_count: 9 rows came, and the median of the last 1 loads is 20; allowed: within 50%",
-    ):
-        assert words in told
-    assert [text.partition(": ")[0].strip() for text in examples].count("amount_between") == 3
-    assert len(examples) == 5
+    negative = [f"{i},a,-1,2024-01-01 1{i - 60}:00:00" for i in range(60, 65)]
+    scratch.write("orders.csv", orders(*negative))
+    with pytest.raises(DataError, match=r"amount_between: 5 of 20 rows(.|\n)*order=60") as error:
+        run(1)
+    assert str(error.value).count("\n") == 5
+    scratch.write("orders.csv", orders(rows=9))
+    with pytest.raises(DataError, match=r"row_count: 9 rows came, and the median of the last 1 loads is 20"):
+        run(1)
     assert kept() == 15
     scratch.write("orders.csv", orders(rows=10))
     run(1)
