@@ -78,7 +78,7 @@ def test_what_is_written_comes_back() -> None:
     ("rule", "says"),
     [
         ({}, "this one has none"),
-        ({"name": "x"}, "exactly one of check, not_null, unique, in, between"),
+        ({"name": "x"}, "exactly one of check, not_null, unique, ordered, in, between"),
         ({"not_null": "a", "unique": "b"}, "this one has not_null, unique"),
         ({"check": "a > 1"}, "a `check` needs a `name`"),
         ({"between": [0, 1]}, "`between` needs a `column`"),

@@ -12,6 +12,7 @@ from pydantic.config import JsonDict
 
 from headrace.config.durations import Duration
 from headrace.config.file.document import shown
+from headrace.config.outliers import OutlierRule
 from headrace.config.section import Name, Section
 from headrace.config.values import Column, Columns, Sql
 
@@ -96,9 +97,9 @@ Bounds = Annotated[
 ]
 Regex = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_regex)]
 
-OF_A_COLUMN = ("in", "between", "matches", "parses", "monotonic")
+OF_A_COLUMN = ("in", "between", "matches", "parses", "monotonic", "outlier")
 OF_THE_TABLE = ("freshness", "row_count_within")
-KINDS = ("check", "not_null", "unique", *OF_A_COLUMN, *OF_THE_TABLE)
+KINDS = ("check", "not_null", "unique", "ordered", *OF_A_COLUMN, *OF_THE_TABLE)
 """What a rule can be, by the key that says it."""
 
 
@@ -118,6 +119,7 @@ class Rule(Section):
     check: Sql | None = None
     not_null: Columns = Field((), description="columns that have a value in every row; each is a rule of its own")
     unique: Columns = Field((), description="columns whose values, taken together, no two rows share")
+    ordered: Columns = Field((), description="columns of which no value lies below one before it; NULL is passed over")
     column: Columns = Field((), description="what the rule is about; of several each is a rule of its own")
     in_: Values | None = Field(None, alias="in", description="a list, or another table's column as `airports.faa`")
     between: Bounds | None = Field(None, description="[lowest, highest], both included; null for an open end")
@@ -126,6 +128,7 @@ class Rule(Section):
     monotonic: Literal["increasing", "decreasing"] | None = Field(
         None, description="no value lies below (above) the one before it in time; equal ones may follow each other"
     )
+    outlier: OutlierRule | None = Field(None, description="numbers far from the others break it")
     by: Columns = Field((), description="with `monotonic`: columns of what has a history of its own")
     time: Column | None = Field(None, description="the clock of monotonic and freshness; default: event_time")
     freshness: Duration | None = Field(None, description="how old the newest row that is kept may be, as of the run")
@@ -164,6 +167,8 @@ class Rule(Section):
             return f"`{kind}` has no `column` beside it; leave it out"
         if (kind == "monotonic") != bool(self.by):
             return "`monotonic` needs `by`: columns of what has a history of its own; no other rule has it"
+        if kind == "ordered" and len(set(self.ordered)) < 2:
+            return "`ordered` needs two columns or more, in their order"
         if self.time and kind not in ("monotonic", "freshness"):
             return "`time` belongs to `monotonic` and `freshness`"
         return "`of_last` belongs to `row_count_within`" if self.of_last and kind != "row_count_within" else None
@@ -197,7 +202,8 @@ class Rule(Section):
     def parts(self) -> dict[str, str | None]:
         """Names of the rules that it stands for, and the column each is about; None where that is not one column."""
         if self.kind not in ("not_null", *OF_A_COLUMN):
-            derived = {"unique": "_".join((*self.unique, "unique")), "row_count_within": "row_count"}
+            derived = {k: "_".join((*getattr(self, k), k)) for k in ("unique", "ordered")}
+            derived["row_count_within"] = "row_count"
             return {self.name or derived.get(self.kind, self.kind): None}
         columns = self.not_null or self.column
         if self.name:

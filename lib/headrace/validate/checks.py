@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from headrace.config.rules import OnFail, Rule
 from headrace.config.types import Table
@@ -29,6 +30,7 @@ class Check:
         on_fail: What becomes of a row that does not.
         at_most: The share of rows that may break it, as `1%`; None: no matter how many.
         together: Columns whose equal values bring rows together; empty where a row is judged alone.
+        groups: Columns of the groups that have thresholds of their own, in the column `bounds`.
     """
 
     name: str
@@ -36,6 +38,12 @@ class Check:
     on_fail: OnFail = "quarantine"
     at_most: str | None = None
     together: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @property
+    def bounds(self) -> str:
+        """Name of the column with the thresholds of a row's group, a struct of `low` and `high`."""
+        return f"_bounds_{self.name}"
 
 
 def checks_of(table: Table, kinds: Mapping[str, str]) -> tuple[Check, ...]:
@@ -47,7 +55,14 @@ def checks_of(table: Table, kinds: Mapping[str, str]) -> tuple[Check, ...]:
             where it is not there.
     """
     return tuple(
-        Check(name, _sql(rule, column, table, kinds), rule.on_fail, rule.at_most, rule.unique or rule.by)
+        Check(
+            name,
+            _outlier(name, column, kinds) if rule.outlier and column else _sql(rule, column, table, kinds),
+            rule.on_fail,
+            rule.at_most,
+            rule.unique or rule.by,
+            rule.outlier.by if rule.outlier else (),
+        )
         for rule in table.rules
         if rule.kind not in ("freshness", "row_count_within")
         for name, column in rule.parts.items()
@@ -88,6 +103,8 @@ def literal(value: str | bool | int | float) -> str:
 def _sql(rule: Rule, column: str | None, table: Table, kinds: Mapping[str, str]) -> str:
     if rule.check is not None:
         return rule.check
+    if rule.ordered:
+        return _ordered(rule.ordered, kinds)
     if column is None:
         return _unique(rule.unique)
     kind, name = kinds.get(column, "string"), _quoted(column)
@@ -157,6 +174,32 @@ def _between(name: str, kind: str, bounds: Sequence[str | int | float | None]) -
     if isinstance(bounds[0] if bounds[0] is not None else bounds[1], str):
         return " and ".join(f"{name} {end}" for end in ends)
     return _read(name, kind, iter(ends))
+
+
+def _ordered(columns: Sequence[str], kinds: Mapping[str, str]) -> str:
+    """Every two of them, for one between them may be NULL. Text beside other types is read as the first of these."""
+    of = [kinds.get(column, "string") for column in columns]
+    other = next((kind for kind in of if not _is_text(kind)), None)
+    texts = [_text(_quoted(c), k) if other and _is_text(k) else None for c, k in zip(columns, of, strict=True)]
+    read = [f"try_cast({text} as {other})" if text else _quoted(c) for c, text in zip(columns, texts, strict=True)]
+    legible = [f"({text} is null or {value} is not null)" for text, value in zip(texts, read, strict=True) if text]
+    pairs = [f"coalesce({a} <= {b}, true)" for a, b in combinations(read, 2)]
+    return " and ".join([*legible, *pairs])
+
+
+def _outlier(name: str, column: str, kinds: Mapping[str, str]) -> str:
+    """Open ends, and what has no threshold, are NULL. What is no number is an outlier, as is NaN beyond any end."""
+    value, legible = number_of(column, kinds.get(column, "string"))
+    low, high = f"`_bounds_{name}`.low", f"`_bounds_{name}`.high"
+    return f"{legible} and coalesce({value} >= {low}, true) and coalesce({value} <= {high}, true)"
+
+
+def number_of(column: str, kind: str) -> tuple[str, str]:
+    """A column as a double in SQL, and whether it can be read as one."""
+    if _numeric(kind):
+        return f"cast({_quoted(column)} as double)", "true"
+    text = _text(_quoted(column), kind)
+    return f"try_cast({text} as double)", f"({text} is null or try_cast({text} as double) is not null)"
 
 
 def _unique(columns: Sequence[str]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StructType, VariantType
 
 from headrace.config.types import Table
+from headrace.engine.outliers import Thresholds, beside
+from headrace.runtime.transforms import PRINT, checksum
 from headrace.validate.checks import SPREAD, Check, checks_of, shuffles
 
 if TYPE_CHECKING:
@@ -22,13 +24,16 @@ def kinds_of(frame: DataFrame) -> dict[str, str]:
     return {f.name.lower(): f.dataType.simpleString() for f in frame.schema}
 
 
-def judge(frame: DataFrame, table: Table, reasons: str = "_reasons") -> DataFrame:
+def judge(
+    frame: DataFrame, table: Table, learned: Mapping[str, Any] | None = None, reasons: str = "_reasons"
+) -> DataFrame:
     """Add to `reasons` what sets a row aside, and in `_warnings` what is only counted.
 
     Args:
         frame: Typed rows with the array column `reasons`.
         table: The table: its rules over rows (those that fail the run are in `_failures`), and its key, of which
             no column may be null.
+        learned: Thresholds of its rules for outliers, as `thresholds.recorded` gives them; without any none is one.
         reasons: Name of the array column.
 
     Returns:
@@ -37,7 +42,7 @@ def judge(frame: DataFrame, table: Table, reasons: str = "_reasons") -> DataFram
         a pass.
     """
     checks = checks_of(table, {**kinds_of(frame), **_foreign_kinds(frame, table)})
-    windowed = _with_windows(frame, checks)
+    windowed = _with_windows(_with_thresholds(frame, table, checks, learned or {}), checks)
     keys = [F.when(F.col(c).isNull(), F.lit(f"key:{c}")) for c in table.key]
     named = {kind: [_name_if_broken(c) for c in checks if c.on_fail == kind] for kind in ("quarantine", "warn", "fail")}
     judged = windowed.select(
@@ -57,6 +62,17 @@ def _foreign_kinds(frame: DataFrame, table: Table) -> dict[str, str]:
     keys = [rule.foreign for rule in table.rules if rule.foreign]
     views = {other: kinds_of(frame.sparkSession.table(other)) for other, _ in keys}
     return {f"{other}.{column}": views[other][column] for other, column in keys if column in views[other]}
+
+
+def _with_thresholds(frame: DataFrame, table: Table, checks: Sequence[Check], learned: Mapping[str, Any]) -> DataFrame:
+    """The thresholds of each row's groups, as columns."""
+    names = {name for rule in table.rules if rule.outlier for name in rule.parts}
+    for check in checks:
+        if check.name in names:
+            kept = learned.get(check.name)
+            found = Thresholds.from_dict(kept) if kept else Thresholds()
+            frame = beside(frame, found, check.groups, check.bounds)
+    return frame
 
 
 def _with_windows(frame: DataFrame, checks: Sequence[Check]) -> DataFrame:
@@ -86,7 +102,7 @@ def tally(judged: DataFrame, reasons: str = "_reasons", most: Mapping[str, Colum
     """Counts of a pass: one row per reason, with how it acted; `rows` and `quarantined` count rows.
 
     Args:
-        judged: Judged rows.
+        judged: Judged rows. If they have fingerprints (`_print`), their checksum becomes the column `_print`.
         reasons: Name of the array column.
         most: Expressions over a row by name: their greatest value becomes the column `_most_<name>`.
     """
@@ -95,9 +111,10 @@ def tally(judged: DataFrame, reasons: str = "_reasons", most: Mapping[str, Colum
     totals = F.array(_fact("total", F.lit("rows")), F.when(F.size(reasons) > 0, _fact("total", F.lit("quarantined"))))
     each = F.explode(F.array_compact(F.concat(totals, *tagged))).alias("fact")
     named = {f"_most_{name}": column for name, column in (most or {}).items()}
-    facts = judged.select(each, *[column.alias(name) for name, column in named.items()])
+    prints = [PRINT] if PRINT in judged.columns else []
+    facts = judged.select(each, *prints, *[column.alias(name) for name, column in named.items()])
     greatest = [F.max(F.col(f"`{name}`")).alias(name) for name in named]
-    return facts.groupBy("fact.kind", "fact.name").agg(F.count("*").alias("count"), *greatest)
+    return facts.groupBy("fact.kind", "fact.name").agg(F.count("*").alias("count"), *greatest, *map(checksum, prints))
 
 
 def _fact(kind: str, name: Column) -> Column:

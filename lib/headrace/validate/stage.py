@@ -7,7 +7,7 @@ same version of the raw table.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,12 @@ from headrace.errors import DataError
 from headrace.runtime.held import Held, made_of
 from headrace.runtime.hooks import computing
 from headrace.runtime.step import Done, Output, Run, Step
+from headrace.runtime.transforms import PRINT, prove
 from headrace.validate.checks import checks_of, moment
 from headrace.validate.limits import refuse, stopping
 from headrace.validate.rules import judge, kinds_of, tally
+from headrace.validate.thresholds import notes as told
+from headrace.validate.thresholds import recorded
 from headrace.validate.whole import clocks, judged_whole, loads, micros
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ _DECIDES = {"types", "transform", "columns", "keep", "key", "rules"}
 def config_of(name: str, table: Table) -> dict[str, Any]:
     """What of the configuration decides which rows are kept, and their columns."""
     timed = {"event_time"} if any(r.kind in ("monotonic", "freshness") and not r.time for r in table.rules) else set()
+    timed |= {"event_time", "available_at"} if any(r.outlier for r in table.rules) else set()
     chosen = table.model_dump(mode="json", by_alias=True, include=_DECIDES | timed)
     return {"tables": {name: {**chosen, "source": {"format": table.source.format}}}}
 
@@ -67,22 +71,36 @@ def steps(pipeline: Pipeline, shape: Shape, held: Held) -> tuple[Step, ...]:
 def _validate(run: Run, name: str, table: Table, shape: Shape, held: Held) -> Done:
     version = run.version(f"raw_{name}")
     shaped, facts = shape(run, name, table, version, None)
+    earlier = run.facts(quarantine(name)).get("facts", {}) if run.exists(quarantine(name)) else {}
+    pinned = {} if run.forced else earlier.get("outliers", {})
+    with _naming(run, name, table):
+        facts["outliers"] = recorded(shaped, table, kinds_of(shaped), pinned)
     # judged once, read by this step and by clean; also keeps the optimizer from copying the rules' SQL into filters
-    judged = judge(shaped, table).persist(StorageLevel.DISK_ONLY)
+    judged = judge(shaped, table, facts["outliers"]).persist(StorageLevel.DISK_ONLY)
     held.keep(made_of(run, name, version, tables_in(table)), judged)
-    hook = computing(use(run.pipeline, f"tables.{name}.transform")) if table.transform else nullcontext()
     try:
-        with hook:
-            return _set_aside(run, name, table, judged, facts)
+        with _naming(run, name, table):
+            return _set_aside(run, name, table, judged, facts, pinned)
     except Exception:
         held.release()
         raise
 
 
-def _set_aside(run: Run, name: str, table: Table, judged: DataFrame, facts: dict[str, Any]) -> Done:
+def _naming(run: Run, name: str, table: Table) -> AbstractContextManager[None]:
+    """What a table's transform raises when it is computed names the hook."""
+    return computing(use(run.pipeline, f"tables.{name}.transform")) if table.transform else nullcontext()
+
+
+def _set_aside(
+    run: Run, name: str, table: Table, judged: DataFrame, facts: dict[str, Any], pinned: dict[str, Any]
+) -> Done:
     tallied = tally(judged, most=newest(judged, table, run.as_of)).collect()
     counts = {(r["kind"], r["name"]): int(r["count"]) for r in tallied}
     total, bad = counts.get(("total", "rows"), 0), counts.get(("total", "quarantined"), 0)
+    if table.transform:
+        prints = [r[PRINT] for r in tallied if (r["kind"], r["name"]) == ("total", "rows")] or [None]
+        found = {"rows": total, "checksum": str(prints[0])}
+        prove(run.pipeline, f"tables.{name}.transform", facts["given"], found)
     if total == 0:
         raise DataError(
             f"table {name} is empty: {table.source.path} holds no row. Put data there, or mend tables.{name}.source"
@@ -110,6 +128,7 @@ def _set_aside(run: Run, name: str, table: Table, judged: DataFrame, facts: dict
     notes = [f"{bad:,} of {total:,} rows set aside ({_told(counts, 'quarantine')})"] if bad else []
     notes += [f"warnings: {warned}"] if warned else []
     notes += [v.note for v in whole if v.note]
+    notes += told(facts["outliers"], pinned)
     expires = min((v.expires for v in whole if v.expires), default=None)
     return Done((output,), rows_in=total, rows_out=total - bad, notes=tuple(notes), expires=expires)
 

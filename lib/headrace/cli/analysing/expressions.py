@@ -104,7 +104,8 @@ class Analysis(TrainingAnalysis):
         if not self.fails(partial(_judged, frame, table)):
             return
         for number, rule in enumerate(table.rules):
-            names = (*rule.not_null, *rule.unique, *rule.column, *rule.by, rule.time)
+            groups = rule.outlier.by if rule.outlier else ()
+            names = (*rule.not_null, *rule.unique, *rule.ordered, *rule.column, *rule.by, *groups, rule.time)
             if not self.spoilt(name, rule.check, *names, *asked(rule)):
                 alone = table.model_copy(update={"rules": (rule,), "key": ()})
                 self.attempt(f"{where}.rules[{number}].{rule.kind}", partial(_judged, frame, alone))

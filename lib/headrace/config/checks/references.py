@@ -34,6 +34,7 @@ def check(pipeline: Pipeline) -> list[Found]:
     for name, feature in pipeline.feature_tables.items():
         found += _feature_table(f"feature_tables.{name}", name, feature, pipeline)
     found += _subqueries(pipeline)
+    found += rules.pinned(pipeline)
     if pipeline.training_set:
         found += _training_set(pipeline)
         found += leaks.check(pipeline)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from headrace.config.rules import Rule
 from headrace.config.sql import expressions as sql
 from headrace.config.sql.types import wrong_type
-from headrace.config.types import Table
+from headrace.config.types import Pipeline, Table
 
 Found = tuple[str, str]
 
@@ -40,3 +40,21 @@ def _rule(here: str, where: str, rule: Rule, table: Table) -> Iterator[Found]:
         yield f"{here}.parses", wrong
     if rule.kind in ("monotonic", "freshness") and not (rule.time or table.event_time):
         yield f"{here}.{rule.kind}", f"{rule.kind} needs a clock: give `time`, or {where}.event_time"
+    if rule.outlier and not table.event_time:
+        yield f"{here}.outlier", f"thresholds are learned of the rows before `until`: give {where}.event_time"
+
+
+def pinned(pipeline: Pipeline) -> Iterator[Found]:
+    """Thresholds that would be learned of rows that the model is chosen by, or tested on."""
+    split = pipeline.training_set.split if pipeline.training_set else None
+    if split is None or split.train_until is None:
+        return
+    for name, table in pipeline.tables.items():
+        for number, rule in enumerate(table.rules):
+            if rule.outlier and rule.outlier.until > split.train_until:
+                yield (
+                    f"tables.{name}.rules[{number}].outlier.until",
+                    f"{rule.outlier.until:%Y-%m-%d %H:%M:%S} is after training_set.split.train_until "
+                    f"({split.train_until:%Y-%m-%d %H:%M:%S}): thresholds would know what the model is tested on; take "
+                    "train_until, or an earlier time",
+                )

@@ -70,8 +70,9 @@ def _table(name: str, table: Table, source: tuple[str, ...] | None, cleaned: dic
 
 def _rule(where: str, what: str, rule: Rule, there: Columns, cleaned: dict[str, Columns]) -> Iterator[Found]:
     yield from expression(f"{where}.check", what, rule.check, there, cleaned)
-    for part in ("not_null", "unique", "column", "by"):
+    for part in ("not_null", "unique", "ordered", "column", "by"):
         yield from named(f"{where}.{part}", what, getattr(rule, part), there)
+    yield from named(f"{where}.outlier.by", what, rule.outlier.by if rule.outlier else (), there)
     yield from single(f"{where}.time", what, rule.time, there)
     if rule.foreign:
         other, column = rule.foreign
