@@ -58,7 +58,18 @@ RULES: list[dict[str, Any]] = [
     {"column": "whole", "monotonic": "increasing", "by": ["k"], "time": "n"},
     {"column": "whole", "monotonic": "decreasing", "by": ["k"], "time": "n"},
     {"name": "across", "check": "v > n"},
+    {"ordered": ["v", "n", "whole"]},
+    {"ordered": ["s", "n"]},
+    {"column": "v", "outlier": {"method": "iqr", "by": "k", "until": "2024-01-01"}},
+    {"column": "s", "outlier": {"method": "iqr", "until": "2024-01-01"}},
+    {"column": "n", "outlier": {"method": "iqr", "until": "2024-01-01"}},
 ]
+LEARNED: dict[str, Any] = {
+    "v_outlier": {"whole": [0.0, 10.0], "groups": {'["a"]': [5.0, None], '[""]': [None, None], "[null]": [None, 5.0]}},
+    "s_outlier": {"whole": [None, 100.0], "groups": {}},
+}
+LEARNED = {name: {**found, "rows": 9} for name, found in LEARNED.items()}
+"""Of n_outlier nothing was learned."""
 
 
 def table(rules: list[dict[str, Any]], key: str | None = None) -> Table:
@@ -125,6 +136,23 @@ def outside(value: Any, low: float, high: float) -> bool:
     return value is not None and not (rank(low) <= rank(value) <= rank(high))
 
 
+def unread(row: Row) -> bool:
+    """Text that is no number, blank text being none at all."""
+    return not blank(row) and number(row["s"]) is None
+
+
+def falling(*values: Any) -> bool:
+    there = [value for value in values if value is not None]
+    return any(rank(a) > rank(b) for i, a in enumerate(there) for b in there[i + 1 :])
+
+
+def far(row: Row) -> bool:
+    ends = {"a": (5.0, math.inf), "": None, None: (-math.inf, 5.0)}.get(row["k"], (0.0, 10.0))
+    if ends and ends[1] == math.inf:  # an open end: NaN lies beyond no threshold
+        return row["v"] is not None and rank(row["v"]) < rank(5.0)
+    return ends is not None and outside(row["v"], *ends)
+
+
 Broken = Callable[[Row, list[Row]], bool]
 REFERENCE: dict[str, Broken] = {
     "k_not_null": lambda r, _: r["k"] is None,
@@ -151,6 +179,10 @@ REFERENCE: dict[str, Broken] = {
     "v_decreasing": lambda r, rows: falls(r, rows, "v", ("k",), "t", -1),
     "whole_increasing": lambda r, rows: falls(r, rows, "whole", ("k",), "n", 1),
     "whole_decreasing": lambda r, rows: falls(r, rows, "whole", ("k",), "n", -1),
+    "v_n_whole_ordered": lambda r, _: falling(r["v"], r["n"], r["whole"]),
+    "s_n_ordered": lambda r, _: not blank(r) and (not re.fullmatch(r" *\d+ *", r["s"]) or falling(int(r["s"]), r["n"])),
+    "v_outlier": lambda r, _: far(r),
+    "s_outlier": lambda r, _: not blank(r) and (unread(r) or outside(number(r["s"]), -math.inf, 100)),
     "across": lambda r, _: None not in (r["v"], r["n"]) and not rank(r["v"]) > rank(r["n"]),
 }
 ACTS = {"v_unique": "_warnings", "s_matches": "_warnings", "t_between": "_failures"}
@@ -179,7 +211,7 @@ def expected(rows: list[Row]) -> list[tuple[int, list[str], list[str], list[str]
 @pytest.mark.parametrize(("rows", "seed"), [(0, 1), (1, 2), (300, 3)])
 def test_every_rule_against_brute_force(spark: SparkSession, rows: int, seed: int) -> None:
     data = nasty(rows, seed)
-    judged = judge(framed(spark, data), table(RULES))
+    judged = judge(framed(spark, data), table(RULES), LEARNED)
     assert judged.columns == [*COLUMNS, "_raw", "_reasons", "_warnings", "_failures"]
     sorted_names = [F.array_sort(c).alias(c) for c in ("_reasons", "_warnings", "_failures")]
     found = judged.select("id", *sorted_names, F.col("_raw").isNotNull().alias("raw")).orderBy("id").collect()

@@ -60,6 +60,11 @@ def sql(**rule: Any) -> dict[str, str]:
         ({"column": "size", "monotonic": "decreasing", "by": "zip"}, ["size_decreasing"]),
         ({"freshness": "1 day"}, ["freshness"]),
         ({"row_count_within": "20 %", "name": "usual"}, ["usual"]),
+        ({"ordered": ["age", "size"]}, ["age_size_ordered"]),
+        (
+            {"column": ["age", "size"], "outlier": {"method": "iqr", "until": "2024-01-01"}},
+            ["age_outlier", "size_outlier"],
+        ),
     ],
 )
 def test_names_are_derived(rule: dict[str, Any], names: list[str]) -> None:
@@ -107,6 +112,25 @@ def test_what_is_written_comes_back() -> None:
         ({"not_null": "a", "at_most": "101%"}, "write a share"),
         ({"not_null": "a", "at_most": "1%", "on_fail": "fail"}, "on_fail is quarantine or warn"),
         ({"not_null": "a", "of_last": 3}, "belongs to `row_count_within`"),
+        ({"ordered": "a"}, "two columns or more"),
+        ({"ordered": ["a", "A"]}, "two columns or more"),
+        ({"outlier": {"method": "iqr", "until": "2024-01-01"}}, "`outlier` needs a `column`"),
+        ({"column": "a", "outlier": {"method": "iqr"}}, "until"),
+        ({"column": "a", "outlier": {"method": "mean", "until": "2024-01-01"}}, "'zscore', 'iqr' or 'quantiles'"),
+        ({"column": "a", "outlier": {"method": "iqr", "factor": 0, "until": "2024-01-01"}}, "greater than 0"),
+        ({"column": "a", "outlier": {"method": "iqr", "factor": True, "until": "2024-01-01"}}, "valid number"),
+        (
+            {"column": "a", "outlier": {"method": "quantiles", "factor": 2, "until": "2024-01-01"}},
+            "`factor` belongs to",
+        ),
+        (
+            {"column": "a", "outlier": {"method": "iqr", "quantiles": [0, 1], "until": "2024-01-01"}},
+            "iqr has a `factor`",
+        ),
+        (
+            {"column": "a", "outlier": {"method": "quantiles", "quantiles": [1, 0], "until": "2024-01-01"}},
+            "nothing lies",
+        ),
     ],
 )
 def test_mistakes_in_a_rule(rule: dict[str, Any], says: str) -> None:
@@ -322,3 +346,32 @@ def test_the_clock_is_part_of_a_step_where_a_rule_reads_it() -> None:
     assert of({"not_null": "age"}) is None
     assert of({"freshness": "1 day", "time": "day"}) is None
     assert of({"freshness": "1 day"}) == "read_at"
+
+
+IQR = {"method": "iqr", "until": "2024-01-01"}
+
+
+def test_thresholds_need_a_clock_and_know_no_row_that_tests_the_model() -> None:
+    rule = {"column": "age", "outlier": IQR}
+    assert found(pipeline(rule, event_time=None)) == [("tables.flights.rules[0].outlier", "thresholds are learned")]
+    split = {"by": "time", "train_until": "2023-12-31", "validation_until": "2024-02-01", "test_until": "2024-03-01"}
+    whole = pipeline(rule).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    whole["training_set"] = {"from": "flights", "label": "age > 3", "split": split}
+    assert found(Pipeline.model_validate(whole)) == [
+        ("tables.flights.rules[0].outlier.until", "2024-01-01 00:00:00 is")
+    ]
+    split["train_until"] = "2024-01-01"
+    assert found(Pipeline.model_validate(whole)) == []
+
+
+def found(checked: Pipeline) -> list[tuple[str, str]]:
+    return [(where, " ".join(said.split()[:3])) for where, said in check(checked) if "outlier" in where]
+
+
+def test_a_change_of_what_is_learned_runs_again() -> None:
+    def config(**outlier: Any) -> Any:
+        return config_of("flights", pipeline({"column": "age", "outlier": {**IQR, **outlier}}).tables["flights"])
+
+    assert config() == config()
+    assert config() != config(factor=2)
+    assert "event_time" in config()["tables"]["flights"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headrace.config.types import Pipeline
 
 
-class Outliers(Estimator):  # type: ignore[misc, unused-ignore]  # pyspark's Estimator is generic only in its stubs
+class Outliers(Estimator):
     """Learns the thresholds of one feature; what is fitted is a SQLTransformer, read without Headrace.
 
     Args:
