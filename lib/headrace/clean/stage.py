@@ -18,7 +18,7 @@ from headrace.runtime.code import code_hash
 from headrace.runtime.held import Held, made_of
 from headrace.runtime.hooks import computing
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.runtime.transforms import Content, content, fingerprint, prove, transformed
+from headrace.runtime.transforms import Content, content, fingerprint, prove, prove_rows, transformed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -51,19 +51,29 @@ def shaped(
         inferred = inferred_types(raw, table, _seen(run, name, rows))
         types = types_of(table, inferred)
         facts = {"types": types, "inferred": inferred, "inferred_from": rows}
-    frame = shape(raw, table, types, _transform(run, name, facts) if table.transform else None)
-    if run.sample and run.pipeline.training_set and run.pipeline.training_set.from_ == name and table.key:
+    training = run.pipeline.training_set
+    sampled = bool(run.sample and training and training.from_ == name and table.key)
+    frame = shape(raw, table, types, _transform(run, name, facts, sampled) if table.transform else None)
+    if run.sample and sampled:
         frame = frame.where(in_sample(table.key, run.sample))
     return frame, facts
 
 
-def _transform(run: Run, name: str, facts: dict[str, Any]) -> Callable[[DataFrame], DataFrame]:
-    """The user's function; what is needed to prove that it keeps rows is in `facts` and in `_print` of each row."""
+def _transform(run: Run, name: str, facts: dict[str, Any], sampled: bool) -> Callable[[DataFrame], DataFrame]:
+    """The user's function, and the proof that it keeps rows.
+
+    The pass over all rows proves it by the way: what it needs is in `facts` and in `_print` of each row. Of a sample,
+    which is drawn from what the function returns, it would see a part only.
+    """
     where, own = f"tables.{name}.transform", (RAW, ROW, REASONS)
 
     def transform(frame: DataFrame) -> DataFrame:
+        made = transformed(run.pipeline, where, frame, kept=own, hidden=own)
+        if sampled:
+            prove_rows(run.pipeline, where, frame, made, (RAW,))
+            return made
         facts["given"] = content(frame.select(fingerprint((RAW,))))
-        return transformed(run.pipeline, where, frame, kept=own, hidden=own).select("*", fingerprint((RAW,)))
+        return made.select("*", fingerprint((RAW,)))
 
     return transform
 
@@ -106,7 +116,7 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
         # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
         judged = judge(frame, table, verdict["facts"].get("outliers", {})).persist(StorageLevel.DISK_ONLY)
     try:
-        if facts:
+        if "given" in facts:
             _prove(run, name, facts["given"], judged)
         return _kept(name, table, judged, verdict["counts"])
     except Exception:  # whatever it was, it is raised again; only the room is given back

@@ -97,7 +97,7 @@ def _set_aside(
     tallied = tally(judged, most=newest(judged, table, run.as_of)).collect()
     counts = {(r["kind"], r["name"]): int(r["count"]) for r in tallied}
     total, bad = counts.get(("total", "rows"), 0), counts.get(("total", "quarantined"), 0)
-    if table.transform:
+    if "given" in facts:
         prints = [r[PRINT] for r in tallied if (r["kind"], r["name"]) == ("total", "rows")] or [None]
         found = {"rows": total, "checksum": str(prints[0])}
         prove(run.pipeline, f"tables.{name}.transform", facts["given"], found)
