@@ -187,7 +187,10 @@ def test_caps_and_flags_are_stages_of_the_model_and_know_training_rows_only(spar
     ("treatment", "says"),
     [
         ({"column": "w", "method": "iqr"}, r"search.outliers\[0\].column: no feature is called 'w'"),
-        ({"column": "v", "method": "iqr", "by": "gg"}, r"by: no feature is called 'gg'; did you mean 'g'"),
+        (
+            {"column": "v", "method": "iqr", "by": "gg"},
+            r"by: no feature is called 'gg'; there are: g, h, v; did you mean 'g'",
+        ),
         ({"column": "g", "method": "iqr"}, "'g' is string; outliers are numbers"),
     ],
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator
 from pyspark.ml.feature import SQLTransformer
 
+from headrace.config.file.complaints import meant
 from headrace.config.hooks import Use
 from headrace.config.outliers import OutlierTreatment
 from headrace.engine.outliers import Thresholds, group_key, learn, number, table_of
@@ -42,9 +42,8 @@ class Outliers(Estimator):
         types = {f.name: f.dataType.simpleString() for f in frame.schema if f.name != "label"}
         for name, where in ((self._column, "column"), *((name, "by") for name in self._treatment.by)):
             if name not in types:
-                close = difflib.get_close_matches(name, types, n=1, cutoff=0.6)
-                meant = f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(types)}"
-                raise ConfigError(f"{self._where}.{where}: no feature is called {name!r}{meant}")
+                there = f"there are: {', '.join(types)}{meant(name, list(types))}"
+                raise ConfigError(f"{self._where}.{where}: no feature is called {name!r}; {there}")
         kind = types[self._column]
         if kind not in NUMBERS and not kind.startswith("decimal"):
             raise ConfigError(f"{self._where}.column: {self._column!r} is {kind}; outliers are numbers")
