@@ -180,7 +180,7 @@ def test_caps_and_flags_are_stages_of_the_model_and_know_training_rows_only(spar
     ]  # fmt: skip
     assert math.isnan(found[5][0])
     assert found[5][1] == 0.0
-    assert statistics.mean(r[0] for r in model.transform(train).select("v__outlier").collect()) == 0.2
+    assert statistics.mean(r[0] for r in model.transform(train).select("v__outlier").collect()) == 0.15
 
 
 @pytest.mark.parametrize(
