@@ -91,7 +91,7 @@ def test_thresholds_against_brute_force(spark: SparkSession, method: dict[str, A
     assert found == wanted
     assert Thresholds.from_dict(json.loads(json.dumps(found.as_dict()))) == found
     by = method.get("by", [])
-    placed = beside(framed(spark, data), found, by, "_b").select("g", "h", "v", "_b.low", "_b.high").collect()
+    placed = framed(spark, data).select("*", F.expr(beside(found, by)).alias("_b")).select("*", "_b.*").collect()
     keys = [json.dumps([text(row[c]) for c in by], ensure_ascii=False, separators=(",", ":")) for row in placed]
     pairs = [(r["low"], r["high"]) for r in placed]
     assert pairs == [wanted.groups.get(key, wanted.whole) for key in keys]

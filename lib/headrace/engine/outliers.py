@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ SIGMA = 1.4826
 _ACCURACY = 10_000
 """Of quantiles: their rank is off by at most a ten-thousandth of the rows; of few rows they are exact."""
 _ALL = ""
+_PER_MAP = 8
 
 Pair = tuple[float | None, float | None]
 """Least and greatest value that is no outlier; None: open."""
@@ -131,17 +133,23 @@ def _from_middle(tall: DataFrame, middles: Mapping[str, float]) -> DataFrame:
     return tall.join(F.broadcast(known), "name").selectExpr("name", "abs(v - middle) as v")
 
 
-def beside(frame: DataFrame, thresholds: Thresholds, by: Sequence[str], name: str) -> DataFrame:
-    """Each row's thresholds, by its group, as a column: a struct of `low` and `high`. Rows stay as they are."""
-    from pyspark.sql import functions as F
+def beside(thresholds: Thresholds, by: Sequence[str]) -> str:
+    """SQL of a row's thresholds, by its group: a struct of `low` and `high`.
 
-    low, high = thresholds.whole
-    whole = F.expr(f"named_struct('low', {number(low)}, 'high', {number(high)})")
+    No join: it would be a Spark job more. The groups are in maps by the remainder of a checksum of their names, for Spark looks
+    through a map from its beginning.
+    """
+    whole = _pair(thresholds.whole)
     if not (by and thresholds.groups):
-        return frame.withColumn(name, whole)
-    table = table_of(thresholds.groups, ("_group", "_low", "_high"))
-    known = frame.sparkSession.sql(f"select * from {table}").select(
-        "_group", F.struct(F.col("_low").alias("low"), F.col("_high").alias("high")).alias(name)
-    )
-    joined = frame.withColumn("_group", F.expr(group_key(by))).join(F.broadcast(known), "_group", "left")
-    return joined.withColumn(name, F.coalesce(name, whole)).drop("_group")
+        return whole
+    maps: list[list[str]] = [[] for _ in range(1 + len(thresholds.groups) // _PER_MAP)]
+    for key, pair in sorted(thresholds.groups.items()):
+        maps[zlib.crc32(key.encode()) % len(maps)] += [_text(key), _pair(pair)]
+    kind = "map<string, struct<low: double, high: double>>"
+    each = ", ".join(f"cast(map({', '.join(entries)}) as {kind})" for entries in maps)
+    key = group_key(by)
+    return f"coalesce(try_element_at(get(array({each}), int(crc32(binary({key})) % {len(maps)})), {key}), {whole})"
+
+
+def _pair(pair: Pair) -> str:
+    return f"named_struct('low', {number(pair[0])}, 'high', {number(pair[1])})"

@@ -10,7 +10,7 @@ from pyspark.ml.feature import SQLTransformer
 from headrace.config.file.complaints import meant
 from headrace.config.hooks import Use
 from headrace.config.outliers import OutlierTreatment
-from headrace.engine.outliers import Thresholds, group_key, learn, number, table_of
+from headrace.engine.outliers import Thresholds, beside, learn
 from headrace.errors import ConfigError
 from headrace.search.columns import NUMBERS
 
@@ -51,25 +51,16 @@ class Outliers(Estimator):
 
 def statement(column: str, treatment: OutlierTreatment, found: Thresholds) -> str:
     """What becomes of a feature, as SQL over `__THIS__`; null and NaN stay, a capped feature is a double."""
-    value = f"cast(t.`{column}` as double)"
-    low, high = (number(end) for end in found.whole)
-    joined = ""
-    if treatment.by and found.groups:
-        table = table_of(found.groups, ("_group", "_low", "_high"))
-        joined = f" left join ({_all(table)}) as b on b._group = {group_key(treatment.by)}"
-        low, high = (f"if(b._group is null, {end}, b.{name})" for end, name in ((low, "_low"), (high, "_high")))
+    value, low, high = f"cast(`{column}` as double)", "_ends.low", "_ends.high"
     below, above = f"{value} < {low}", f"{value} > {high} and not isnan({value})"
     made = []
     if "cap" in treatment.treat:
         made.append(f"case when {below} then {low} when {above} then {high} else {value} end as `{column}`")
     if "flag" in treatment.treat:
         made.append(f"cast(coalesce({below}, false) or coalesce({above}, false) as double) as `{column}__outlier`")
-    kept = f"t.* except (`{column}`)" if "cap" in treatment.treat else "t.*"
-    return f"select {', '.join([kept, *made])} from __THIS__ as t{joined}"
-
-
-def _all(table: str) -> str:
-    return f"select * from {table}"
+    left = f"_ends, `{column}`" if "cap" in treatment.treat else "_ends"
+    ends = beside(found, treatment.by)
+    return f"select * except ({left}), {', '.join(made)} from (select *, {ends} as _ends from __THIS__)"
 
 
 def estimators(pipeline: Pipeline) -> list[tuple[Use, Outliers]]:

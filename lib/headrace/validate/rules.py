@@ -71,7 +71,7 @@ def _with_thresholds(frame: DataFrame, table: Table, checks: Sequence[Check], le
         if check.name in names:
             kept = learned.get(check.name)
             found = Thresholds.from_dict(kept) if kept else Thresholds()
-            frame = beside(frame, found, check.groups, check.bounds)
+            frame = frame.withColumn(check.bounds, F.expr(beside(found, check.groups)))
     return frame
 
 
