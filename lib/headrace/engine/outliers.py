@@ -142,7 +142,8 @@ def beside(thresholds: Thresholds, by: Sequence[str]) -> str:
     whole = _pair(thresholds.whole)
     if not (by and thresholds.groups):
         return whole
-    maps: list[list[str]] = [[] for _ in range(1 + len(thresholds.groups) // _PER_MAP)]
+    # no map is empty: it would be one of nothing to nothing
+    maps = [[_text(_ALL), whole] for _ in range(1 + len(thresholds.groups) // _PER_MAP)]
     for key, pair in sorted(thresholds.groups.items()):
         maps[zlib.crc32(key.encode()) % len(maps)] += [_text(key), _pair(pair)]
     kind = "map<string, struct<low: double, high: double>>"
