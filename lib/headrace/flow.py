@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from headrace.clean import stage as clean
 from headrace.config import hooks
-from headrace.config.types import Pipeline, Table
+from headrace.config.types import Pipeline
 from headrace.delivery import stage as delivery
 from headrace.errors import ConfigError, Mistake
 from headrace.evaluation import stage as evaluation
