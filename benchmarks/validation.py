@@ -29,7 +29,8 @@ from validation_peers import PEERS, RULES, jobs, name, orders
 from headrace.clean.columns import shape
 from headrace.config.types import Table
 from headrace.runtime.home import home
-from headrace.validate.rules import judge, tally
+from headrace.validate.rules import judge
+from headrace.validate.stage import counted
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("pyspark==4.2.0", "great_expectations==1.24.1", "pandera[pyspark]==0.35.0", "cuallee==0.15.4", "pandas<3")
@@ -53,7 +54,7 @@ def judged(raw: DataFrame) -> DataFrame:
 
 def counts(frame: DataFrame) -> dict[str, int]:
     """Rows per rule, of judged rows."""
-    found = {row["name"]: int(row["count"]) for row in tally(frame).collect()}
+    found = {row["name"]: int(row["count"]) for row in counted(frame)}
     return {name(rule): found.get(name(rule), 0) for rule in RULES}
 
 

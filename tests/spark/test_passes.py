@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from headrace.clean.duplicates import latest_by_key
 from headrace.config.types import Table
 from headrace.errors import DataError
-from headrace.validate.rules import judge, tally
+from headrace.validate.rules import judge
+from headrace.validate.stage import counted
 from tests.support.runs import Project
 
 ROW_RULES: list[dict[str, Any]] = [
@@ -45,12 +46,8 @@ def test_any_number_of_row_rules_is_two_jobs(spark: SparkSession, tmp_path: Any)
     spark.sparkContext.setJobGroup(group, group)
     try:
         judged = judge(frame, table, pinned).persist()
-        counts = {r["name"]: r["count"] for r in tally(judged).collect()}
+        counts = {r["name"]: r["count"] for r in counted(judged)}
         jobs = len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
-        tracker = spark.sparkContext.statusTracker()
-        for j in tracker.getJobIdsForGroup(group):
-            info = tracker.getJobInfo(j)
-            print(j, [tracker.getStageInfo(i) for i in info.stageIds])
         judged.unpersist()
     finally:
         spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)

@@ -20,6 +20,7 @@ from headrace.config.types import Pipeline, Table
 from headrace.errors import DataError
 from headrace.runtime.held import Held, made_of
 from headrace.runtime.hooks import computing
+from headrace.runtime.settings import held as settings_held
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import PRINT, prove
 from headrace.validate.checks import checks_of, moment
@@ -30,7 +31,7 @@ from headrace.validate.thresholds import recorded
 from headrace.validate.whole import clocks, judged_whole, loads, micros
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, Row
 
 Shape = Callable[[Run, str, Table, int, "dict[str, str] | None"], "tuple[DataFrame, dict[str, Any]]"]
 """From the raw table at a version to typed rows with `_raw` and `_reasons`, and facts of types; given by the flow."""
@@ -94,7 +95,7 @@ def _naming(run: Run, name: str, table: Table) -> AbstractContextManager[None]:
 def _set_aside(
     run: Run, name: str, table: Table, judged: DataFrame, facts: dict[str, Any], pinned: dict[str, Any]
 ) -> Done:
-    tallied = tally(judged, most=newest(judged, table, run.as_of)).collect()
+    tallied = counted(judged, newest(judged, table, run.as_of))
     counts = {(r["kind"], r["name"]): int(r["count"]) for r in tallied}
     total, bad = counts.get(("total", "rows"), 0), counts.get(("total", "quarantined"), 0)
     if "given" in facts:
@@ -131,6 +132,12 @@ def _set_aside(
     notes += told(facts["outliers"], pinned)
     expires = min((v.expires for v in whole if v.expires), default=None)
     return Done((output,), rows_in=total, rows_out=total - bad, notes=tuple(notes), expires=expires)
+
+
+def counted(judged: DataFrame, most: dict[str, Column] | None = None) -> list[Row]:
+    """Judge every row, and count. One Spark job for rules over rows: adaptive execution would make three of it."""
+    with settings_held(judged.sparkSession, {"spark.sql.adaptive.enabled": "false"}):
+        return tally(judged, most=most).coalesce(1).collect()
 
 
 def newest(judged: DataFrame, table: Table, as_of: datetime) -> dict[str, Column]:
