@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
@@ -10,20 +10,21 @@ from pyspark.sql import functions as F
 
 from headrace.clean.columns import RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
 from headrace.clean.duplicates import latest_by_key
-from headrace.config import hooks
+from headrace.config.hooks import meanings, use
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import Pipeline, Table
 from headrace.errors import HeadraceError
 from headrace.runtime.code import code_hash
 from headrace.runtime.held import Held, made_of
+from headrace.runtime.hooks import computing
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.runtime.transforms import prove_rows, transformed
+from headrace.runtime.transforms import Content, content, fingerprint, prove, prove_rows, transformed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Judge = Callable[["DataFrame", Table], "DataFrame"]
-"""Completes `_reasons` by the table's rules; given by the flow."""
+Judge = Callable[["DataFrame", Table, Mapping[str, Any]], "DataFrame"]
+"""Completes `_reasons` by the table's rules and what validate has learned for them; given by the flow."""
 
 
 def shaped(
@@ -50,20 +51,29 @@ def shaped(
         inferred = inferred_types(raw, table, _seen(run, name, rows))
         types = types_of(table, inferred)
         facts = {"types": types, "inferred": inferred, "inferred_from": rows}
-    frame = shape(raw, table, types, _transform(run, name) if table.transform else None)
-    if run.sample and run.pipeline.training_set and run.pipeline.training_set.from_ == name and table.key:
+    training = run.pipeline.training_set
+    sampled = bool(run.sample and training and training.from_ == name and table.key)
+    frame = shape(raw, table, types, _transform(run, name, facts, sampled) if table.transform else None)
+    if run.sample and sampled:
         frame = frame.where(in_sample(table.key, run.sample))
     return frame, facts
 
 
-def _transform(run: Run, name: str) -> Callable[[DataFrame], DataFrame]:
-    """The user's function, and the proof that it keeps rows."""
+def _transform(run: Run, name: str, facts: dict[str, Any], sampled: bool) -> Callable[[DataFrame], DataFrame]:
+    """The user's function, and the proof that it keeps rows.
+
+    The pass over all rows proves it by the way: what it needs is in `facts` and in `_print` of each row. Of a sample,
+    which is drawn from what the function returns, it would see a part only.
+    """
     where, own = f"tables.{name}.transform", (RAW, ROW, REASONS)
 
     def transform(frame: DataFrame) -> DataFrame:
         made = transformed(run.pipeline, where, frame, kept=own, hidden=own)
-        prove_rows(run.pipeline, where, frame, made, (RAW,))
-        return made
+        if sampled:
+            prove_rows(run.pipeline, where, frame, made, (RAW,))
+            return made
+        facts["given"] = content(frame.select(fingerprint((RAW,))))
+        return made.select("*", fingerprint((RAW,)))
 
     return transform
 
@@ -100,23 +110,35 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
     verdict = run.facts(f"{name}_quarantine")
     version = int(verdict["inputs"][f"raw_{name}"])
     judged = held.take(made_of(run, name, version, tables_in(table))) if verdict["run_id"] == run.run_id else None
+    facts: dict[str, Any] = {}
     if judged is None:
-        frame, _ = shaped(run, name, table, version, verdict["facts"]["types"])
+        frame, facts = shaped(run, name, table, version, verdict["facts"]["types"])
         # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
-        judged = judge(frame, table).persist(StorageLevel.DISK_ONLY)
+        judged = judge(frame, table, verdict["facts"].get("outliers", {})).persist(StorageLevel.DISK_ONLY)
     try:
-        code = hooks.meanings(run.pipeline, f"tables.{name}.transform")
+        if "given" in facts:
+            _prove(run, name, facts["given"], judged)
+        code = meanings(run.pipeline, f"tables.{name}.transform")
         return _kept(name, table, judged, verdict["counts"], {"code": code} if code else {})
     except Exception:  # whatever it was, it is raised again; only the room is given back
         judged.unpersist()
         raise
 
 
+def _prove(run: Run, name: str, given: Content, judged: DataFrame) -> None:
+    where = f"tables.{name}.transform"
+    with computing(use(run.pipeline, where)):
+        found = content(judged)
+    prove(run.pipeline, where, given, found)
+
+
 def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int], facts: dict[str, Any]) -> Done:
     good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
     kept = _keys(name, good, table, total - bad)
-    newest = latest_by_key(good.select(*columns, ROW), table.key, ROW) if kept < total - bad else good
+    versions = [f"{ROW}._batch", table.event_time, table.available_at, f"{ROW}._source"]
+    order = [name for name in versions if name]
+    newest = latest_by_key(good.select(*columns, ROW), table.key, order) if kept < total - bad else good
     output = Output(
         name,
         newest.select(*columns),

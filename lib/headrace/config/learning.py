@@ -9,6 +9,7 @@ from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
+from headrace.config.outliers import OutlierTreatment
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.values import Column, Columns, Moment, Sql, listed
@@ -85,6 +86,9 @@ class Search(Section):
     )
     transformers: Annotated[tuple[OwnTransformer, ...], BeforeValidator(listed)] = Field(
         (), description="stages of Spark ML that change the feature columns, before all others"
+    )
+    outliers: tuple[OutlierTreatment, ...] = Field(
+        (), description="what becomes of outliers in features; learned on training rows, part of the model"
     )
     algorithm: Literal["tpe", "random", "anneal"] = "tpe"
     max_evals: Whole = Field(20, ge=1)

@@ -23,14 +23,13 @@ from headrace.config.learning import (
     TrainingSet,
 )
 from headrace.config.privacy import Privacy, Sensitive
+from headrace.config.rules import Rule
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
 from headrace.config.sinks import Sink
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
 from headrace.config.windows import FUNCTIONS, WindowLength
-
-OnFail = Literal["quarantine", "warn", "fail"]
 
 
 def _or_python(schema: JsonDict) -> None:
@@ -64,14 +63,6 @@ class Source(Section):
         if given:
             raise ValueError(f"with `python` a source has no {', '.join(given)}; what it needs stands under `options`")
         return {**value, "format": "python", "path": str(value["python"]), "mode": "snapshot"}
-
-
-class Rule(Section):
-    """A check that each row must pass; one that yields NULL passes."""
-
-    name: Name
-    check: Sql
-    on_fail: OnFail = "quarantine"
 
 
 class Table(Section):

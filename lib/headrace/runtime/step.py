@@ -6,7 +6,7 @@ commits and logs around each of them, once, for all stages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -186,6 +186,9 @@ class Run(Protocol):
 
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries: `run_id, stage, inputs, counts, ...`."""
+
+    def history(self, table: str) -> Iterator[dict[str, Any]]:
+        """What the commits of a table carry, the newest first; those of others are left out."""
 
     def append(self, table: str, frame: DataFrame) -> None:
         """Append rows at once, before the step ends (finished trials). One commit, Serializable."""

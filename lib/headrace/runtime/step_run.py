@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,10 @@ class StepRun:
         """What the commit of a version, by default the pinned one, carries."""
         commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)
         return commit.note if commit else {}
+
+    def history(self, table: str) -> Iterator[dict[str, Any]]:
+        """What the commits of a table carry, the newest first; those of others are left out."""
+        return (commit.note for commit in self.tables.log.newest_first(table) if commit.note)
 
     def append(self, table: str, frame: DataFrame) -> None:
         """Append rows at once, before the step ends."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from headrace.config.checks import aggregates, leaks, modelling, privacy, scopes, sinks, sources
+from headrace.config.checks import aggregates, leaks, modelling, privacy, rules, scopes, sinks, sources
 from headrace.config.file.complaints import meant
 from headrace.config.names import feature_columns
+from headrace.config.needs import asked
 from headrace.config.sql import expressions as sql
 from headrace.config.sql.types import wrong_type
 from headrace.config.types import FeatureTable, Pipeline, Table
@@ -33,6 +34,7 @@ def check(pipeline: Pipeline) -> list[Found]:
     for name, feature in pipeline.feature_tables.items():
         found += _feature_table(f"feature_tables.{name}", name, feature, pipeline)
     found += _subqueries(pipeline)
+    found += rules.pinned(pipeline)
     if pipeline.training_set:
         found += _training_set(pipeline)
         found += leaks.check(pipeline)
@@ -80,12 +82,7 @@ def _table(where: str, name: str, table: Table) -> Iterator[Found]:
         yield from _expression(f"{where}.columns{_key(column)}", text)
         if column.startswith("_"):
             yield f"{where}.columns{_key(column)}", f"{column!r}: names with a leading underscore are Headrace's own"
-    names: set[str] = set()
-    for number, rule in enumerate(table.rules):
-        yield from _expression(f"{where}.rules[{number}].check", rule.check)
-        if rule.name in names:
-            yield f"{where}.rules[{number}].name", f"two rules are called {rule.name!r}; rename one"
-        names.add(rule.name)
+    yield from rules.check(where, table)
     yield from _double(f"{where}.columns", table.columns)
     for part in ("key", "known_early"):
         yield from _double(f"{where}.{part}", getattr(table, part))
@@ -146,10 +143,10 @@ def _subqueries(pipeline: Pipeline) -> Iterator[Found]:
     for name, table in pipeline.tables.items():
         if table.shared:
             continue  # its SQL is checked where the table is made
-        texts = {f"tables.{name}.columns{_key(c)}": text for c, text in table.columns.items()}
-        texts |= {f"tables.{name}.rules[{i}].check": rule.check for i, rule in enumerate(table.rules)}
-        for where, text in texts.items():
-            for other in sorted(sql.tables(text)):
+        named = {f"tables.{name}.columns{_key(c)}": sql.tables(text) for c, text in table.columns.items()}
+        named |= {f"tables.{name}.rules[{i}].{rule.kind}": asked(rule) for i, rule in enumerate(table.rules)}
+        for where, others in named.items():
+            for other in sorted(others):
                 if other not in pipeline.tables:
                     yield where, _unknown("table", other, pipeline.tables)
                 else:

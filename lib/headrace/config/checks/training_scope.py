@@ -44,6 +44,7 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
     yield from scope.row_features()
     yield from scope.excluded()
     yield from scope.chosen()
+    yield from scope.outliers()
 
 
 def _scope(pipeline: Pipeline, training: TrainingSet, there: Columns) -> _Scope:
@@ -160,10 +161,21 @@ class _Scope:
         for number, gate in enumerate(self.pipeline.gates):
             if gate.slice is None or gate.slice in (*self.spine.key, "predict_at", "row_id"):
                 continue
-            where, name = f"gates[{number}].slice", gate.slice
-            if name in self.training.exclude:
-                yield where, f"{name!r} is excluded from the training set (training_set.exclude); leave it in"
-            elif "__" in name:
-                yield from self._feature(where, name, None, made)
-            elif self.early is not None and not self.training.transform and name not in self.early | made:
-                yield where, self.late(name)
+            yield from self._used(f"gates[{number}].slice", gate.slice, made)
+
+    def outliers(self) -> Iterator[Found]:
+        """Features whose outliers are drawn in or flagged, and the columns of their groups."""
+        made = self.features | frozenset(self.training.row_features)
+        for number, treatment in enumerate(self.pipeline.search.outliers):
+            for part in ("column", "by"):
+                for name in getattr(treatment, part):
+                    yield from self._used(f"search.outliers[{number}].{part}", name, made)
+
+    def _used(self, where: str, name: str, made: frozenset[str]) -> Iterator[Found]:
+        """A column that the training set has to have."""
+        if name in self.training.exclude:
+            yield where, f"{name!r} is excluded from the training set (training_set.exclude); leave it in"
+        elif "__" in name:
+            yield from self._feature(where, name, None, made)
+        elif self.early is not None and not self.training.transform and name not in self.early | made:
+            yield where, self.late(name)
