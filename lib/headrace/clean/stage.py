@@ -50,7 +50,7 @@ def shaped(
         types = types_of(table, inferred)
         facts = {"types": types, "inferred": inferred, "inferred_from": rows}
     frame = shape(raw, table, types, _transform(run, name) if table.transform else None)
-    if run.sample and run.pipeline.training_set and run.pipeline.training_set.from_ == name and table.key:
+    if run.sample and run.pipeline.training_set and run.pipeline.training_set.spine == name and table.key:
         frame = frame.where(in_sample(table.key, run.sample))
     return frame, facts
 

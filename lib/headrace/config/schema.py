@@ -90,6 +90,8 @@ def _loosen(node: Any) -> None:
             _loosen(item)
     if not isinstance(node, dict):
         return
+    if "oneOf" in node:  # a text or a mapping: of which it is, the form alone tells
+        node["anyOf"] = node.pop("oneOf")
     for item in node.values():
         _loosen(item)
     if node.get("format") == "date-time":

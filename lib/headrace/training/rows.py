@@ -31,7 +31,7 @@ def add_row_features(frame: DataFrame, training: TrainingSet, table: Table, clea
         }
         if unknown:
             why = (
-                f"it is known only at {table.available_at}; list it in tables.{training.from_}.known_early if it is known before"
+                f"it is known only at {table.available_at}; list it in tables.{training.spine}.known_early if it is known before"
                 if table.available_at
                 else "the label is made of it"
             )
