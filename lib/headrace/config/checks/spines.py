@@ -69,7 +69,8 @@ def _future(pipeline: Pipeline, training: TrainingSet, spine: Table | None, time
     if spine and not timed:
         times = f"training_set.predict_at or tables.{training.spine}.event_time"
         yield where, f"`within` counts from the time of the prediction: give {times}"
-    if spine and events and not label.entity and not default_entity(pipeline, spine.key):
+    keyed = not spine or not training.grid or spine.key  # else that is told already
+    if spine and events and keyed and not label.entity and not default_entity(pipeline, spine.key):
         message = f"tables.{training.spine} has no key besides times; name the columns that tell whose events count"
         yield where, f"{message}, as `entity: customer`"
 
@@ -108,8 +109,9 @@ def columns(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
         yield from expression(f"{where}.aggregate", what, text, there, cleaned)
     yield from expression(f"{where}.where", what, label.where, there, cleaned)
     for mine, theirs in label.entity.items():
-        yield from single(f"{where}.entity.{mine}", f"the table {training.spine}", mine, cleaned[training.spine])
-        yield from single(f"{where}.entity.{mine}", what, theirs, there)
+        at = f"{where}.entity.{mine}"
+        lost = list(single(at, f"the table {training.spine}", mine, cleaned[training.spine]))
+        yield from lost or single(at, what, theirs, there)
     key = pipeline.tables[training.spine].key
     if not label.entity and there is not None and default_entity(pipeline, key) and not default_entity(pipeline, there):
         message = f"{what} has none of the key columns of {training.spine} ({', '.join(key)})"
