@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from headrace.config.checks.spines import default_entity
-from headrace.config.durations import microseconds
+from headrace.config.durations import DAY, microseconds
 from headrace.config.spines import FutureLabel
 from headrace.config.sql.aggregates import PLACE, Call, aggregation
 from headrace.config.types import Pipeline, Table
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 ENDS, HAPPENED, KNOWN = "__headrace_ends", "__headrace_happened", "__headrace_known"
+SLICES = 4
+"""An entity's time is cut into slices of so many windows, so that a hot one is shared among tasks."""
+LONG = 36_500 * DAY
+"""Windows from here on are not sliced: there is nothing to share."""
 VALUE, ENTITY = "__headrace_value_{}", "__headrace_entity_{}"
 
 
@@ -81,8 +85,7 @@ def with_label(
     """
     asked, length = aggregation(label.aggregate), microseconds(label.within)
     keys = [name for name in rows.columns if name.startswith(ENTITY.format(""))]
-    ends = F.timestamp_micros(F.unix_micros("predict_at") + length)
-    ended = rows.withColumn(ENDS, F.when(F.col("label_known_at") <= moment(as_of), ends))
+    ended = rows.withColumn(ENDS, F.timestamp_micros(F.unix_micros("predict_at") + length))
     wanted = {
         PLACE.format(i): ("*" if _rows(call) else VALUE.format(i), call.function, label.within)
         for i, call in enumerate(asked.calls)
@@ -95,8 +98,9 @@ def with_label(
         event_time=HAPPENED,
         available_at=KNOWN if table.available_at else None,
         aggregates=wanted,
+        slice_by=f"{SLICES * length} microseconds" if length < LONG else None,
     )
-    known = reduce(and_, (F.col(name).isNotNull() for name in (ENDS, *keys)))
+    known = reduce(and_, (F.col(key).isNotNull() for key in keys), F.col("label_known_at") <= moment(as_of))
     return counted.withColumn("label", F.when(known, F.expr(asked.around))).drop(ENDS, *wanted)
 
 

@@ -13,9 +13,11 @@ from headrace.config.types import Table
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
+DRAWN = 500
+"""Rows for which a transform is called once more, alone."""
 FEATURE_TYPES = (NumericType, BooleanType, StringType)
 
 
@@ -69,3 +71,9 @@ def feature_names(
 
 def _is_feature(kind: DataType) -> bool:
     return isinstance(kind, FEATURE_TYPES)
+
+
+def drawn(key: tuple[str, ...], rows: int) -> Column:
+    """Whether a row is among the few hundred, at most half of all, drawn by a hash of the key."""
+    parts = 1_000_000
+    return F.pmod(F.xxhash64(*key), F.lit(parts)) < int(min(0.5, DRAWN / max(1, rows)) * parts)

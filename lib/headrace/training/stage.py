@@ -14,24 +14,21 @@ from headrace.engine.time import known_by, moment
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, prove_alone, proven, transformed
-from headrace.training.rows import add_row_features, feature_names
+from headrace.training.rows import add_row_features, drawn, feature_names
 from headrace.training.spine import MADE, spine, spine_key, spine_table, with_times
 from headrace.training.split import only_scored, split_column, taught
-from headrace.training.task import label_counts, task_of
+from headrace.training.task import label_counts, refuse_empty, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     Pick = Callable[[DataFrame], DataFrame]
 
 
 HIDDEN = ("split", "label", "label_known_at")
 """What a transform does not see: a feature made of it would know the future."""
-
-DRAWN = 500
-"""Rows for which a transform is called once more, alone."""
 
 TAKEN = frozenset({"features", "prediction", "probability", "rawprediction", "revision"})
 """What Spark ML and the predictions call their own columns."""
@@ -170,7 +167,7 @@ def _training_set(run: Run) -> Done:
     task, labels = task_of(bare, training.task)
     parts = {r["split"]: r for r in label_counts(bare).collect()}
     later = next_change(run)
-    _refuse_empty(parts)
+    refuse_empty(parts)
     key, rows_in = spine_key(table), sum(int(r["rows"]) for r in parts.values())
     frame, release = training_rows(run), None
     if training.transform:
@@ -213,7 +210,7 @@ def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[st
         )
     if training.transform:
         known = (*key, "predict_at")
-        some = training_rows(run, lambda spine_rows: spine_rows.where(_drawn(known, rows)))
+        some = training_rows(run, lambda spine_rows: spine_rows.where(drawn(known, rows)))
         prove_alone(run.pipeline, TRANSFORM, frame, some, known, features)
     return features, left
 
@@ -230,12 +227,6 @@ def _notes(task: str, features: list[str], left: list[str], parts: dict[str, Any
     return tuple(notes)
 
 
-def _drawn(key: tuple[str, ...], rows: int) -> Column:
-    """Whether a row is among the few hundred, at most half of all, drawn by a hash of the key."""
-    parts = 1_000_000
-    return F.pmod(F.xxhash64(*key), F.lit(parts)) < int(min(0.5, DRAWN / max(1, rows)) * parts)
-
-
 def next_change(run: Run) -> datetime | None:
     """When the training set will have become another though nothing was added to its inputs.
 
@@ -249,12 +240,3 @@ def next_change(run: Run) -> datetime | None:
     label = None if found["next"] is None else datetime.fromtimestamp(found["next"] / 1_000_000, UTC)
     point = training.grid.next_after(run.as_of) if training.grid else None
     return min((at for at in (label, point) if at is not None), default=None)
-
-
-def _refuse_empty(parts: dict[str, Any]) -> None:
-    empty = [s for s in ("train", "validation", "test") if s not in parts or not parts[s]["labelled"]]
-    if empty:
-        raise DataError(
-            f"no labelled row in {', '.join(empty)}; rows per part: "
-            f"{ {s: int(r['rows']) for s, r in parts.items()} }. Mend training_set.split, or bring more data"
-        )
