@@ -11,7 +11,7 @@ from headrace.config.descriptions import DESCRIPTIONS
 from headrace.config.types import Pipeline
 
 TITLE = "A Headrace pipeline"
-PARTS = ("Table", "FeatureTable", "TrainingSet")
+PARTS = ("Table", "FeatureTable", "TrainingSet", "EntityGrid", "FutureLabel")
 SCHEMA = "headrace.schema.json"
 """The file that the first line of a YAML refers to, beside it."""
 
