@@ -56,6 +56,22 @@ def usable_columns(cleaned: list[str], pipeline: Pipeline) -> tuple[str, ...]:
     return tuple(c for c in cleaned if c in early and c not in hidden)
 
 
+def _own_columns(cleaned: list[str], pipeline: Pipeline) -> tuple[str, ...]:
+    """The usable columns, without excluded ones that have a name which the training set gives.
+
+    Raises:
+        ConfigError: If one that is not excluded has such a name.
+    """
+    training, _ = spine_table(pipeline)
+    usable = tuple(c for c in usable_columns(cleaned, pipeline) if c not in MADE or c not in training.exclude)
+    taken = [c for c in usable if c in MADE]
+    if taken:
+        raise ConfigError(
+            f"tables.{training.spine} has columns named {', '.join(taken)}, which the training set makes; rename them under `columns`"
+        )
+    return usable
+
+
 def with_times(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
     """The rows to predict: the cleaned columns, `predict_at` and `label_known_at` (timestamps; null: never).
 
@@ -88,13 +104,7 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime, read: Read, a
         `label_known_at` (timestamp, null when it will never be known).
     """
     training, table = spine_table(pipeline)
-    usable = usable_columns(cleaned.columns, pipeline)
-    usable = tuple(c for c in usable if c not in MADE or c not in training.exclude)
-    taken = [c for c in usable if c in MADE]
-    if taken:
-        raise ConfigError(
-            f"tables.{training.spine} has columns named {', '.join(taken)}, which the training set makes; rename them under `columns`"
-        )
+    usable = _own_columns(cleaned.columns, pipeline)
     if not table.key:
         cleaned = with_row_id(cleaned, usable)
         usable = (ROW_ID, *usable)
