@@ -264,16 +264,19 @@ def test_from_entities_and_events_to_predictions_and_their_quality(scratch: Proj
     due = [(who, at, 1) for who, at, split, _, _ in spine_rows(now) if split == "score"]
     assert scratch.rows("predictions", "customer", "predict_at", "revision") == due
     assert {r.expires for r in done.done if r.expires} >= {datetime(2024, 3, 25, tzinfo=UTC)}
-    labelled = scratch.table("quality_metrics").where("metric = 'accuracy' and day is null").collect()[0]
-    assert (labelled.rows, labelled.labelled_rows, labelled.next_due) == (80, 40, datetime(2024, 3, 25))
+    measured = "metric = 'accuracy' and granularity = 'all'"
+    quality = scratch.table("quality_metrics").where(measured).select("rows", "labelled_rows")
+    assert [tuple(row) for row in quality.collect()] == [(80, 40)]
+    assert done.done[-1].expires == datetime(2024, 3, 25, tzinfo=UTC)
 
     again = scratch.run(YAML, to="monitor", options=Options(as_of=now.replace(tzinfo=UTC)))
     assert set(statuses(again).values()) == {"unchanged"}
 
     later = datetime(2024, 3, 25)
     for stage in ("score", "monitor"):
-        scratch.run(YAML, only=stage, options=Options(as_of=later.replace(tzinfo=UTC)))
+        done = scratch.run(YAML, only=stage, options=Options(as_of=later.replace(tzinfo=UTC)))
     due = [(who, at, 1) for who, at, split, _, _ in spine_rows(later) if split == "score"]
     assert scratch.rows("predictions", "customer", "predict_at", "revision") == due
-    labelled = scratch.table("quality_metrics").where("metric = 'accuracy' and day is null").collect()[0]
-    assert (labelled.rows, labelled.labelled_rows, labelled.next_due) == (120, 80, datetime(2024, 4, 1))
+    quality = scratch.table("quality_metrics").where(measured).select("rows", "labelled_rows")
+    assert [tuple(row) for row in quality.collect()] == [(120, 80)]
+    assert done.done[-1].expires == datetime(2024, 4, 1, tzinfo=UTC)
