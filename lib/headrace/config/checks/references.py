@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from headrace.config.checks import aggregates, leaks, modelling, scopes, sources, spines, syntax
+from headrace.config.checks import aggregates, leaks, modelling, privacy, scopes, sinks, sources, spines, syntax
 from headrace.config.checks.unknown import no_such
 from headrace.config.file.complaints import meant
 from headrace.config.names import feature_columns
@@ -39,6 +39,8 @@ def check(pipeline: Pipeline) -> list[Found]:
         found += leaks.check(pipeline)
     found += _scoring(pipeline)
     found += modelling.check(pipeline)
+    found += privacy.check(pipeline)
+    found += sinks.check(pipeline)
     found += scopes.check(pipeline)
     return found
 
