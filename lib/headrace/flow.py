@@ -90,7 +90,7 @@ def _monitoring(pipeline: Pipeline) -> tuple[Step, ...]:
     if pipeline.training_set is None:
         return ()
     return monitoring.steps(
-        pipeline, pipeline.training_set.from_, training.labels_config(pipeline), training.split_spine
+        pipeline, training.label_inputs(pipeline), training.labels_config(pipeline), training.labelled_spine
     )
 
 

@@ -51,7 +51,7 @@ def run_stage(spark, monkeypatch):
         monkeypatch.setattr(stage.versions, "tested", lambda uri, name: THREE if tested is None else tested)
         versions = versions or {7: tables["test_predictions"]}
         run = FakeRun(spark, pipeline(**(changes or {})), tables, {**known, **(notes or {})}, versions, **more)
-        (step,) = stage.steps(run.pipeline, "customers", {}, lambda run: run.read("training_set"))
+        (step,) = stage.steps(run.pipeline, ("customers",), {}, lambda run, among: run.read("training_set"))
         return step, step.run(run)
 
     return run
@@ -170,4 +170,4 @@ def test_rows_scored_among_those_learned_from_are_no_drift(spark, run_stage):
 
 def test_without_a_training_set_there_is_no_step():
     bare = pipeline().model_copy(update={"training_set": None})
-    assert stage.steps(bare, "customers", {}, lambda run: run) == ()
+    assert stage.steps(bare, ("customers",), {}, lambda run, among: run) == ()

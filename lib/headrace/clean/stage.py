@@ -52,7 +52,7 @@ def shaped(
         types = types_of(table, inferred)
         facts = {"types": types, "inferred": inferred, "inferred_from": rows}
     training = run.pipeline.training_set
-    sampled = bool(run.sample and training and training.from_ == name and table.key)
+    sampled = bool(run.sample and training and training.spine == name and table.key)
     frame = shape(raw, table, types, _transform(run, name, facts, sampled) if table.transform else None)
     if run.sample and sampled:
         frame = frame.where(in_sample(table.key, run.sample))

@@ -12,6 +12,7 @@ from headrace.config.hook_types import Estimator, Hook, OwnTransformer
 from headrace.config.outliers import OutlierTreatment
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
+from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
 from headrace.config.values import Column, Columns, Moment, Sql, listed
 
 
@@ -63,9 +64,9 @@ class Split(Section):
 class TrainingSet(Section):
     """One row per spine row: label, split and features as known at `predict_at`."""
 
-    from_: Name = Field(alias="from")
+    from_: Spine = Field(alias="from")
     predict_at: Sql | None = Field(None, description="SQL over the spine; default: its event time")
-    label: Sql
+    label: Label
     task: Task | None = Field(None, description="inferred from the label where it can be")
     label_delay: Duration | None = None
     features: Columns = Field((), description="feature tables")
@@ -76,6 +77,26 @@ class TrainingSet(Section):
     exclude: Columns = Field((), description="columns that are no features")
     allow_sensitive: Columns = Field((), description="sensitive columns that may be features all the same")
     split: Split = Split()
+
+    @property
+    def spine(self) -> str:
+        """The table whose rows, or entities, are predicted."""
+        return self.from_ if isinstance(self.from_, str) else self.from_.entities
+
+    @property
+    def grid(self) -> EntityGrid | None:
+        """When the entities are predicted, where the spine is not the table's rows."""
+        return None if isinstance(self.from_, str) else self.from_
+
+    @property
+    def expression(self) -> str | None:
+        """The label's SQL over the spine's row; None where it is counted over later events."""
+        return self.label if isinstance(self.label, str) else None
+
+    @property
+    def future(self) -> FutureLabel | None:
+        """The label, where it is counted over later events."""
+        return None if isinstance(self.label, str) else self.label
 
 
 class Search(Section):

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from headrace.runtime.step import Run
 
 
-Spine = Callable[["Run"], "DataFrame"]
-"""The spine's rows with label and split, as known now; given by the flow."""
+Pick = Callable[["DataFrame"], "DataFrame"]
+Spine = Callable[["Run", Pick], "DataFrame"]
+"""The spine's rows with label and split, as known now, chosen by key and times; given by the flow."""
 
 
-def steps(pipeline: Pipeline, spine_table: str, labels: Mapping[str, Any], spine: Spine) -> tuple[Step, ...]:
+def steps(pipeline: Pipeline, tables: tuple[str, ...], labels: Mapping[str, Any], spine: Spine) -> tuple[Step, ...]:
     """The step `monitor`; none without a training set.
 
     Args:
         pipeline: The configuration.
-        spine_table: The table that the labels are made of.
+        tables: Those that the labels are made of.
         labels: What of the configuration decides them.
         spine: Gives them: labels that came after the training set was built count as well.
     """
@@ -44,7 +45,7 @@ def steps(pipeline: Pipeline, spine_table: str, labels: Mapping[str, Any], spine
         Step(
             stage="monitor",
             name="monitor",
-            inputs=("training_set", "test_predictions", pipeline.scoring.output, spine_table),
+            inputs=("training_set", "test_predictions", pipeline.scoring.output, *tables),
             outputs=("quality_metrics", "drift_metrics"),
             config={**measured, **labels},
             run=lambda run: monitor(run, spine),
@@ -57,7 +58,9 @@ def monitor(run: Run, spine: Spine) -> Done:
     facts = run.facts("training_set")["facts"]
     predictions = run.read(run.pipeline.scoring.output)
     now = datetime.now(UTC)
-    found = _quality(run, facts, predictions, spine(run))
+    key = (*facts["key"], "predict_at")
+    labelled = spine(run, lambda spine_rows: rows.matching(spine_rows, predictions.select(*key), key, "left_semi"))
+    found = _quality(run, facts, predictions, labelled)
     tested = versions.tested(run.tracking_uri, run.model_name) if found else {}
     judged = verdicts.records(found, tested, run.model_name, run.run_id, now)
     whole = [r for r in judged if r["granularity"] == "all"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Column:
-    """Whether a spine row is to be scored: in the `score` part, its time has come, inside the window asked for.
+    """Whether a spine row of the `score` part is to be scored: its time has come, inside the window asked for.
 
     Args:
         as_of: The logical now.
@@ -24,7 +24,7 @@ def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Colu
         until: Last `predict_at`, exclusive.
     """
     at = F.col("predict_at")
-    wanted = (F.col("split") == "score") & (at.isNull() | (at <= moment(as_of)))
+    wanted = at.isNull() | (at <= moment(as_of))
     if since is not None:
         wanted = wanted & (at >= moment(since))
     return wanted if until is None else wanted & (at < moment(until))

@@ -24,8 +24,9 @@ from headrace.scoring.candidates import changed, due, unscored
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Spine = Callable[[Run], "DataFrame"]
-"""The spine's rows with their split; given by the flow."""
+Pick = Callable[["DataFrame"], "DataFrame"]
+Spine = Callable[[Run, Pick], "DataFrame"]
+"""The spine's rows with their split, chosen by key and times before any label is made; given by the flow."""
 Features = Callable[..., "DataFrame"]
 """Rows of the spine, chosen by a function, with all features; given by the flow: the same path as in training."""
 
@@ -74,25 +75,26 @@ def _made(run: Run, inputs: tuple[str, ...], rows: Any) -> Made:
 
 def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Made]) -> Done:
     version = _version(run)
-    rows = spine(run)
     key = _key(run)
     if version is None:
         reason = f"no version of {run.model_name} is champion: nothing was scored"
-        return Done((_output(run.pipeline.scoring, _no_rows(run, rows, key), key),), rows_in=0, notes=(reason,))
+        nobody = spine(run, lambda spine_rows: spine_rows.where("false"))
+        return Done((_output(run.pipeline.scoring, _no_rows(run, nobody, key), key),), rows_in=0, notes=(reason,))
     earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
 
-    def pick(spine_rows: DataFrame) -> DataFrame:
+    def among(spine_rows: DataFrame) -> DataFrame:
         wanted = spine_rows.where(due(run.as_of, run.since, run.until))
         return wanted if run.rescore else unscored(wanted, earlier, key)
 
+    rows = spine(run, among)
     count, span = _span(pick(rows))
-    later = _next_due(rows, run.as_of)
+    later = _next_due(run, spine)
     if count == 0:
         nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
         return Done((nothing,), rows_in=0, notes=("nothing new to score",), expires=later)
     store = ModelStore(run.tracking_uri)
     warning = admitted(store, version, store.card(version.run_id), made_of())
-    frame, release = features(run, pick, span), None
+    frame, release = features(run, pick, span, among), None
     if run.pipeline.training_set and run.pipeline.training_set.transform:
         frame, release = proven(run.pipeline, TRANSFORM, pick(rows), frame, (*key, "predict_at"))
     try:
@@ -111,7 +113,7 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
 def _key(run: Run) -> tuple[str, ...]:
     training = run.pipeline.training_set
     assert training is not None, "the flow makes no such step without a training_set"
-    return run.pipeline.tables[training.from_].key or ("row_id",)
+    return run.pipeline.tables[training.spine].key or ("row_id",)
 
 
 def _span(rows: DataFrame) -> tuple[int, tuple[datetime, datetime] | None]:
@@ -123,11 +125,18 @@ def _span(rows: DataFrame) -> tuple[int, tuple[datetime, datetime] | None]:
     return int(found["n"]), (_utc(found["first"]), _utc(found["last"]))
 
 
-def _next_due(rows: DataFrame, as_of: datetime) -> datetime | None:
-    """When the next row is to be scored that is not due yet."""
-    waiting = rows.where((F.col("split") == "score") & (F.col("predict_at") > moment(as_of)))
+def pick(rows: DataFrame) -> DataFrame:
+    """The rows of the `score` part."""
+    return rows.where("split = 'score'")
+
+
+def _next_due(run: Run, spine: Spine) -> datetime | None:
+    """When the next row is to be scored that is not due yet, or not there yet."""
+    waiting = pick(spine(run, lambda rows: rows.where(F.col("predict_at") > moment(run.as_of))))
     found: Any = waiting.agg(F.unix_micros(F.min("predict_at")).alias("next")).first()
-    return None if found["next"] is None else _utc(found["next"])
+    grid = run.pipeline.training_set.grid if run.pipeline.training_set else None
+    times = (None if found["next"] is None else _utc(found["next"]), grid.next_after(run.as_of) if grid else None)
+    return min((at for at in times if at is not None), default=None)
 
 
 def _utc(micros: int) -> datetime:

@@ -44,7 +44,7 @@ class Analysis(TrainingAnalysis):
         for name, feature in self.pipeline.feature_tables.items():
             self._feature_table(name, feature)
         training = self.pipeline.training_set
-        if training and self.wrong[training.from_] is not None:
+        if training and self.wrong[training.spine] is not None:
             self.training_set(training)
         return self.found
 

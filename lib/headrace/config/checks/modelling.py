@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.config.file.complaints import meant
+from headrace.config.learning import TrainingSet
 from headrace.config.metrics import ALL_METRICS, METRICS
 from headrace.config.sql import expressions as sql
 from headrace.config.types import Pipeline
@@ -22,7 +23,7 @@ TASK_ESTIMATORS = {
 def check(pipeline: Pipeline) -> Iterator[Found]:
     """Estimators and metrics that are unknown, or that the task does not have."""
     training = pipeline.training_set
-    if training and training.task == "regression" and sql.is_condition(training.label):
+    if training and training.task == "regression" and _condition(training):
         yield "training_set.task", "a regression needs a number; the label is true or false: write `task: binary`"
     task = task_of(pipeline)
     yield from _estimators(pipeline, task)
@@ -48,7 +49,11 @@ def task_of(pipeline: Pipeline) -> str | None:
     training = pipeline.training_set
     if training is None or training.task:
         return training.task if training else None
-    return "binary" if sql.is_condition(training.label) else None
+    return "binary" if _condition(training) else None
+
+
+def _condition(training: TrainingSet) -> bool:
+    return sql.is_condition(training.future.aggregate if training.future else training.expression or "")
 
 
 def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:

@@ -40,7 +40,7 @@ def check(pipeline: Pipeline, header: Header = source_columns) -> Iterator[Found
             yield from _table(name, table, sources[name], cleaned)
     for name, feature in pipeline.feature_tables.items():
         yield from _feature_table(f"feature_tables.{name}", feature, cleaned)
-    if pipeline.training_set and pipeline.training_set.from_ in pipeline.tables:
+    if pipeline.training_set and pipeline.training_set.spine in pipeline.tables:
         yield from training_scope.check(pipeline, cleaned)
 
 
