@@ -222,7 +222,7 @@ def test_published_rows_hold_until_the_window_changes(events: list) -> None:
     moments_ = sorted({(e[0], e[1]) for e in usable})
     who = Rows(*(np.array([m[i] for m in moments_], np.int64) for i in (0, 1)), np.ones(len(moments_), bool))
     found = Events(entity, happened, known)
-    until, ends = valid_until(who, spans(found, who.entity, who.cutoff, [3, 10]))
+    until, ends = valid_until(who, spans(found, who.entity, who.cutoff, [3, 10]), found)
     for (of, start), stop, ended in zip(moments_, until.tolist(), ends.tolist(), strict=True):
         changes = [k for e, k, _ in usable if e == of and k > start]
         changes += [s + w for e, k, s in usable for w in (3, 10) if e == of and k <= start < s + w]

@@ -33,6 +33,9 @@ COMMANDS = {
     "schedule": Entry("schedule", "Files by which Airflow, cron, systemd or Kubernetes run a pipeline."),
     "sql": Entry("sql", "Query the tables with Spark SQL, also while a job runs."),
     "status": Entry("status", "What ran, and what there is."),
+    "features": Entry(
+        "features", "The features: what they are, where they come from, how fresh; a sample as of a time."
+    ),
     "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),
 }
 EXAMPLES = """

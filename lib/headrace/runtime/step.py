@@ -49,7 +49,9 @@ class Output:
         based_on: The version of the table that the frame was computed from, -1 where there was none: when another
             run has written since, this one gives way. None: no matter.
         adds_nothing: The frame is empty and only the facts are new: to those who read the table it is as it was.
-        views: SQL of views over the table, by name; `{schema}` stands for the schema.
+        views: SQL of views over the table, by name; `{schema}` stands for the schema. Where several tables bring a view
+            of the same name, it is all of them, one below the other.
+        change_feed: Those who follow the table find its changes in Delta's change data feed.
     """
 
     table: str
@@ -66,6 +68,7 @@ class Output:
     based_on: int | None = None
     adds_nothing: bool = False
     views: Mapping[str, str] = field(default_factory=dict)
+    change_feed: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.comments import alter, commented, digests, lost_race
 from headrace.runtime.commits import Commit, CommitLog, files_for
 from headrace.runtime.step import Output
+from headrace.runtime.views import united
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -141,6 +142,8 @@ class Tables:
             writer = writer.option("txnAppId", f"headrace/{self.schema}/{output.table}").option("txnVersion", number)
         if output.serializable:
             writer = writer.option("delta.isolationLevel", "Serializable")
+        if output.change_feed:
+            writer = writer.option("delta.enableChangeDataFeed", "true")
         if output.merge_schema:
             writer = writer.option("mergeSchema", "true")
         if output.mode == "overwrite":
@@ -187,7 +190,10 @@ class Tables:
         self._spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.schema}.{output.table} USING delta LOCATION '{self.path(output.table)}'"
         )
-        for name, sql in output.views.items():
+        notes = [last.note for t in self.log.tables() if output.views and (last := self.log.last(t))]
+        for name, sql in united(note.get("views", {}) for note in notes).items():
+            if name not in output.views:
+                continue
             self._spark.sql(f"CREATE OR REPLACE VIEW {self.schema}.{name} AS {sql.format(schema=self.schema)}")
 
     def _undo(self, table: str, version: int) -> None:

@@ -33,6 +33,9 @@ HIDDEN = ("split", "label", "label_known_at")
 DRAWN = 500
 """Rows for which a transform is called once more, alone."""
 
+PUBLISHED = frozenset({"publish", "every"})
+"""What of a feature table says only at which times people find it published."""
+
 TAKEN = frozenset({"features", "prediction", "probability", "rawprediction", "revision"})
 """What Spark ML and the predictions call their own columns."""
 
@@ -68,7 +71,7 @@ def config_of(pipeline: Pipeline) -> dict[str, Any]:
     tables = {t.from_: pipeline.tables[t.from_] for t in (pipeline.feature_tables[n] for n in training.features)}
     clocks = {n: t.model_dump(mode="json", include={"event_time", "available_at"}) for n, t in tables.items()}
     features = {
-        n: pipeline.feature_tables[n].model_dump(mode="json", by_alias=True, exclude=set(DESCRIPTIVE))
+        n: pipeline.feature_tables[n].model_dump(mode="json", by_alias=True, exclude={*DESCRIPTIVE, *PUBLISHED})
         for n in training.features
     }
     return {

@@ -16,7 +16,7 @@ from headrace.cli.analysing.sources import raw_rows
 from headrace.cli.analysing.training import TrainingAnalysis
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import FeatureTable, Pipeline, Table
-from headrace.features.stage import latest, lookup, windows
+from headrace.features.kinds import latest, lookup, windows
 from headrace.runtime.transforms import transformed
 from headrace.validate.rules import judge
 
