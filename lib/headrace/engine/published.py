@@ -102,7 +102,7 @@ def _bucket_function(
         _, codes = buckets.entity_codes(table.slice(0, 0), table, casts)
         events = events_of(table, codes, columns)
         entity, cutoff = instants(events, asked, of)
-        keys = _keys_by_code(table, codes, columns.keys).rename_columns(list(names))
+        keys = keys_by_code(table, codes, columns.keys).rename_columns(list(names))
         return rows_at(entity, cutoff, keys, table, codes, columns, asked)
 
     return compute
@@ -118,7 +118,7 @@ def instants(events: Events, asked: Sequence[Aggregate], of: Published) -> tuple
     return entity[fresh], known[fresh]
 
 
-def _keys_by_code(table: pa.Table, codes: Ints, keys: Sequence[str]) -> pa.Table:
+def keys_by_code(table: pa.Table, codes: Ints, keys: Sequence[str]) -> pa.Table:
     """One row per entity, at the place of its code."""
     _, rows = np.unique(codes, return_index=True)
     return table.select(list(keys)).take(pa.array(rows))

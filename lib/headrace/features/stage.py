@@ -12,7 +12,9 @@ from headrace.config.types import FeatureTable, Pipeline, Table
 from headrace.engine.definitions import clock
 from headrace.engine.time import known_by, moment
 from headrace.features.kinds import latest, lookup, next_change, windows
+from headrace.features.refresh import made_of, refreshed
 from headrace.features.views import views
+from headrace.runtime.merging import CHANGE
 from headrace.runtime.step import Done, Output, Run, Step
 
 if TYPE_CHECKING:
@@ -46,16 +48,20 @@ def _step(pipeline: Pipeline, name: str, table: FeatureTable) -> Step:
 
 def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
     cleaned = run.read(table.from_)
-    frame = rows(known_by(cleaned, source, run.as_of), table, source, run.as_of)
-    output = Output(
-        name,
-        frame,
-        facts={"kind": table.kind},
-        change_feed=True,
-        views=views(name, table, frame.columns),
-    )
     rows_in = run.facts(table.from_).get("counts", {}).get("kept")
-    return Done((output,), rows_in=rows_in, expires=next_change(cleaned, table, source, run.as_of))
+    expires = next_change(cleaned, table, source, run.as_of)
+
+    def output(frame: DataFrame, **how: Any) -> Output:
+        columns = [column for column in frame.columns if column != CHANGE]
+        facts = {"kind": table.kind, **made_of(run, table)}
+        return Output(name, frame, facts=facts, change_feed=True, views=views(name, table, columns), **how)
+
+    found = refreshed(run, name, table, source, output) if table.kind == "aggregates" else None
+    if found is not None:
+        changes, release, told = found
+        return Done((changes,), rows_in=rows_in, expires=expires, notes=(f"{name} {told}",), cleanup=release)
+    frame = rows(known_by(cleaned, source, run.as_of), table, source, run.as_of)
+    return Done((output(frame),), rows_in=rows_in, expires=expires)
 
 
 def rows(events: DataFrame, table: FeatureTable, source: Table, as_of: datetime) -> DataFrame:

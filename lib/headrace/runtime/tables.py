@@ -17,6 +17,7 @@ from headrace.config.texts import TableText
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.comments import alter, commented, digests, lost_race
 from headrace.runtime.commits import Commit, CommitLog, files_for
+from headrace.runtime.merging import merge
 from headrace.runtime.step import Output
 from headrace.runtime.views import united
 
@@ -131,7 +132,22 @@ class Tables:
         frame = output.frame() if callable(output.frame) else output.frame
         if output.mode == "insert" and before is not None:
             frame = self._new_rows(frame, output, before.version)
-        frame = commented(frame, text.columns) if whole else frame
+        txn = (f"headrace/{self.schema}/{output.table}", number)
+        try:
+            if output.mode == "merge":
+                merge(frame, self.path(output.table), output.keys, output.only, carried, txn)
+            else:
+                self._save(frame, output, carried, txn, text if whole else TableText())
+        except Exception as error:  # Delta's conflicts have no common base class
+            if lost_race(error):
+                return None
+            raise
+        return self._ours(output.table, before, token)
+
+    def _save(
+        self, frame: DataFrame, output: Output, carried: Mapping[str, Any], txn: tuple[str, int], text: TableText
+    ) -> None:
+        frame = commented(frame, text.columns)
         writer = (
             frame.write.format("delta")
             .mode("overwrite" if output.mode == "overwrite" else "append")
@@ -139,7 +155,7 @@ class Tables:
             .options(**RETENTION)
         )
         if output.mode != "append" or output.serializable:
-            writer = writer.option("txnAppId", f"headrace/{self.schema}/{output.table}").option("txnVersion", number)
+            writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
         if output.serializable:
             writer = writer.option("delta.isolationLevel", "Serializable")
         if output.change_feed:
@@ -148,13 +164,7 @@ class Tables:
             writer = writer.option("mergeSchema", "true")
         if output.mode == "overwrite":
             writer = writer.option("overwriteSchema", "true")
-        try:
-            writer.save(self.path(output.table))
-        except Exception as error:  # Delta's conflicts have no common base class
-            if lost_race(error):
-                return None
-            raise
-        return self._ours(output.table, before, token)
+        writer.save(self.path(output.table))
 
     def _new_rows(self, frame: DataFrame, output: Output, version: int) -> DataFrame:
         there = self.read(output.table, version).select(*output.keys)
