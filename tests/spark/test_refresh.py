@@ -11,10 +11,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from headrace.engine.published import Published, published_windows
+from headrace.errors import HeadraceError
 from headrace.features import changes, refresh
+from headrace.runtime import tables
 from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.merging import CHANGE
 from headrace.runtime.runner import Options
+from headrace.runtime.step import Output
+from headrace.runtime.tables import LostRaceError, Tables
 from tests.support.runs import Project, statuses
 
 HOUR = 3_600_000_000
@@ -130,7 +134,11 @@ def orders(first: int, count: int, start: float, customers: str = "abcdefgh") ->
     return "\n".join(lines) + "\n"
 
 
-def test_a_run_refreshes_what_is_touched(scratch: Project) -> None:
+def ended(*_: Any) -> None:
+    raise RuntimeError("killed")
+
+
+def test_a_run_refreshes_what_is_touched(scratch: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     log = CommitLog(str(scratch.folder / "home" / "warehouse" / "shop"), LocalFiles())
 
     def operation(table: str = "spending") -> str:
@@ -159,8 +167,16 @@ def test_a_run_refreshes_what_is_touched(scratch: Project) -> None:
     late = orders(90, 1, 30.5, "c") + f"91,c,{START.isoformat()},,5\n"
     scratch.write("orders/3.csv", late)
     scratch.write("orders/2.csv", orders(80, 2, 400, "ab"))  # replaced: two of its rows are gone
+    with monkeypatch.context() as killed:
+        killed.setattr(tables, "merge", ended)
+        with pytest.raises((RuntimeError, HeadraceError), match="killed"):
+            scratch.run(YAML, to="features")
+    assert operation() == "WRITE"
     scratch.run(YAML, to="features")
     assert operation() == "MERGE"
+    stale = Output("spending", scratch.table("spending").limit(0), "merge", keys=("customer",), based_on=0)
+    with pytest.raises(LostRaceError, match="another run is writing"):
+        Tables(scratch.spark, str(scratch.folder / "home" / "warehouse" / "shop"), "shop").write(stale, {})
     as_anew()
 
 
