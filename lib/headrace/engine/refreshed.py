@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -19,12 +20,12 @@ SINCE, PREVIOUS = "__headrace_since", "__headrace_previous"
 
 
 def refreshed_windows(events: DataFrame, touched: DataFrame, of: Published) -> DataFrame:
-    """The rows of touched entities from a time on, and the row before, exactly as `published_windows` has them.
+    """The rows of touched entities from a time on, and those that held until then, exactly as `published_windows` has them.
 
     Args:
         events: What happened: of the touched entities at least the events `within_reach`.
         touched: One row per entity: key columns, `SINCE` (timestamp: nothing that became known before differs) and
-            `PREVIOUS` (timestamp: the time of one earlier row that is wanted as well, or null).
+            `PREVIOUS` (array of timestamps: earlier rows that are wanted as well, for they held until then or longer).
         of: What the table holds.
 
     Returns:
@@ -48,7 +49,7 @@ def refreshed_windows(events: DataFrame, touched: DataFrame, of: Published) -> D
 
 
 def within_reach(events: DataFrame, touched: DataFrame, of: Published) -> DataFrame:
-    """The events of touched entities that can count at or after `SINCE`, or at the row before it that still holds then."""
+    """The events of touched entities that can count at or after `SINCE`, or at earlier rows that still hold then."""
     asked = of.asked(events)
     reach = (windows_of(asked)[-1] if asked else 0) + (of.every or 0)
     known = [F.col(column).cast("timestamp") for column in (of.event_time, of.available_at) if column]
@@ -69,9 +70,9 @@ def _bucket_function(
         since[on_left] = buckets.micros(left[SINCE])[0]
         entity, cutoff = instants(events_of(right, codes, columns), asked, of)
         fresh = cutoff >= since[entity]
-        before, there = buckets.micros(left[PREVIOUS])
-        entity = np.append(entity[fresh], on_left[there])
-        cutoff = np.append(cutoff[fresh], before[there])
+        before = left[PREVIOUS].combine_chunks()
+        entity = np.append(entity[fresh], on_left[np.asarray(pc.list_parent_indices(before))])
+        cutoff = np.append(cutoff[fresh], buckets.micros(pa.chunked_array([pc.list_flatten(before)]))[0])
         order = np.lexsort((cutoff, entity))
         keys = keys_by_code(left, on_left, columns.keys).rename_columns(list(names))
         return rows_at(entity[order], cutoff[order], keys, right, codes, columns, asked)

@@ -87,17 +87,22 @@ def earliest(*touched: DataFrame, entity: list[str]) -> DataFrame:
 
 
 def with_rows_before(touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:
-    """Add `PREVIOUS`, the time of the last row before `SINCE` if it still held then, and `AFFECTED`.
+    """Add `PREVIOUS`, the times of rows before `SINCE` that held until then or longer, and `AFFECTED`.
 
-    A row that had ended before `SINCE` stays as it is; one that held until then or longer may now end elsewhere.
+    Such a row may now end elsewhere: just after events it is the last one, on a grid there may be several. A row that
+    had ended before stays as it is.
     """
     rows = touched.join(table.select(*of.entity, VALID_FROM, VALID_UNTIL), of.entity, "left")
-    before = F.when(F.col(VALID_FROM) < F.col(SINCE), F.struct(VALID_FROM, VALID_UNTIL))
-    last = rows.groupBy(*of.entity, SINCE).agg(
-        F.max(before).alias("last"), F.count_if(F.col(VALID_FROM) >= F.col(SINCE)).alias(AFFECTED)
+    before = F.when(_concerned() & (F.col(VALID_FROM) < F.col(SINCE)), F.col(VALID_FROM))
+    return rows.groupBy(*of.entity, SINCE).agg(
+        F.collect_list(before).alias(PREVIOUS), F.count_if(F.col(VALID_FROM) >= F.col(SINCE)).alias(AFFECTED)
     )
-    holds = F.col(f"last.{VALID_UNTIL}").isNull() | (F.col(f"last.{VALID_UNTIL}") >= F.col(SINCE))
-    return last.select(*of.entity, SINCE, F.when(holds, F.col(f"last.{VALID_FROM}")).alias(PREVIOUS), AFFECTED)
+
+
+def _concerned() -> Column:
+    """Whether a row of the table can differ when something does from `SINCE` on."""
+    until = F.col(VALID_UNTIL)
+    return (F.col(VALID_FROM) >= F.col(SINCE)) | until.isNull() | (until >= F.col(SINCE))
 
 
 def near(events: DataFrame, since: int, of: Published) -> DataFrame:
@@ -124,8 +129,7 @@ def changed_rows(events: DataFrame, touched: DataFrame, table: DataFrame, of: Pu
     """
     keys = [*of.entity, VALID_FROM]
     fresh = refreshed_windows(within_reach(events, touched, of), touched, of)
-    stands = table.join(touched.select(*of.entity, SINCE, PREVIOUS), of.entity)
-    stands = stands.where((F.col(VALID_FROM) >= F.col(SINCE)) | (F.col(VALID_FROM) == F.col(PREVIOUS)))
+    stands = table.join(touched.select(*of.entity, SINCE), of.entity).where(_concerned())
     new = fresh.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("new"))
     old = stands.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("old"))
     both = new.join(old, keys, "full")

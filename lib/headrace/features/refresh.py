@@ -136,7 +136,7 @@ def _measured(touched: DataFrame) -> Mapping[str, Any]:
     found = touched.agg(
         F.count("*").alias("entities"),
         F.unix_micros(F.min(SINCE)).alias("since"),
-        F.unix_micros(F.min(F.coalesce(PREVIOUS, SINCE))).alias("from"),
+        F.unix_micros(F.min(F.coalesce(F.array_min(PREVIOUS), SINCE))).alias("from"),
         F.coalesce(F.sum(changes.AFFECTED), F.lit(0)).alias("affected"),
     ).first()
     assert found is not None  # an aggregate without groups has one row
