@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 AFFECTED = "__headrace_affected"
 """How many rows of the table lie in what is computed anew."""
+_DAY, _HASH = "__headrace_day", "__headrace_hash"
+_SUMS = ("__headrace_rows", "__headrace_low", "__headrace_high")
 _HALF = 1 << 32
 FIRST = 62_135_596_800_000_000
 """Microseconds from the year 1 to 1970."""
@@ -47,21 +49,25 @@ def differing(old: DataFrame, new: DataFrame, of: Published) -> DataFrame:
     Returns:
         Entity columns, `SINCE` (timestamp): no event known before it differs.
     """
-    day = F.date_trunc("day", _due(of)).alias("day")
+    day = F.date_trunc("day", _due(of)).alias(_DAY)
     row = F.xxhash64(*(part for c in old.columns for part in (F.col(f"`{c}`"), F.col(f"`{c}`").isNull())))
     sides = [_signed(frame, of, day, row, sign) for frame, sign in ((old, -1), (new, 1))]
-    sums = sides[0].unionByName(sides[1]).groupBy(*of.entity, "day")
-    differ = sums.agg(*(F.sum(part).alias(part) for part in ("n", "low", "high")))
-    return differ.where("n <> 0 or low <> 0 or high <> 0").groupBy(*of.entity).agg(F.min("day").alias(SINCE))
+    sums = sides[0].unionByName(sides[1]).groupBy(*of.entity, _DAY)
+    differ = sums.agg(*(F.sum(part).alias(part) for part in _SUMS))
+    return (
+        differ.where(reduce(or_, (F.col(part) != 0 for part in _SUMS)))
+        .groupBy(*of.entity)
+        .agg(F.min(_DAY).alias(SINCE))
+    )
 
 
 def _signed(frame: DataFrame, of: Published, day: Column, row: Column, sign: int) -> DataFrame:
     """Rows counted, and the halves of their hashes (so that sums do not overflow), as plus or minus."""
-    there = reduce(and_, (F.col(name).isNotNull() for name in [*of.entity, "day"]))
-    low, high = F.pmod(F.col("h"), F.lit(_HALF)), F.shiftright("h", 32).cast("bigint")
-    named = frame.select(*of.entity, day, row.alias("h")).where(there)
-    parts = {"n": F.lit(1).cast("bigint"), "low": low, "high": high}
-    return named.select(*of.entity, "day", *((part * sign).alias(name) for name, part in parts.items()))
+    there = reduce(and_, (F.col(name).isNotNull() for name in [*of.entity, _DAY]))
+    low, high = F.pmod(F.col(_HASH), F.lit(_HALF)), F.shiftright(_HASH, 32).cast("bigint")
+    named = frame.select(*of.entity, day, row.alias(_HASH)).where(there)
+    parts = zip(_SUMS, (F.lit(1).cast("bigint"), low, high), strict=True)
+    return named.select(*of.entity, _DAY, *((part * sign).alias(name) for name, part in parts))
 
 
 def newly_known(events: DataFrame, of: Published, after: datetime) -> DataFrame:
