@@ -186,8 +186,9 @@ class Run(Protocol):
     def version(self, table: str) -> int:
         """The table's version pinned for this step."""
 
-    def identity(self, table: str) -> str:
-        """Tells one state of the table's rows from another, as pinned for this step."""
+    def identity(self, table: str, version: int | None = None) -> str:
+        """Tells one state of the table's rows from another, as pinned for this step; or of a version, empty where
+        it is not known any more."""
 
     def made_alike(self, table: str) -> bool:
         """Whether the table's newest rows were made by this step, of the same configuration and code."""
