@@ -39,6 +39,9 @@ COMMANDS = {
     "demote": Entry("promote", "Let no version be champion: nothing is scored."),
     "rollback": Entry("promote", "Make the champion before champion again."),
     "reproduce": Entry("reproduce", "Train a version again on the tables of then, and compare row by row."),
+    "features": Entry(
+        "features", "The features: what they are, where they come from, how fresh; a sample as of a time."
+    ),
     "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),
 }
 EXAMPLES = """

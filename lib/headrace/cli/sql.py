@@ -27,6 +27,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime import cache, launch
 from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.home import has_models, home, model_store, places
+from headrace.runtime.views import united
 
 NAME = re.compile(r"[A-Za-z0-9_]+")
 "What the catalogue takes as a name."
@@ -215,13 +216,11 @@ def init_sql(warehouse: Path, schema: str | None = None, audits: Mapping[str, st
             lines.append(f"CREATE TABLE IF NOT EXISTS {where} USING delta LOCATION {text(str(table))};")
     for each in found:
         log = CommitLog(str(warehouse / each), LocalFiles())
-        for table in found[each]:
-            last = log.last(table.name)
-            views = last.note.get("views", {}) if last else {}
-            lines += [
-                f"CREATE OR REPLACE VIEW {name(each)}.{name(view)} AS {sql.format(schema=name(each))};"
-                for view, sql in views.items()
-            ]
+        notes = [last.note for table in found[each] if (last := log.last(table.name))]
+        lines += [
+            f"CREATE OR REPLACE VIEW {name(each)}.{name(view)} AS {sql.format(schema=name(each))};"
+            for view, sql in united(note.get("views", {}) for note in notes).items()
+        ]
     chosen = schema or (next(iter(found)) if len(found) == 1 else "default")
     return "".join(f"{line}\n" for line in lines) + closing_sql(chosen)
 

@@ -107,7 +107,8 @@ def _features(table: FeatureTable, source: TableText) -> Iterator[tuple[str, str
     for column in table.lookup:
         yield column, _of(source, column, f"{column} by {', '.join(table.entity)}, from {table.from_}")
     if table.aggregates:
-        yield "valid_from", "the values hold from this moment, when something became known (UTC)"
+        when = f"on a grid, every {table.grid}" if table.grid else "when something became known"
+        yield "valid_from", f"the values hold from this moment, {when} (UTC)"
         yield "valid_until", "until this one: something else becomes known, or an event leaves a window (UTC)"
 
 

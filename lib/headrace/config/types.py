@@ -23,6 +23,7 @@ from headrace.config.learning import (
     TrainingSet,
 )
 from headrace.config.privacy import Privacy, Sensitive
+from headrace.config.publishing import Publish, Step
 from headrace.config.rules import Rule
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
@@ -113,6 +114,8 @@ class FeatureTable(Section):
     latest: Columns = Field((), description="columns of the newest row known, within max_age")
     lookup: Columns = Field((), description="columns found by key, without time")
     max_age: Duration | None = None
+    publish: Publish = Field(Publish(), description="when the table has rows: `events` (default), or {every: 1 day}")
+    every: Step | None = Field(None, description="the same as `publish: {every: ...}`")
 
     @model_validator(mode="after")
     def _one_kind(self) -> FeatureTable:
@@ -123,7 +126,20 @@ class FeatureTable(Section):
             )
         if self.max_age and not self.latest:
             raise ValueError("max_age belongs to `latest`; windows have their own length")
+        if self.grid and not self.aggregates:
+            raise ValueError(
+                "a grid of times belongs to `aggregates`; `latest` and `lookup` have the rows of their table"
+            )
+        if self.every and self.publish.every:
+            raise ValueError(
+                "`every` stands twice; leave out one: `every: 1 day` says the same as `publish: {every: 1 day}`"
+            )
         return self
+
+    @property
+    def grid(self) -> str | None:
+        """The step of the grid of times at which the table has rows; None: just after each event."""
+        return self.publish.every or self.every
 
     @property
     def kind(self) -> Literal["aggregates", "latest", "lookup"]:

@@ -61,6 +61,12 @@ class StepRun:
         commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)
         return commit.identity if commit else ""
 
+    def made_alike(self, table: str) -> bool:
+        """Whether the table's newest rows were made by this step, of the same configuration and code."""
+        before, now = self._pin(table).note, self.note
+        alike = [before.get("hashes", {}).get(part) == now["hashes"][part] for part in ("config", "code")]
+        return before.get("step") == now["step"] and all(alike)
+
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries."""
         commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 HIDDEN = ("split", "label", "label_known_at")
 """What a transform does not see: a feature made of it would know the future."""
 
+PUBLISHED = frozenset({"publish", "every"})
+"""What of a feature table says only at which times people find it published."""
+
 TAKEN = frozenset({"features", "prediction", "probability", "rawprediction", "revision"})
 """What Spark ML and the predictions call their own columns."""
 
@@ -72,7 +75,7 @@ def config_of(pipeline: Pipeline) -> dict[str, Any]:
     times = {"key", "event_time", "available_at", "known_early", "columns", "sensitive"}
     clocks = _clocks(pipeline, *(pipeline.feature_tables[n].from_ for n in training.features), *label_inputs(pipeline))
     features = {
-        n: pipeline.feature_tables[n].model_dump(mode="json", by_alias=True, exclude=set(DESCRIPTIVE))
+        n: pipeline.feature_tables[n].model_dump(mode="json", by_alias=True, exclude={*DESCRIPTIVE, *PUBLISHED})
         for n in training.features
     }
     return {

@@ -17,7 +17,7 @@ from headrace.cli.analysing.sources import raw_rows
 from headrace.cli.analysing.training import TrainingAnalysis
 from headrace.config.needs import asked, in_order, tables_in
 from headrace.config.types import FeatureTable, Pipeline, Table
-from headrace.features.stage import latest, lookup, windows
+from headrace.features.kinds import latest, lookup, windows
 from headrace.runtime.transforms import transformed
 from headrace.validate.rules import judge, tally
 from headrace.validate.stage import newest

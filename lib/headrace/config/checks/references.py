@@ -18,7 +18,7 @@ Found = tuple[str, str]
 
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
-    "drift_metrics", "quality_metrics", "model_changes", "runs",
+    "latest_features", "drift_metrics", "quality_metrics", "model_changes", "runs",
 )  # fmt: skip
 SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
 
@@ -96,6 +96,9 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
     yield from _reserved(where, name)
     if name in pipeline.tables:
         yield where, f"a table is called {name!r} too; rename one"
+    view = f"latest_{name}"
+    if view == "latest_features" or view in pipeline.tables or view in pipeline.feature_tables:
+        yield where, f"{name!r} brings a view {view!r}, a name that is taken; rename one"
     yield from _double(f"{where}.entity", feature.entity)
     table = pipeline.tables.get(feature.from_)
     if table is None and feature.from_ in pipeline.feature_tables:
