@@ -34,7 +34,9 @@ def judge(frame: DataFrame, rules: tuple[Rule, ...], key: tuple[str, ...], reaso
     """
     by_kind = {kind: [r for r in rules if r.on_fail == kind] for kind in ("quarantine", "warn", "fail")}
     keys = [F.when(F.col(c).isNull(), F.lit(f"key:{c}")) for c in key]
-    named = {kind: [F.when(broken(r), F.lit(r.name)) for r in found] for kind, found in by_kind.items()}
+    # a row that deletes its key need not be whole
+    counts = ~F.col("_deleted") if "_deleted" in frame.columns else F.lit(True)
+    named = {kind: [F.when(counts & broken(r), F.lit(r.name)) for r in found] for kind, found in by_kind.items()}
     judged = frame.select(
         *[c for c in frame.columns if c != reasons],
         F.array_union(F.col(reasons), _names(*keys, *named["quarantine"])).alias(reasons),

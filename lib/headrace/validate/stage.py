@@ -39,8 +39,10 @@ _DECIDES = {"types", "transform", "columns", "keep", "key", "rules"}
 
 def config_of(name: str, table: Table) -> dict[str, Any]:
     """What of the configuration decides which rows are kept, and their columns."""
-    chosen = table.model_dump(mode="json", by_alias=True, include=_DECIDES)
-    return {"tables": {name: {**chosen, "source": {"format": table.source.format}}}}
+    upsert = table.source.mode == "upsert"
+    chosen = table.model_dump(mode="json", by_alias=True, include=_DECIDES | ({"event_time"} if upsert else set()))
+    order = {"mode": "upsert", "delete_when": table.source.delete_when} if upsert else {}
+    return {"tables": {name: {**chosen, "source": {"format": table.source.format, **order}}}}
 
 
 def steps(pipeline: Pipeline, shape: Shape, held: Held) -> tuple[Step, ...]:

@@ -25,8 +25,9 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    from headrace.ingest.files import listed, rows
+    from headrace.ingest.files import listed
     from headrace.ingest.python import python_rows
+    from headrace.ingest.reading import How, read
 
     source = pipeline.tables[name].source
     frame: DataFrame | None
@@ -35,7 +36,8 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
         frame = python_rows(run, name, source)
     else:
         files = listed(spark, unpacked(source.path, Path(home()) / "examples"))
-        frame = rows(spark, source.format, secrets.revealed(source.options), files)
+        how = How(source.format, secrets.revealed(source.options), source.on_drift)
+        frame = read(spark, how, files).frame
     if frame is None:
         raise ConfigError(f"{source.path} has not even a header; put data there, or mend source.path")
     stamps = {"_source": "string", "_source_version": "string", "_ingested_at": "timestamp", "_batch": "bigint"}

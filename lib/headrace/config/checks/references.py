@@ -70,6 +70,8 @@ def _alone(where: str, text: str | None) -> Iterator[Found]:
 def _table(where: str, name: str, table: Table) -> Iterator[Found]:
     yield from _reserved(where, name)
     yield from sources.check(f"{where}.source", table.source)
+    yield from sources.check_upsert(where, table)
+    yield from _alone(f"{where}.source.delete_when", table.source.delete_when)
     for column, kind in table.types.items():
         wrong = wrong_type(kind)
         if wrong:
