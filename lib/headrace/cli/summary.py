@@ -18,7 +18,14 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "stages": [entry for stage in STAGES if (entry := _stage(outcome, stage))],
         "model": next((dict(d.model) for d in outcome.done if d.model), None),
         "metrics": next((dict(d.metrics) for d in outcome.done if d.metrics), {}),
+        "corrupt_files": _corrupt(outcome),
     }
+
+
+def _corrupt(outcome: Outcome) -> list[str]:
+    """Files that ingest has left out because they cannot be read."""
+    outputs = [output for done in outcome.done for output in done.outputs]
+    return sorted({file for output in outputs for file in output.facts.get("corrupt", ())})
 
 
 def _stage(outcome: Outcome, stage: str) -> dict[str, Any] | None:
