@@ -13,7 +13,7 @@ from pyspark.sql.types import DataType, StringType, StructField, StructType
 
 from headrace.config.names import column_names
 from headrace.ingest.drift import RESCUED, Columns, placed, plain, reconciled
-from headrace.ingest.schemas import BY_VALUE, CORRUPT, Group
+from headrace.ingest.schemas import BY_VALUE, COLUMNAR, CORRUPT, Group
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -60,7 +60,7 @@ def group_rows(
         if surplus is not None:
             rest.append(surplus.alias(name))
     kept = [columns.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in want.items()]
-    own = [value for value, _ in values.values()]
+    own = [value for name, (value, _) in values.items() if name not in folder_columns(group)]
     return frame.select(*kept, *_kept_whole(frame, format_, rescue, rest, own), *_origin())
 
 
@@ -115,4 +115,4 @@ def _loaded(spark: SparkSession, format_: str, options: Mapping[str, str], group
         schema = reconciled(group.schema, StructType([StructField(n, kind) for n, kind in want.items()]))
         fields = schema.fields if isinstance(schema, StructType) else []
         return reader.schema(StructType([*fields, corrupt])).load(paths)
-    return reader.schema(group.schema).load(paths)
+    return (reader.schema(group.schema) if format_ in COLUMNAR else reader).load(paths)

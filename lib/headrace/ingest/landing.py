@@ -12,7 +12,7 @@ from headrace.config import secrets
 from headrace.config.types import Source
 from headrace.errors import DataError
 from headrace.examples import unpacked
-from headrace.ingest.drift import RESCUED, Columns, plain
+from headrace.ingest.drift import RESCUED, Columns, merged, plain
 from headrace.ingest.files import SourceFile, is_single_file, listed
 from headrace.ingest.landed import Landed, Mode, landed
 from headrace.ingest.reading import How, Read, read
@@ -52,6 +52,8 @@ def ingest_files(run: Run, name: str, source: Source) -> Done:
     frame = None if found.frame is None or found.frame.isEmpty() else found.frame
     if frame is None and (not there or (mode == "snapshot" and new)):
         raise _nothing(name, source, there, found.corrupt)
+    if there and frame is not None:
+        _same_types(name, run.read(raw), found.columns)
     skipped = {f.path: f.version for f in new if f.path in found.corrupt}
     replaced = [f for f in before.replaced(new) if f.path not in skipped] if mode == "append" else []
     gone = before.missing(files) if mode != "snapshot" else []
@@ -92,6 +94,21 @@ def _known(raw: DataFrame, earlier: Mapping[str, Any]) -> Columns:
     """The source's columns as they landed last."""
     wanted = earlier.get("columns") or raw.columns
     return {f.name: plain(f.dataType) for f in raw.select(*wanted).schema.fields if f.name not in _TECHNICAL}
+
+
+def _same_types(name: str, before: DataFrame, now: Columns) -> None:
+    """The raw table keeps all batches, also those read in another way: a column that it has keeps its type."""
+    kinds = {f.name: plain(f.dataType) for f in before.schema.fields}
+    told = [
+        f"{n} is {kind.simpleString()}, it was {kinds[n].simpleString()}"
+        for n, kind in now.items()
+        if n in kinds and merged(kinds[n], kind) is None
+    ]
+    if told:
+        raise DataError(
+            f"tables.{name}: raw_{name} keeps what it has, and columns have come in another type: {'; '.join(told)}. Read "
+            "them as before, or under another table's name"
+        )
 
 
 def _nothing(name: str, source: Source, there: bool, corrupt: Mapping[str, str]) -> DataError:

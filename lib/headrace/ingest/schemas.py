@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CORRUPT = "_corrupt"
 BY_VALUE = ("json", "xml")
 """Formats whose fields may be absent, and whose types are those of all values."""
+COLUMNAR = ("parquet", "orc", "avro")
+"""Formats whose files say what their columns are."""
 _LONGEST_LINE = 1_000_000
 
 

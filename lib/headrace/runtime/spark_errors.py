@@ -15,7 +15,7 @@ _MENDABLE = frozenset(
 """Conditions of Spark that the YAML's author can mend."""
 _DATA = frozenset(
     "CAST_INVALID_INPUT DIVIDE_BY_ZERO ARITHMETIC_OVERFLOW DATETIME_FIELD_OUT_OF_BOUNDS CANNOT_PARSE_TIMESTAMP "
-    "NUMERIC_VALUE_OUT_OF_RANGE MALFORMED_RECORD_IN_PARSING CAST_OVERFLOW CANNOT_PARSE_DECIMAL".split()
+    "NUMERIC_VALUE_OUT_OF_RANGE FAILED_READ_FILE MALFORMED_RECORD_IN_PARSING CAST_OVERFLOW CANNOT_PARSE_DECIMAL".split()
 )
 """Conditions that come from values in the data."""
 _FILES = {
@@ -92,7 +92,7 @@ def translated(error: Exception, step: str) -> Exception:
         told = _foreign(error) or secrets.held_by(error)
         return HeadraceError(f"{step}: {type(error).__name__}: {_first_lines(message)}") if told else error
     condition, text = found
-    if condition in _FILES:
+    if condition in _FILES and step.startswith("ingest"):
         return DataError(f"{step}: {text} [{condition}] {_FILES[condition]}")
     if condition in _MENDABLE:
         return ConfigError(f"{step}: {text} [{condition}] Mend the expression or the name in the YAML")
