@@ -41,7 +41,7 @@ RESCUED = "_rescued"
 Columns = Mapping[str, DataType]
 
 _DIGITS: dict[type[DataType], int] = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 19}
-_NESTED = (StructType, ArrayType, MapType)
+NESTED = (StructType, ArrayType, MapType)
 
 
 def plain(kind: DataType) -> DataType:
@@ -74,7 +74,7 @@ def fits(have: DataType, want: DataType) -> bool:
 
 def _inside(have: DataType, want: DataType) -> bool:
     """Nested values stay as they are: their types are the same, fields may be absent."""
-    return fits(have, want) if isinstance(have, _NESTED) and isinstance(want, _NESTED) else have == want
+    return fits(have, want) if isinstance(have, NESTED) and isinstance(want, NESTED) else have == want
 
 
 def _widens(have: DataType, want: DataType) -> bool:
@@ -162,9 +162,9 @@ def placed(column: Column, have: DataType, want: DataType) -> tuple[Column, Colu
     """A value in the type that is wanted, and what of it has no place there (null where all has), or None: all has."""
     if fits(have, want):
         return _shaped(column, have, want), None
-    if isinstance(have, _NESTED) and isinstance(want, StructType | ArrayType):
+    if isinstance(have, NESTED) and isinstance(want, StructType | ArrayType):
         return F.from_json(F.to_json(column), want.simpleString()), column
-    if isinstance(have, (*_NESTED, BinaryType)) or isinstance(want, _NESTED):
+    if isinstance(have, (*NESTED, BinaryType)) or isinstance(want, NESTED):
         return F.lit(None).cast(want), column
     value = column.cast("string").try_cast(want)
     return value, F.when(value.isNull(), column)
@@ -174,7 +174,7 @@ def _shaped(column: Column, have: DataType, want: DataType) -> Column:
     """A value that fits, its nested fields in the order that is wanted, null where it has none."""
     if have == want:
         return column
-    if isinstance(want, StringType) and isinstance(have, _NESTED):
+    if isinstance(want, StringType) and isinstance(have, NESTED):
         return F.to_json(column)
     if isinstance(have, StructType) and isinstance(want, StructType):
         there = {f.name: f.dataType for f in have.fields}

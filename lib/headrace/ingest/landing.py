@@ -12,7 +12,7 @@ from headrace.config import secrets
 from headrace.config.types import Source
 from headrace.errors import DataError
 from headrace.examples import unpacked
-from headrace.ingest.drift import RESCUED, Columns, merged, plain
+from headrace.ingest.drift import NESTED, RESCUED, Columns, merged, plain
 from headrace.ingest.files import SourceFile, is_single_file, listed
 from headrace.ingest.landed import Landed, Mode, landed
 from headrace.ingest.reading import How, Read, read
@@ -102,7 +102,7 @@ def _same_types(name: str, before: DataFrame, now: Columns) -> None:
     told = [
         f"{n} is {kind.simpleString()}, it was {kinds[n].simpleString()}"
         for n, kind in now.items()
-        if n in kinds and merged(kinds[n], kind) is None
+        if n in kinds and kinds[n] != kind and not (isinstance(kind, NESTED) and merged(kinds[n], kind))
     ]
     if told:
         raise DataError(
