@@ -35,11 +35,14 @@ def came(spark: SparkSession, case: Case, folder: Path) -> tuple[list[str], list
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     how = How(case.format, case.options, case.drift, "skip" if case.skipped else "fail")
-    found = read(spark, how, listed(spark, str(folder)))
+    files = listed(spark, str(folder))
+    found = read(spark, how, files)
     if found.frame is None:
         return [], [], set()
     own = [c for c in found.frame.columns if c not in ("_source", "_source_version")]
-    rows = [tuple(plain(v) for v in r) for r in found.frame.select(*[f"`{c}`" for c in own]).collect()]
+    there = found.frame.select(*[f"`{c}`" for c in own], "_source", "_source_version").collect()
+    assert {(r["_source"], r["_source_version"]) for r in there} <= {(f.path, f.version) for f in files}
+    rows = [tuple(plain(v) for v in r)[:-2] for r in there]
     return own, rows, {Path(path).name for path in found.corrupt}
 
 

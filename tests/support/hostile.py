@@ -130,7 +130,7 @@ def texts() -> list[Case]:
         Case("truncated gzip, skipped", "csv", {"a.csv": AB, "b.csv.gz": MANY[: len(MANY) // 2], "c.csv.gz": MANY[:9]}, "id v",
              [("1", "a")], skipped=("b.csv.gz", "c.csv.gz")),
         Case("no gzip at all, skipped", "csv", {"a.csv": AB, "b.csv.gz": AB}, "id v", [("1", "a")], skipped=("b.csv.gz",)),
-        Case("folders by date", "csv", {"day=2024-01-01/a.csv": AB, "day=2024-01-02/a b.csv": lines("id,v", "2,b")}, "id v day",
+        Case("folders by date", "csv", {"day=2024-01-01/a.csv": AB, "day=2024-01-02/a b+ü,(1)'%20;@&.csv": lines("id,v", "2,b")}, "id v day",
              [("1", "a", "2024-01-01"), ("2", "b", "2024-01-02")]),
         Case("folders with odd values", "csv",
              {"k=a%2Fb/x=1+1/a.csv": AB, "k=__HIVE_DEFAULT_PARTITION__/x=ü c/a.csv": lines("id,v", "2,b")}, "id v k x",

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from functools import reduce
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
 from headrace.config.names import column_names
 from headrace.ingest.drift import RESCUED, Columns, placed, plain, reconciled
+from headrace.ingest.files import quoted
 from headrace.ingest.schemas import BY_VALUE, COLUMNAR, CORRUPT, Group
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _origin() -> list[Column]:
 
 def _folder_value(key: str) -> Column:
     """What the name of a folder says, as text: unquoted from the URI, and from what Spark quotes itself."""
-    value = F.regexp_extract("_metadata.file_path", f"^.*/{re.escape(quote(key))}=([^/]*)/", 1)
+    value = F.regexp_extract("_metadata.file_path", f"^.*/{re.escape(quoted(key))}=([^/]*)/", 1)
     for _ in range(2):
         value = F.coalesce(F.try_url_decode(F.replace(value, F.lit("+"), F.lit("%2B"))), value)
     return F.when(~value.isin("", "__HIVE_DEFAULT_PARTITION__"), value)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from headrace.config.checks.headers import hidden
 from headrace.errors import ConfigError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _GLOB = re.compile(r"[*?\[{]")
+_QUOTED = re.compile(r"[\x00-\x20\x7f-\xa0\"#%<>?\[\\\]^`{|}\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+"""What Java quotes in the path of a URI: neither `=` nor letters of other alphabets, as Python does."""
 _SERVER = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?")
 
 
@@ -45,8 +47,8 @@ class SourceFile:
 
     @property
     def plain(self) -> str:
-        """The path as readers take it: URIs of this machine are quoted, Hadoop's are not."""
-        return unquote(self.path) if self.path.startswith("file:") else self.path
+        """The path as readers take it: URIs are quoted, Hadoop's paths are not."""
+        return unquote(self.path)
 
 
 def listed(spark: SparkSession, path: str) -> list[SourceFile]:
@@ -92,7 +94,7 @@ def _local(path: str) -> list[tuple[str, str, int, int]] | None:
             stat = file.stat()
         except FileNotFoundError:  # gone while we looked
             continue
-        found.append((file.as_uri(), str(file), stat.st_size, stat.st_mtime_ns // 1_000_000))
+        found.append((f"file://{quoted(str(file))}", str(file), stat.st_size, stat.st_mtime_ns // 1_000_000))
     return found if matches else None
 
 
@@ -130,6 +132,11 @@ def _remote(spark: SparkSession, path: str) -> list[tuple[str, str, int, int]] |
             uri, plain = status.getPath().toUri().toString(), status.getPath().toString()
             found.append((uri, plain, status.getLen(), status.getModificationTime()))
     return found
+
+
+def quoted(path: str) -> str:
+    """A path as in the URI that Spark tells a row's file by."""
+    return _QUOTED.sub(lambda sign: quote(sign[0]), path)
 
 
 def is_single_file(path: str, files: list[SourceFile]) -> bool:
