@@ -12,7 +12,7 @@ from pyspark.sql.types import DataType, StringType, StructField, StructType
 
 from headrace.config.names import column_names
 from headrace.ingest.drift import RESCUED, Columns, placed, plain, reconciled
-from headrace.ingest.files import quoted
+from headrace.ingest.files import as_they_are, quoted
 from headrace.ingest.schemas import BY_VALUE, COLUMNAR, CORRUPT, Group
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _folder_value(key: str) -> Column:
 
 def _loaded(spark: SparkSession, format_: str, options: Mapping[str, str], group: Group, want: Columns) -> DataFrame:
     """The files of a group by Spark's reader: first their columns in their order, then `_corrupt` of text formats."""
-    reader = spark.read.format(format_).options(**options)
+    reader = spark.read.format(format_).options(**options, **as_they_are(group.files))
     reader = reader.option("columnNameOfCorruptRecord", CORRUPT).option("mode", "PERMISSIVE")
     paths = [f.plain for f in group.files]
     corrupt = StructField(CORRUPT, StringType())

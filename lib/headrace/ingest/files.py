@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,6 +137,11 @@ def _remote(spark: SparkSession, path: str) -> list[tuple[str, str, int, int]] |
 def quoted(path: str) -> str:
     """A path as in the URI that Spark tells a row's file by."""
     return _QUOTED.sub(lambda sign: quote(sign[0]), path)
+
+
+def as_they_are(files: Iterable[SourceFile]) -> dict[str, str]:
+    """Options for Spark's reader, so that a file called `[1].csv` is no pattern."""
+    return {"__globPaths__": "false"} if any(_GLOB.search(f.plain) or "\\" in f.plain for f in files) else {}
 
 
 def is_single_file(path: str, files: list[SourceFile]) -> bool:

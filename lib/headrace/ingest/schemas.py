@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.types import StringType, StructField, StructType
 
 from headrace.errors import DataError
-from headrace.ingest.files import SourceFile
+from headrace.ingest.files import SourceFile, as_they_are
 from headrace.ingest.looks import PACKED
 from headrace.runtime.commits import is_local
 
@@ -64,7 +64,7 @@ def groups(spark: SparkSession, format_: str, options: Mapping[str, str], files:
     Raises:
         CorruptFilesError: With the files whose footer cannot be read.
     """
-    reader = spark.read.format(format_).options(**options)
+    reader = spark.read.format(format_).options(**options, **as_they_are(files))
     if format_ == "csv":
         return _by_header(
             reader.option("header", options.get("header", "true")).option("inferSchema", "false"), files, options
