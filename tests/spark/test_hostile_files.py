@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import Row, SparkSession
 
+from headrace.cli.summary import summary
 from headrace.errors import DataError
 from headrace.ingest.files import listed
 from headrace.ingest.reading import How, read
@@ -103,7 +104,8 @@ def test_from_files_to_clean_tables_every_row_is_accounted_for(
         path.parent.mkdir(parents=True)
         path.write_bytes(parquet(id=[1, 2]))
     scratch.write("wide/a.csv", ",".join(WIDE) + "\n" + ",".join(map(str, range(2_000))) + "\n")
-    scratch.run(TABLES)
+    outcome = scratch.run(TABLES)
+    assert [Path(file).name for file in summary(outcome)["corrupt_files"]] == ["b.csv.gz"]
     assert "1 corrupt file(s) left out" in capsys.readouterr().err
     assert scratch.rows("ragged_quarantine", "_corrupt", "_reasons") == [
         ("2", ["corrupt"]), ("3,b,c", ["corrupt"]), (None, ["key:id"]),
