@@ -12,8 +12,8 @@ from pyspark.sql.types import DataType, StringType, StructField, StructType
 
 from headrace.config.names import column_names
 from headrace.ingest.drift import RESCUED, Columns, placed, plain, reconciled
-from headrace.ingest.files import as_they_are, quoted
-from headrace.ingest.schemas import BY_VALUE, COLUMNAR, CORRUPT, Group
+from headrace.ingest.files import quoted
+from headrace.ingest.schemas import BY_VALUE, COLUMNAR, CORRUPT, Group, reader_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -59,8 +59,9 @@ def group_rows(
             columns[name] = column
         if surplus is not None:
             rest.append(surplus.alias(name))
-    kept = [columns.get(name, F.lit(None)).cast(kind).alias(name) for name, kind in want.items()]
-    own = [value for name, (value, _) in values.items() if name not in folder_columns(group)]
+    kept = [(columns[n] if n in columns else F.lit(None).cast(kind)).alias(n) for n, kind in want.items()]
+    folders = folder_columns(group)
+    own = [value for name, (value, _) in values.items() if name not in folders]
     return frame.select(*kept, *_kept_whole(frame, format_, rescue, rest, own), *_origin())
 
 
@@ -104,12 +105,11 @@ def _folder_value(key: str) -> Column:
 
 def _loaded(spark: SparkSession, format_: str, options: Mapping[str, str], group: Group, want: Columns) -> DataFrame:
     """The files of a group by Spark's reader: first their columns in their order, then `_corrupt` of text formats."""
-    reader = spark.read.format(format_).options(**options, **as_they_are(group.files))
+    reader = reader_of(spark, format_, options, group.files)
     reader = reader.option("columnNameOfCorruptRecord", CORRUPT).option("mode", "PERMISSIVE")
     paths = [f.plain for f in group.files]
     corrupt = StructField(CORRUPT, StringType())
     if format_ == "csv":
-        reader = reader.option("header", options.get("header", "true"))
         return reader.schema(StructType([*group.schema.fields, corrupt])).load(paths)
     if format_ in BY_VALUE:
         schema = reconciled(group.schema, StructType([StructField(n, kind) for n, kind in want.items()]))

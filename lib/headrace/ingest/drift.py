@@ -155,7 +155,10 @@ def agreed(policy: str, file: str, found: Difference, want: Columns, before: str
             f"{file} has other columns than {before}: {found}. Nothing has landed: put files of the same columns there, "
             f"or set source.on_drift: {ways}, or change source.options on purpose: all is then read anew"
         )
-    return {**want, **found.extra} if policy == "evolve" else dict(want)
+    if policy != "evolve":
+        return dict(want)
+    # Delta adds no column of timestamp_ntz to a table that has none
+    return {**want, **{n: TimestampType() if kind == TimestampNTZType() else kind for n, kind in found.extra.items()}}
 
 
 def placed(column: Column, have: DataType, want: DataType) -> tuple[Column, Column | None]:

@@ -38,7 +38,8 @@ def wrong_texts(format_: str, options: Mapping[str, str], files: Iterable[Source
 def _wrong(format_: str, options: Mapping[str, str], head: bytes) -> str | None:
     encoding = options.get("encoding", options.get("charset", ""))
     if encoding.lower() in ("", "utf-8", "utf8"):
-        told = _no_utf8(head) if format_ != "json" or encoding else None  # JSON tells its encoding itself
+        detected = format_ == "json" and options.get("multiline", "").lower() == "true"  # by Spark
+        told = None if detected else _no_utf8(head)
         if told:
             return told
     return (
@@ -65,7 +66,7 @@ def _open_quote(options: Mapping[str, str], head: bytes) -> str | None:
     quote, separator = options.get("quote", '"'), options.get("sep", options.get("delimiter", ",")).replace("\\t", "\t")
     if "multiline" in options or len(quote) != 1 or len(separator) != 1:
         return None
-    escape = options.get("escape", "\\")
+    escape = options.get("escape", '"')
     mark = quote.encode()
     if mark not in head:
         return None

@@ -18,7 +18,7 @@ from headrace.ingest.looks import PACKED
 from headrace.runtime.commits import is_local
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrameReader, SparkSession
 
 CORRUPT = "_corrupt"
 BY_VALUE = ("json", "xml")
@@ -58,17 +58,25 @@ class CorruptFilesError(DataError):
         self.reasons = dict(reasons)
 
 
+def reader_of(
+    spark: SparkSession, format_: str, options: Mapping[str, str], files: Iterable[SourceFile]
+) -> DataFrameReader:
+    """Spark's reader, with a header and quotes as everybody but Spark writes them (RFC 4180): `"a ""b"" c"`."""
+    reader = spark.read.format(format_)
+    if format_ == "csv":
+        reader = reader.option("header", "true").option("escape", '"')
+    return reader.options(**options, **as_they_are(files))
+
+
 def groups(spark: SparkSession, format_: str, options: Mapping[str, str], files: list[SourceFile]) -> list[Group]:
     """Files by their columns, in the order of the first file of each; files without any column are left out.
 
     Raises:
         CorruptFilesError: With the files whose footer cannot be read.
     """
-    reader = spark.read.format(format_).options(**options, **as_they_are(files))
+    reader = reader_of(spark, format_, options, files)
     if format_ == "csv":
-        return _by_header(
-            reader.option("header", options.get("header", "true")).option("inferSchema", "false"), files, options
-        )
+        return _by_header(reader.option("inferSchema", "false"), files, options)
     if format_ in ("parquet", "orc") and all(is_local(f.path) for f in files):
         return _by_footer(reader, files, _FOOTERS[format_])
     if format_ == "avro":
@@ -77,7 +85,12 @@ def groups(spark: SparkSession, format_: str, options: Mapping[str, str], files:
         reader = reader.option("mergeSchema", "true")
     if format_ in BY_VALUE:
         reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
-    schema = reader.load([f.plain for f in files]).schema
+    try:
+        schema = reader.load([f.plain for f in files]).schema
+    except Exception as error:  # Spark's errors have no common base class
+        if "CANNOT_MERGE_SCHEMAS" not in str(error):
+            raise
+        return _grouped(files, lambda f: f.path, lambda f: reader.load(f.plain).schema)
     schema = StructType([f for f in schema.fields if f.name != CORRUPT])
     if not schema.fields:
         raise DataError(

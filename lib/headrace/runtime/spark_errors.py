@@ -21,8 +21,9 @@ _DATA = frozenset(
 _FILES = {
     "FAILED_READ_FILE": "Mend, replace or remove the file, or set source.on_corrupt: skip, which leaves such files out, "
     "names and counts them",
-    "COLUMN_ALREADY_EXISTS": "Names that differ only by case are told apart with spark: {stages: {ingest: "
-    "{spark.sql.caseSensitive: true}}}",
+    "COLUMN_ALREADY_EXISTS": "A name may not stand twice; those that differ only by case are told apart with spark: "
+    "{stages: {ingest: {spark.sql.caseSensitive: true}}}",
+    "UNSUPPORTED_TIME_TYPE": "Write the column as text or as a timestamp",
     "PARQUET_TYPE_ILLEGAL": "Write the files with another type; timestamps of nanoseconds with "
     "coerce_timestamps='us' (pyarrow, pandas)",
 }
