@@ -80,7 +80,7 @@ def test_each_different_header_is_asked_for_once_and_groups_the_files(tmp_path: 
     reader = Reader()
     found = _by_header(reader, files, {})
     assert [(g.schema.names, len(g.files)) for g in found] == [(["a", "b"], 5), (["b", "a"], 1)]
-    assert reader.asked == [files[0].plain, files[5].plain, files[6].plain]
+    assert reader.asked == [files[0].literal, files[5].literal, files[6].literal]
     assert _by_header(reader, files, {"comment": "#"}) == found
     assert len(reader.asked) == 3 + 7
 

@@ -105,9 +105,9 @@ def _folder_value(key: str) -> Column:
 
 def _loaded(spark: SparkSession, format_: str, options: Mapping[str, str], group: Group, want: Columns) -> DataFrame:
     """The files of a group by Spark's reader: first their columns in their order, then `_corrupt` of text formats."""
-    reader = reader_of(spark, format_, options, group.files)
+    reader = reader_of(spark, format_, options)
     reader = reader.option("columnNameOfCorruptRecord", CORRUPT).option("mode", "PERMISSIVE")
-    paths = [f.plain for f in group.files]
+    paths = [f.literal for f in group.files]
     corrupt = StructField(CORRUPT, StringType())
     if format_ == "csv":
         return reader.schema(StructType([*group.schema.fields, corrupt])).load(paths)

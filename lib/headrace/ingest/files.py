@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from headrace.runtime.commits import is_local
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_SIGNS = re.compile(r"[*?\[\]{}\\]")
 _GLOB = re.compile(r"[*?\[{]")
 _QUOTED = re.compile(r"[\x00-\x20\x7f-\xa0\"#%<>?\[\\\]^`{|}\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 """What Java quotes in the path of a URI: neither `=` nor letters of other alphabets, as Python does."""
@@ -47,8 +48,13 @@ class SourceFile:
 
     @property
     def plain(self) -> str:
-        """The path as readers take it: URIs are quoted, Hadoop's paths are not."""
+        """The path as people write it: a URI is quoted."""
         return unquote(self.path)
+
+    @property
+    def literal(self) -> str:
+        """The path for Spark's reader, to which a file called `[1].csv` would be a pattern."""
+        return _SIGNS.sub(r"\\\g<0>", self.plain)
 
 
 def listed(spark: SparkSession, path: str) -> list[SourceFile]:
@@ -137,11 +143,6 @@ def _remote(spark: SparkSession, path: str) -> list[tuple[str, str, int, int]] |
 def quoted(path: str) -> str:
     """A path as in the URI that Spark tells a row's file by."""
     return _QUOTED.sub(lambda sign: quote(sign[0]), path)
-
-
-def as_they_are(files: Iterable[SourceFile]) -> dict[str, str]:
-    """Options for Spark's reader, so that a file called `[1].csv` is no pattern."""
-    return {"__globPaths__": "false"} if any(_GLOB.search(f.plain) or "\\" in f.plain for f in files) else {}
 
 
 def is_single_file(path: str, files: list[SourceFile]) -> bool:

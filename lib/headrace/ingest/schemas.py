@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql.types import StringType, StructField, StructType
 
 from headrace.errors import DataError
-from headrace.ingest.files import SourceFile, as_they_are
+from headrace.ingest.files import SourceFile
 from headrace.ingest.looks import PACKED
 from headrace.runtime.commits import is_local
 
@@ -58,14 +58,12 @@ class CorruptFilesError(DataError):
         self.reasons = dict(reasons)
 
 
-def reader_of(
-    spark: SparkSession, format_: str, options: Mapping[str, str], files: Iterable[SourceFile]
-) -> DataFrameReader:
+def reader_of(spark: SparkSession, format_: str, options: Mapping[str, str]) -> DataFrameReader:
     """Spark's reader, with a header and quotes as everybody but Spark writes them (RFC 4180): `"a ""b"" c"`."""
     reader = spark.read.format(format_)
     if format_ == "csv":
         reader = reader.option("header", "true").option("escape", '"')
-    return reader.options(**options, **as_they_are(files))
+    return reader.options(**options)
 
 
 def groups(spark: SparkSession, format_: str, options: Mapping[str, str], files: list[SourceFile]) -> list[Group]:
@@ -74,23 +72,23 @@ def groups(spark: SparkSession, format_: str, options: Mapping[str, str], files:
     Raises:
         CorruptFilesError: With the files whose footer cannot be read.
     """
-    reader = reader_of(spark, format_, options, files)
+    reader = reader_of(spark, format_, options)
     if format_ == "csv":
         return _by_header(reader.option("inferSchema", "false"), files, options)
     if format_ in ("parquet", "orc") and all(is_local(f.path) for f in files):
         return _by_footer(reader, files, _FOOTERS[format_])
     if format_ == "avro":
-        return _grouped(files, lambda f: reader.load(f.plain).schema.json(), lambda f: reader.load(f.plain).schema)
+        return _grouped(files, lambda f: reader.load(f.literal).schema.json(), lambda f: reader.load(f.literal).schema)
     if format_ in ("parquet", "orc"):
         reader = reader.option("mergeSchema", "true")
     if format_ in BY_VALUE:
         reader = reader.option("columnNameOfCorruptRecord", CORRUPT)
     try:
-        schema = reader.load([f.plain for f in files]).schema
+        schema = reader.load([f.literal for f in files]).schema
     except Exception as error:  # Spark's errors have no common base class
         if "CANNOT_MERGE_SCHEMAS" not in str(error):
             raise
-        return _grouped(files, lambda f: f.path, lambda f: reader.load(f.plain).schema)
+        return _grouped(files, lambda f: f.path, lambda f: reader.load(f.literal).schema)
     schema = StructType([f for f in schema.fields if f.name != CORRUPT])
     if not schema.fields:
         raise DataError(
@@ -120,7 +118,7 @@ def _by_header(reader: Any, files: list[SourceFile], options: Mapping[str, str])
     by_line = not {"comment", "multiline"} & {name.lower() for name in options}
 
     def columns(file: SourceFile) -> StructType:
-        return StructType([StructField(c, StringType()) for c in reader.load(file.plain).columns])
+        return StructType([StructField(c, StringType()) for c in reader.load(file.literal).columns])
 
     return _grouped(files, lambda f: (_first_line(f.plain) if by_line else None) or f.path, columns)
 
@@ -148,7 +146,7 @@ def _by_footer(reader: Any, files: list[SourceFile], footer: Callable[[str], str
             broken[file.path] = f"its footer cannot be read ({str(error).splitlines()[0][:120]})"
     if broken:
         raise CorruptFilesError(broken)
-    return _grouped(files, lambda f: told[f.path], lambda f: reader.load(f.plain).schema)
+    return _grouped(files, lambda f: told[f.path], lambda f: reader.load(f.literal).schema)
 
 
 def _parquet(path: str) -> str:

@@ -81,17 +81,17 @@ def _files(spark: SparkSession, request: Request, path: str) -> Opened:
     files = [file for file in files if file.size]
     how = Read((request.format or _format(path, files)).lower(), dict(request.options))
     if how.format == "csv":
-        how = _dialect(spark, files[0].plain, request.options)
+        how = _dialect(spark, files[0].literal, request.options)
     frame = rows(spark, how.format, secrets.revealed(how.options), files)
     if frame is None:
         raise DataError(f"{request.data} holds blank lines only; there is nothing to learn from")
     frame = frame.select(*[c for c in frame.columns if c not in (CORRUPT, "_source", "_source_version")])
     if how.format == "csv":
         options = {"header": "true", **how.options}
-        original = spark.read.options(**options).csv(files[0].plain).columns
+        original = spark.read.options(**options).csv(files[0].literal).columns
     else:
         reader = spark.read.format(how.format).options(**secrets.revealed(how.options))
-        original = [c for c in reader.load([f.plain for f in files]).columns if c != CORRUPT]
+        original = [c for c in reader.load([f.literal for f in files]).columns if c != CORRUPT]
     folders = {name: name for name in frame.columns}
     return Opened(how, frame, folders | dict(zip(column_names(original), original, strict=True)))
 
