@@ -14,7 +14,7 @@ from headrace.config.types import Table
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 RAW = "_raw"
 REASONS = "_reasons"
@@ -99,26 +99,23 @@ def shape(
         casts that failed, as `cast:<column>`. With `delete_when` also `_deleted`, whether the row deletes its key;
         with `_rescued` also that.
     """
-    source = [c for c in raw.columns if c not in TECHNICAL]
-    reasons: list[Column] = []
-    if "_corrupt" in raw.columns:
-        reasons.append(F.when(F.col("_corrupt").isNotNull(), F.lit("corrupt")))
-    typed: list[Column] = []
-    for name in source:
-        if name in types:
-            cast = F.expr(
-                f"try_cast(nullif(trim(`{name}`), '') as {types[name]})" if types[name] != "string" else f"`{name}`"
-            )
-            typed.append(cast.alias(name))
-            failed = cast.isNull() & (F.trim(F.col(f"`{name}`").cast("string")) != "")
-            reasons.append(F.when(failed, F.lit(f"cast:{name}")))
-        else:
-            typed.append(F.col(f"`{name}`"))
-    typed += [F.col("_rescued")] if "_rescued" in raw.columns else []
-    raw_struct = F.struct(*[F.col(f"`{c}`") for c in raw.columns]).alias(RAW)
-    order = [F.col(c) for c in ("_batch", "_source") if c in raw.columns]
-    frame = raw.select(
-        *typed, raw_struct, F.struct(*order).alias(ROW), F.array_compact(F.array(*reasons, _no_reason())).alias(REASONS)
+    # as SQL: of a table of 2,000 columns Spark's Column objects, one by one, take minutes to build
+    reasons = ["case when _corrupt is not null then 'corrupt' end"] if "_corrupt" in raw.columns else []
+    typed: list[str] = []
+    for name in (c for c in raw.columns if c not in TECHNICAL):
+        if types.get(name, "string") == "string":
+            typed.append(f"`{name}`")
+            continue
+        cast = f"try_cast(nullif(trim(`{name}`), '') as {types[name]})"
+        typed.append(f"{cast} as `{name}`")
+        reasons.append(f"case when {cast} is null and trim(cast(`{name}` as string)) <> '' then 'cast:{name}' end")
+    typed += ["_rescued"] if "_rescued" in raw.columns else []
+    order = [c for c in ("_batch", "_source") if c in raw.columns]
+    frame = raw.selectExpr(
+        *typed,
+        f"struct({', '.join(f'`{c}`' for c in raw.columns)}) as {RAW}",
+        f"struct({', '.join(order)}) as {ROW}",
+        f"array_compact(array({', '.join([*reasons, 'cast(null as string)'])})) as {REASONS}",
     )
     frame = transform(frame) if transform else frame
     for name, sql in table.columns.items():
@@ -134,10 +131,6 @@ def _with(frame: DataFrame, name: str, sql: str) -> DataFrame:
         reason = F.when(failed, F.array(F.lit(f"cast:{name}"))).otherwise(F.array().cast("array<string>"))
         frame = frame.withColumn(REASONS, F.array_union(F.col(REASONS), reason))
     return frame.withColumn(name, F.expr(expression))
-
-
-def _no_reason() -> Column:
-    return F.lit(None).cast("string")
 
 
 def kept_columns(frame: DataFrame, table: Table) -> list[str]:
