@@ -53,8 +53,8 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def allowed(loc: Loc) -> bool:
-    """Whether a secret may stand at a path: in options, `spark`, `on_failure`, and an overlay's `mlflow`."""
-    return loc[:1] in (("spark",), ("on_failure",), ("mlflow",)) or "options" in loc[:-1]
+    """Whether a secret may stand at a path: in options, `spark`, `on_failure`, `privacy`, and an overlay's `mlflow`."""
+    return loc[:1] in (("spark",), ("on_failure",), ("mlflow",), ("privacy",)) or "options" in loc[:-1]
 
 
 def check_name(name: str) -> None:

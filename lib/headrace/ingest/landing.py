@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import _parse_datatype_string
 
 from headrace.config import secrets
-from headrace.config.types import Source
+from headrace.config.types import Source, Table
 from headrace.errors import DataError
 from headrace.examples import unpacked
 from headrace.ingest.drift import NESTED, RESCUED, Columns, merged, plain
 from headrace.ingest.files import SourceFile, is_single_file, listed
 from headrace.ingest.landed import Landed, Mode, landed
+from headrace.ingest.privacy import key_of, protected, reading, refuse_in_paths, refuse_plain
 from headrace.ingest.reading import How, Read, read
 from headrace.ingest.schemas import CORRUPT
 from headrace.runtime.home import home
@@ -33,27 +35,31 @@ def path_of(source: Source) -> str:
     return unpacked(source.path, Path(home()) / "examples")
 
 
-def ingest_files(run: Run, name: str, source: Source) -> Done:
+def ingest_files(run: Run, name: str, table: Table) -> Done:
     """Land the files of a source that are new or were replaced.
 
     Raises:
         DataError: If there is no row, or files are corrupt or of other columns, and the policy is not to bear it.
     """
+    source, key = table.source, key_of(run.pipeline, table)
     raw, path = f"raw_{name}", path_of(source)
     files = listed(run.spark, path)
+    refuse_plain(run, name, table)
+    refuse_in_paths(name, table, (file.path for file in files))
     mode: Mode = source.mode or ("snapshot" if is_single_file(path, files) else "append")
     there = run.exists(raw)
     earlier = run.facts(raw).get("facts", {}) if there else {}
-    reading = source.model_dump(mode="json", exclude=POLICIES)
-    before = landed(run.read(raw), earlier, reading, mode) if there else Landed()
+    how = source.model_dump(mode="json", exclude=POLICIES) | reading(table, key)
+    before = landed(run.read(raw), earlier, how, mode) if there else Landed()
     new = before.to_read(files, mode)
     known = _known(run.read(raw), earlier) if before.known else None
     found = read(run.spark, _how(source, known), new)
     frame = None if found.frame is None or found.frame.isEmpty() else found.frame
+    frame = None if frame is None else protected(frame, table.sensitive, key, f"tables.{name}")
     if frame is None and (not there or (mode == "snapshot" and new)):
         raise _nothing(name, source, there, found.corrupt)
     if there and frame is not None:
-        _same_types(name, run.read(raw), found.columns)
+        _same_types(name, run.read(raw), {n: k for n, k in found.columns.items() if n not in table.sensitive})
     skipped = {f.path: f.version for f in new if f.path in found.corrupt}
     replaced = [f for f in before.replaced(new) if f.path not in skipped] if mode == "append" else []
     gone = before.missing(files) if mode != "snapshot" else []
@@ -62,7 +68,9 @@ def ingest_files(run: Run, name: str, source: Source) -> Done:
     facts = {
         "batch": batch,
         "mode": mode,
-        "reading": reading,
+        "reading": how,
+        "sensitive": table.sensitive,
+        "kinds": _kinds(table, found) if found.columns else earlier.get("kinds", {}),
         "files": len(new) - len(skipped),
         "columns": _columns(frame, found, earlier) if frame is not None else earlier.get("columns"),
         "folders": list(found.folders) if frame is not None else earlier.get("folders", []),
@@ -91,9 +99,16 @@ def _how(source: Source, known: Columns | None) -> How:
 
 
 def _known(raw: DataFrame, earlier: Mapping[str, Any]) -> Columns:
-    """The source's columns as they landed last."""
+    """The source's columns as they landed last; of sensitive ones as they were before they were hashed or dropped."""
     wanted = earlier.get("columns") or raw.columns
-    return {f.name: plain(f.dataType) for f in raw.select(*wanted).schema.fields if f.name not in _TECHNICAL}
+    columns = {f.name: plain(f.dataType) for f in raw.select(*wanted).schema.fields if f.name not in _TECHNICAL}
+    kinds = earlier.get("kinds") or {}
+    return columns | {name: plain(_parse_datatype_string(kind)) for name, kind in kinds.items()}
+
+
+def _kinds(table: Table, found: Read) -> dict[str, str]:
+    """Types of the sensitive columns in the files, which the raw table does not tell."""
+    return {name: kind.simpleString() for name, kind in found.columns.items() if name in table.sensitive}
 
 
 def _same_types(name: str, before: DataFrame, now: Columns) -> None:

@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 from headrace.config import secrets
 from headrace.config.hooks import Use, use
 from headrace.config.names import column_names
-from headrace.config.types import Source
+from headrace.config.types import Source, Table
 from headrace.errors import DataError
+from headrace.ingest.privacy import key_of, protected, refuse_plain
 from headrace.runtime.cache import digest
 from headrace.runtime.hooks import computing, load, naming
 from headrace.runtime.step import Done, Output, Run
@@ -24,14 +25,18 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def ingest_python(run: Run, name: str, source: Source) -> Done:
+def ingest_python(run: Run, name: str, declared: Table) -> Done:
     """Read a source in Python, and land its rows in `raw_<table>` if they are others than before.
 
     Raises:
+        ConfigError: If a column is declared sensitive that is not there, or that has landed in plain.
         DataError: If it returns no DataFrame, or no row.
     """
     one, table = use(run.pipeline, f"tables.{name}.source.python"), f"raw_{name}"
-    read = _named(_read(run, one, source), one).persist(StorageLevel.DISK_ONLY)  # looked at, then written
+    refuse_plain(run, name, declared)
+    named = _named(_read(run, one, declared.source), one)
+    bare = protected(named, declared.sensitive, key_of(run.pipeline, declared), f"tables.{name}")
+    read = bare.persist(StorageLevel.DISK_ONLY)  # looked at, then written; only what may land is ever on a disk
     try:
         with computing(one):
             rows, content = _content(read)
@@ -73,7 +78,13 @@ def _landed(run: Run, name: str, one: Use, read: DataFrame, rows: int, content: 
         table,
         frame,
         mode="append",
-        facts={"batch": batch, "mode": "snapshot", "content": content, "columns": frame.columns},
+        facts={
+            "batch": batch,
+            "mode": "snapshot",
+            "content": content,
+            "columns": frame.columns,
+            "sensitive": dict(run.pipeline.tables[name].sensitive),
+        },
         expect_rows=rows,
         serializable=True,
         merge_schema=True,

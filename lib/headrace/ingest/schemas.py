@@ -63,6 +63,7 @@ def reader_of(spark: SparkSession, format_: str, options: Mapping[str, str]) -> 
     reader = spark.read.format(format_)
     if format_ == "csv":
         reader = reader.option("header", "true").option("escape", '"')
+        reader = reader.option("columnPruning", "false")  # else a line is not looked at whole where a column is dropped
     return reader.options(**options)
 
 

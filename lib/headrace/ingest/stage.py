@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.config.checks import sources
-from headrace.config.types import Pipeline, Source
+from headrace.config.types import Pipeline, Source, Table
 from headrace.ingest.files import listed
 from headrace.ingest.landing import ingest_files, path_of
 from headrace.ingest.python import ingest_python
@@ -19,10 +19,13 @@ def raw(table: str) -> str:
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """One step per table that this pipeline makes."""
-    return tuple(_step(name, table.source) for name, table in pipeline.tables.items() if not table.shared)
+    return tuple(_step(name, table) for name, table in pipeline.tables.items() if not table.shared)
 
 
-def _step(name: str, source: Source) -> Step:
+def _step(name: str, table: Table) -> Step:
+    source = table.source
+    decides = {"source": source.model_dump(mode="json", by_alias=True)}
+
     def state(run: Run) -> Any:
         if source.python:
             return f"read in each run, as in {run.run_id}"  # whether it has changed, only its rows can tell
@@ -33,9 +36,9 @@ def _step(name: str, source: Source) -> Step:
         name=f"ingest:{name}",
         inputs=(),
         outputs=(raw(name),),
-        config={"tables": {name: {"source": source.model_dump(mode="json", by_alias=True)}}},
+        config={"tables": {name: decides | ({"sensitive": table.sensitive} if table.sensitive else {})}},
         state=state,
-        run=lambda run: (ingest_python if source.python else ingest_files)(run, name, source),
+        run=lambda run: (ingest_python if source.python else ingest_files)(run, name, table),
     )
 
 

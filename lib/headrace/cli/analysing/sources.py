@@ -26,6 +26,7 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     from headrace.ingest.files import listed
+    from headrace.ingest.privacy import protected
     from headrace.ingest.python import python_rows
     from headrace.ingest.reading import How, read
 
@@ -40,6 +41,7 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
         frame = read(spark, how, files).frame
     if frame is None:
         raise ConfigError(f"{source.path} has not even a header; put data there, or mend source.path")
+    frame = protected(frame, pipeline.tables[name].sensitive, b"nothing lands, so any key does", f"tables.{name}")
     stamps = {"_source": "string", "_source_version": "string", "_ingested_at": "timestamp", "_batch": "bigint"}
     missing = [F.lit(None).cast(kind).alias(stamp) for stamp, kind in stamps.items() if stamp not in frame.columns]
     return frame.select("*", *missing)
