@@ -13,7 +13,9 @@ from headrace.cli.analysing.expressions import analysed
 from headrace.config.checks.headers import source_columns
 from headrace.config.reading import placed
 from headrace.config.types import Pipeline, Source
-from headrace.ingest.files import CORRUPT, listed, rows
+from headrace.ingest.files import listed
+from headrace.ingest.reading import rows
+from headrace.ingest.schemas import CORRUPT
 
 VISITS = "person,at,known,amount,kind\n1,2024-01-01 00:00:00,2024-01-02 00:00:00,3,a\n2,2024-01-03 00:00:00,,x,b\n"
 PEOPLE = "person,age\n1,30\n2,40\n"

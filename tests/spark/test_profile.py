@@ -90,7 +90,8 @@ def test_a_file_as_people_send_it(spark: SparkSession, tmp_path: Path) -> None:
 
 def test_rules_and_types_hold_on_the_data_as_clean_reads_them(spark: SparkSession, tmp_path: Path) -> None:
     from headrace.clean.columns import REASONS, shape
-    from headrace.ingest.files import listed, rows
+    from headrace.ingest.files import listed
+    from headrace.ingest.reading import rows
 
     out, data = tmp_path / "s.yaml", subscribers(tmp_path)
     write(spark, Request(data, "left", event_time="seen"), str(out))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from headrace.clean.columns import RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
+from headrace.clean.columns import DELETED, RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
 from headrace.clean.duplicates import latest_by_key
 from headrace.config.hooks import meanings, use
 from headrace.config.needs import in_order, tables_in
@@ -48,7 +48,7 @@ def shaped(
     facts: dict[str, Any] = {}
     if types is None:
         rows = [run.identity(f"raw_{name}"), code_hash("headrace.clean.inference")]
-        inferred = inferred_types(raw, table, _seen(run, name, rows))
+        inferred = inferred_types(raw, table, _seen(run, name, rows), landed.get("folders", ()))
         types = types_of(table, inferred)
         facts = {"types": types, "inferred": inferred, "inferred_from": rows}
     training = run.pipeline.training_set
@@ -135,25 +135,41 @@ def _prove(run: Run, name: str, given: Content, judged: DataFrame) -> None:
 def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int], facts: dict[str, Any]) -> Done:
     good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
-    kept = _keys(name, good, table, total - bad)
-    versions = [f"{ROW}._batch", table.event_time, table.available_at, f"{ROW}._source"]
-    order = [name for name in versions if name]
-    newest = latest_by_key(good.select(*columns, ROW), table.key, order) if kept < total - bad else good
+    keys = _keys(name, good, table, total - bad)
+    newest = good if keys == total - bad else _newest(good, columns, table)
+    deleted = _deleted(newest) if table.source.delete_when else 0
+    kept = keys - deleted
     output = Output(
         name,
-        newest.select(*columns),
-        counts={"rows_in": total, "quarantined": bad, "merged": total - bad - kept, "kept": kept},
+        (newest.where(~F.col(DELETED)) if deleted else newest).select(*columns),
+        counts={"rows_in": total, "quarantined": bad, "merged": total - bad - kept, "kept": kept}
+        | ({"deleted": deleted} if table.source.delete_when else {}),
         expect_rows=kept,
         facts={"key": list(table.key), **facts},
     )
-    notes = [f"{total - bad - kept:,} duplicate rows merged by {', '.join(table.key)}"] if kept < total - bad else []
+    by = ", ".join(table.key)
+    notes = [f"{total - bad - keys:,} duplicate rows merged by {by}"] if keys < total - bad else []
+    notes += [f"{deleted:,} of {keys:,} keys are deleted; their last rows count as merged"] if deleted else []
     absent = [column for column in table.describe if column not in columns]
     notes += [f"tables.{name}.describe: there is no column {', '.join(absent)}"] if absent else []
     return Done((output,), rows_in=total - bad, rows_out=kept, notes=tuple(notes), cleanup=lambda: _release(judged))
 
 
+def _newest(good: DataFrame, columns: list[str], table: Table) -> DataFrame:
+    """One row per key: the one that came last; of an upsert the one with the latest event time, however late it came."""
+    batch, times = f"{ROW}._batch", [time for time in (table.event_time, table.available_at) if time]
+    order = [*times, batch] if table.source.mode == "upsert" else [batch, *times]
+    flags = [DELETED] if table.source.delete_when else []
+    return latest_by_key(good.select(*columns, *flags, ROW), table.key, [*order, f"{ROW}._source"])
+
+
+def _deleted(newest: DataFrame) -> int:
+    """How many keys are deleted by their newest row. Runs one Spark job."""
+    return int(newest.where(DELETED).count())
+
+
 def _keys(name: str, good: DataFrame, table: Table, rows: int) -> int:
-    """How many rows stay: one per key.
+    """How many keys there are; without a key, how many rows.
 
     Raises:
         HeadraceError: If the good rows are not as many as were judged good.

@@ -49,8 +49,21 @@ class Source(Section):
         None, description="in place of format and path: function(spark, **options) -> DataFrame, or a DataSource"
     )
     options: dict[str, Any] = Field({}, description="options of Spark's reader")
-    mode: Literal["append", "snapshot"] | None = Field(
-        None, description="default: a single file is a snapshot, a folder or glob is appended file by file"
+    mode: Literal["append", "snapshot", "upsert"] | None = Field(
+        None,
+        description="default: a single file is a snapshot, a folder or glob is appended file by file; upsert: of each key "
+        "the row with the latest event_time counts, however late it came",
+    )
+    delete_when: Sql | None = Field(
+        None, description="upsert: SQL over the row that says that its key is deleted, as op = 'D'"
+    )
+    on_drift: Literal["fail", "evolve", "rescue"] = Field(
+        "fail",
+        description="files of other columns: fail prints the difference, evolve adds columns, rescue keeps in _rescued what "
+        "has no place",
+    )
+    on_corrupt: Literal["fail", "skip"] = Field(
+        "fail", description="files that cannot be read: fail, or skip: left out, named and counted"
     )
 
     @model_validator(mode="before")

@@ -44,7 +44,10 @@ def judge(
     checks = checks_of(table, {**kinds_of(frame), **_foreign_kinds(frame, table)})
     windowed = _with_windows(_with_thresholds(frame, table, checks, learned or {}), checks)
     keys = [F.when(F.col(c).isNull(), F.lit(f"key:{c}")) for c in table.key]
-    named = {kind: [_name_if_broken(c) for c in checks if c.on_fail == kind] for kind in ("quarantine", "warn", "fail")}
+    # a row that deletes its key need not be whole
+    counts = ~F.col("_deleted") if "_deleted" in frame.columns else F.lit(True)
+    kinds = ("quarantine", "warn", "fail")
+    named = {kind: [F.when(counts, _name_if_broken(c)) for c in checks if c.on_fail == kind] for kind in kinds}
     judged = windowed.select(
         *[c for c in frame.columns if c != reasons],
         F.array_union(F.col(reasons), _names(*keys, *named["quarantine"])).alias(reasons),

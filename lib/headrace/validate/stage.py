@@ -47,10 +47,12 @@ _DECIDES = {"types", "transform", "columns", "keep", "key", "rules"}
 
 def config_of(name: str, table: Table) -> dict[str, Any]:
     """What of the configuration decides which rows are kept, and their columns."""
+    upsert = table.source.mode == "upsert"
     timed = {"event_time"} if any(r.kind in ("monotonic", "freshness") and not r.time for r in table.rules) else set()
-    timed |= {"event_time", "available_at"} if any(r.outlier for r in table.rules) else set()
+    timed |= {"event_time", "available_at"} if table.key or any(r.outlier for r in table.rules) else set()
     chosen = table.model_dump(mode="json", by_alias=True, include=_DECIDES | timed)
-    return {"tables": {name: {**chosen, "source": {"format": table.source.format}}}}
+    order = {"mode": "upsert", "delete_when": table.source.delete_when} if upsert else {}
+    return {"tables": {name: {**chosen, "source": {"format": table.source.format, **order}}}}
 
 
 def steps(pipeline: Pipeline, shape: Shape, held: Held) -> tuple[Step, ...]:

@@ -60,6 +60,8 @@ def _reserved(where: str, name: str) -> Iterator[Found]:
 def _table(where: str, name: str, table: Table) -> Iterator[Found]:
     yield from _reserved(where, name)
     yield from sources.check(f"{where}.source", table.source)
+    yield from sources.check_upsert(where, table)
+    yield from syntax.alone(f"{where}.source.delete_when", table.source.delete_when)
     for column, kind in table.types.items():
         wrong = wrong_type(kind)
         if wrong:

@@ -69,6 +69,7 @@ def _table(name: str, table: Table, source: tuple[str, ...] | None, cleaned: dic
         there = None if there is None else there | {column}
     for number, rule in enumerate(table.rules):
         yield from _rule(f"{where}.rules[{number}]", what, rule, there, cleaned)
+    yield from expression(f"{where}.source.delete_when", what, table.source.delete_when, there, cleaned)
     yield from named(f"{where}.keep", what, table.keep, there)
     for column in () if table.keep else table.describe:
         yield from single(f"{where}.describe.{column}", what, column, there)

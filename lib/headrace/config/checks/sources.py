@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headrace.config.file.complaints import meant
 from headrace.config.file.document import shown
-from headrace.config.types import Pipeline, Source
+from headrace.config.types import Pipeline, Source, Table
 from headrace.examples import PREFIX
 
 Found = tuple[str, str]
@@ -49,6 +49,15 @@ def check(where: str, source: Source) -> Iterator[Found]:
             text = str(value).strip().lower()
             if value is not None and text not in ("true", "false", "") and "${" not in text:
                 yield here, f"{shown(value)} came; write true or false"
+
+
+def check_upsert(where: str, table: Table) -> Iterator[Found]:
+    """What an upsert needs, and what only an upsert has."""
+    upsert = table.source.mode == "upsert"
+    if upsert and not table.key:
+        yield f"{where}.source.mode", f"'upsert' goes by key: give {where}.key, or write append"
+    if table.source.delete_when and not upsert:
+        yield f"{where}.source.delete_when", "only rows of `mode: upsert` delete; set the mode, or leave this out"
 
 
 def _wrong_format(name: str) -> str | None:
