@@ -28,8 +28,10 @@ def current(raw: DataFrame, facts: Mapping[str, Any]) -> DataFrame:
     Args:
         raw: The raw table.
         facts: What its commit carries: `mode`, `batch`, `superseded` (whether any file ever was), `emptied` (files
-            whose newest version holds no row).
+            whose newest version holds no row), `since` (of a source that is no file: the first batch that counts).
     """
+    if facts.get("since"):
+        return raw.where(F.col("_batch") >= int(facts["since"]))
     if facts.get("mode", "append") == "snapshot":
         return raw.where(F.col("_batch") == int(facts.get("batch", 1)))
     if not facts.get("superseded", True):

@@ -20,7 +20,7 @@ from headrace.cli.running import JOBS
 from headrace.config import hooks
 from headrace.config.types import Environment, Pipeline
 from headrace.errors import ConfigError, HeadraceError
-from headrace.runtime import launch, places, settings
+from headrace.runtime import launch, packages, places, settings
 from headrace.runtime.home import home
 from headrace.runtime.java import java_home
 
@@ -148,6 +148,8 @@ def of_pipeline(wishes: launch.Wishes, pipeline: Pipeline, environment: Environm
         warehouse=environment.warehouse,
         hive=environment.metastore == "hive",
         hooks=hooks.own_modules(pipeline),
+        packages=packages.coordinates(pipeline),
+        utc=any(table.source.kind == "jdbc" for table in pipeline.tables.values()),
     )
 
 

@@ -13,9 +13,9 @@ from headrace.config.checks import sources
 from headrace.config.types import Pipeline, Source
 from headrace.errors import DataError
 from headrace.examples import unpacked
+from headrace.ingest import others
 from headrace.ingest.files import SourceFile, is_single_file, listed, rows
 from headrace.ingest.landed import Landed, Mode, landed
-from headrace.ingest.python import ingest_python
 from headrace.runtime.home import home
 from headrace.runtime.step import Done, Output, Run, Step
 
@@ -35,8 +35,8 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
 
 def _step(name: str, source: Source) -> Step:
     def state(run: Run) -> Any:
-        if source.python:
-            return f"read in each run, as in {run.run_id}"  # whether it has changed, only its rows can tell
+        if source.kind != "files":
+            return others.state(run, name, source)
         return [(f.path, f.size, f.modified) for f in listed(run.spark, _path(source))]
 
     return Step(
@@ -46,13 +46,13 @@ def _step(name: str, source: Source) -> Step:
         outputs=(raw(name),),
         config={"tables": {name: {"source": source.model_dump(mode="json", by_alias=True)}}},
         state=state,
-        run=lambda run: (ingest_python if source.python else _ingest)(run, name, source),
+        run=lambda run: (_ingest if source.kind == "files" else others.ingest)(run, name, source),
     )
 
 
 def missing(source: Source) -> str | None:
     """What is wrong with a source's path, where that can be said without Spark."""
-    return None if source.python else sources.missing(_path(source))
+    return sources.missing(_path(source)) if source.kind == "files" else None
 
 
 def _path(source: Source) -> str:
