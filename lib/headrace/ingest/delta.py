@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -79,15 +81,25 @@ class _Table:
                 feed &= "metaData" not in action
         return Changes(tuple(added), rewritten, feed and self.feeds())
 
+    @cached_property
+    def _metadata(self) -> dict[str, Any]:
+        return self._log.metadata(self._name)
+
+    @property
+    def identity(self) -> str | None:
+        """What a table has for its life; another one was made anew. None where the log does not tell any more."""
+        return self._metadata.get("id")
+
+    def _property(self, name: str) -> str:
+        return str((self._metadata.get("configuration") or {}).get(name, "")).lower()
+
     def feeds(self) -> bool:
         """Whether Delta keeps changed rows."""
-        properties = self._log.metadata(self._name).get("configuration", {})
-        return str(properties.get("delta.enableChangeDataFeed")).lower() == "true"
+        return self._property("delta.enableChangeDataFeed") == "true"
 
     def plain(self) -> bool:
         """Whether the files hold the columns by their names."""
-        properties = self._log.metadata(self._name).get("configuration", {})
-        return str(properties.get("delta.columnMapping.mode", "none")).lower() == "none"
+        return bool(self._metadata) and self._property("delta.columnMapping.mode") in ("", "none")
 
 
 def _location(spark: SparkSession, source: Source) -> str | None:
@@ -103,7 +115,8 @@ def _location(spark: SparkSession, source: Source) -> str | None:
     except AnalysisException as error:
         raise ConfigError(f"there is no table {source.path!r} in Spark's catalogue; mend source.table") from error
     facts = {row["col_name"]: row["data_type"] for row in told}
-    return facts["Location"] if str(facts.get("Provider", "")).lower() == "delta" else None
+    place = re.sub("^file:/+", "/", facts.get("Location", ""))
+    return place if str(facts.get("Provider", "")).lower() == "delta" else None
 
 
 def state(spark: SparkSession, source: Source) -> list[Any] | None:
@@ -136,32 +149,36 @@ def ingest_versions(run: Run, name: str, source: Source) -> Done:
     Raises:
         DataError: If it holds no row, or a column's type is another one than before.
     """
-    raw, found = f"raw_{name}", state(run.spark, source)
-    assert found is not None
-    version = int(found[0])
+    raw, path = f"raw_{name}", _location(run.spark, source) or ""
+    table = _Table(run.spark, path)
+    found = table.newest()
+    assert found is not None  # `state` has asked before
     facts = run.facts(raw).get("facts", {}) if run.exists(raw) else {}
-    reading = source.model_dump(mode="json", include={"format", "path", "table", "options"})
-    after = facts.get("version") if facts.get("reading") == reading and not run.forced else None
-    more = _more(run, name, source, int(after), version) if after is not None and source.mode != "snapshot" else None
-    batch = int(facts.get("batch", 0)) + 1
-    rows = whole(run.spark, source, version) if more is None else more
+    reading = source.model_dump(mode="json", include={"format", "path", "table", "options", "mode"})
+    same = table.identity in (None, facts.get("id")) or facts.get("id") is None
+    known = same and facts.get("reading") == reading and not run.forced
+    after = int(facts["version"]) if known else None
+    more = _more(run, name, source, table, after, found[0]) if after is not None else None
+    rows = whole(run.spark, source, found[0]) if more is None else more
     rows = rows.toDF(*column_names(rows.columns))
     empty = rows.isEmpty()
     if more is None and empty:
         raise DataError(f"tables.{name}: {source.path} holds no row; what landed before stands as it is")
     if run.exists(raw):
         same_types(Origin(f"tables.{name}.source", source.path, source.path, "Cast it there"), run.read(raw), rows)
+    batch = int(facts.get("batch", 0)) + int(not empty)
     output = Output(
         raw,
-        run.read(raw).limit(0) if empty else stamped(rows, source.path, str(version), batch),
+        run.read(raw).limit(0) if empty else stamped(rows, source.path, str(found[0]), batch),
         mode="append",
         facts={
-            "batch": batch - int(empty),
+            "batch": batch,
             "since": batch if more is None else int(facts["since"]),
             "mode": "append",
             "superseded": False,
             "reading": reading,
-            "version": version,
+            "version": found[0],
+            "id": table.identity,
             "columns": facts["columns"] if empty else [*rows.columns, *_STAMPS],
         },
         serializable=True,
@@ -169,24 +186,21 @@ def ingest_versions(run: Run, name: str, source: Source) -> Done:
         based_on=run.version(raw) if run.exists(raw) else -1,
         adds_nothing=empty,
     )
-    told = f"{name}: {source.path} was changed otherwise than by new rows; it was read anew, version {version}"
+    told = f"{name}: {source.path} was changed otherwise than by new rows; it was read anew, version {found[0]}"
     return Done((output,), notes=(told,) if more is None and after is not None else ())
 
 
 _STAMPS = ("_source", "_source_version", "_ingested_at", "_batch")
 
 
-def _more(run: Run, name: str, source: Source, after: int, until: int) -> DataFrame | None:
+def _more(run: Run, name: str, source: Source, table: _Table, after: int, until: int) -> DataFrame | None:
     """The rows that came after a version; None where the whole table has to be read."""
-    path = _location(run.spark, source)
-    assert path is not None
-    table = _Table(run.spark, path)
-    changes = table.changes(after, until)
-    if changes is None or until < after:
+    changes = table.changes(after, until) if after <= until and source.mode != "snapshot" else None
+    if changes is None:
         return None
     if not changes.rewritten and table.plain():
-        return _files(run.spark, source, path, changes.added, until)
-    return _feed(run, name, path, after, until) if changes.feed else None
+        return _files(run.spark, source, table.path, changes.added, until)
+    return _feed(run, name, table.path, after, until) if changes.feed else None
 
 
 def _files(spark: SparkSession, source: Source, path: str, added: tuple[str, ...], until: int) -> DataFrame | None:

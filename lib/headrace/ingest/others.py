@@ -61,7 +61,8 @@ def rows(run: Any, name: str, source: Source) -> DataFrame:
         frame = delta.whole(run.spark, source, None)
     else:
         reader = run.spark.read.format(source.format).options(**secrets.revealed(source.options))
-        frame = reader.load(source.path) if not source.path.startswith(source.format.lower()) else reader.load()
+        placed = source.path.split(" ")[0] != source.format.lower()  # a path of its own, no words in place of one
+        frame = reader.load(source.path) if placed else reader.load()
     return frame.toDF(*column_names(frame.columns))
 
 
