@@ -22,7 +22,7 @@ DESCRIPTIONS = {
     "Table.available_at": "column: when the row was known; nothing of it is used before. Default: at its event time",
     "Table.known_early": "columns known before `available_at`, so that they may be features of the row itself",
     "Table.rules": "checks that each row must pass",
-    "Source.format": "format of the files: csv, parquet, json, orc ...; all else is read by `python`",
+    "Source.format": "csv, parquet, json, orc ... for files; jdbc, delta, table; any other reader of Spark by its name",
     "Rule.name": "its name, in quarantine and reports",
     "Rule.check": "SQL that must hold; NULL passes",
     "Rule.on_fail": "quarantine: the row is set aside; warn: it is counted; fail: the run stops",
