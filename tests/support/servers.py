@@ -183,3 +183,78 @@ def mariadb(time_zone: str = "+02:00") -> Iterator[Server]:
         server.send_signal(signal.SIGKILL)
         server.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={folder}/data
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+offsets.topic.num.partitions=1
+transaction.state.log.num.partitions=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+@contextmanager
+def kafka() -> Iterator[str]:
+    """A broker of Kafka, by its jars alone; gives its address."""
+    import pyspark
+
+    from headrace.runtime.packages import jars
+
+    spark = Path(pyspark.__file__).parent
+    found = jars(cached().parent, spark, [KAFKA], {**os.environ, "SPARK_HOME": str(spark)})
+    logging = [*spark.glob("jars/slf4j-api-*.jar"), *spark.glob("jars/log4j-*.jar")]
+    java = ["java", "-Xmx512m", "-cp", ":".join(map(str, [*found, *logging]))]
+    folder, port, controller = Path(tempfile.mkdtemp()), free_port(), free_port()
+    properties = folder / "server.properties"
+    properties.write_text(PROPERTIES.format(folder=folder, port=port, controller=controller))
+    tool = [*java, "kafka.tools.StorageTool"]
+    random = subprocess.run([*tool, "random-uuid"], check=True, capture_output=True, text=True).stdout.split()[-1]
+    subprocess.run([*tool, "format", "-t", random, "-c", str(properties)], check=True, capture_output=True)
+    log = (folder / "log").open("w")
+    broker = subprocess.Popen([*java, "kafka.Kafka", str(properties)], stdout=log, stderr=log, cwd=folder)
+    try:
+        deadline = time.monotonic() + 90
+        while not answers(port):
+            alive = broker.poll() is None and time.monotonic() < deadline
+            assert alive, (folder / "log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+    finally:
+        broker.kill()
+        broker.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """Moto's S3, from an environment of its own; gives its address."""
+    import sys
+
+    venv = cached() / "moto"
+    if not (venv / "bin" / "moto_server").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        subprocess.run([f"{venv}/bin/pip", "install", "-q", "moto[server]==5.2.5"], check=True)
+    port = free_port()
+    line = [f"{venv}/bin/python", f"{venv}/bin/moto_server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not answers(port):
+            alive = server.poll() is None and time.monotonic() < deadline
+            assert alive, "moto_server has ended, or does not answer"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()

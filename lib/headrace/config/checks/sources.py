@@ -17,7 +17,7 @@ from headrace.examples import PREFIX
 
 Found = tuple[str, str]
 
-NO_FILES = ("delta", "jdbc", "table", "iceberg", "hudi")
+NO_FILES = ("delta", "jdbc", "kafka", "table", "iceberg", "hudi")
 """What Spark reads, but not file by file."""
 
 _SWITCHES = frozenset(
@@ -37,7 +37,7 @@ def check(where: str, source: Source) -> Iterator[Found]:
     yield from places.check(where, source)
     if source.python:
         return
-    wrong = _wrong_format(source.format) if source.kind == "files" or source.format.lower() != "kafka" else None
+    wrong = _wrong_format(source.format)
     if wrong:
         yield f"{where}.format", wrong
     for name, value in source.options.items():
@@ -53,11 +53,6 @@ def check(where: str, source: Source) -> Iterator[Found]:
 
 def _wrong_format(name: str) -> str | None:
     lowered = name.lower()
-    if lowered == "kafka":
-        return (
-            "'kafka' has no path; write the reader's options: {kafka.bootstrap.servers: ..., subscribe: ...}, and its jars "
-            "under packages"
-        )
     if lowered in NO_FILES:
         return None
     if lowered in ("tsv", "tab"):
