@@ -17,7 +17,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, StructField
 
 from headrace.config.durations import microseconds
-from headrace.config.names import column_names
 from headrace.config.types import Source
 from headrace.errors import ConfigError, DataError
 from headrace.ingest.jdbc import TIMES, Database, orderable
@@ -157,15 +156,19 @@ def _condition(base: Database, mark: Mark, earlier: dict[str, Any] | None) -> st
     name, kind, parts = base.quoted(column), column.dataType, []
     if mark.upper is None:
         return f"{name} is null"
-    if earlier and earlier["upper"] is not None:
-        start = min(Decimal(v) if _number(kind) else v for v in (earlier["lower"], mark.lower) if v is not None)
-        parts.append(f"{name} >= {base.literal(str(start), kind)}")
+    start = _start(earlier, mark, kind)
+    if start is not None:
+        parts.append(f"{name} >= {base.literal(start, kind)}")
     parts.append(f"{name} <= {base.literal(mark.upper, kind)}")
     return f"({' and '.join(parts)}) or {name} is null"
 
 
-def _number(kind: DataType) -> bool:
-    return not isinstance(kind, (DateType, *TIMES))
+def _start(earlier: dict[str, Any] | None, mark: Mark, kind: DataType) -> str | None:
+    """The value to read from: the least of what was found then and now, for rows may have been deleted."""
+    if not earlier or earlier["lower"] is None:
+        return None
+    ordered: Any = str if isinstance(kind, (DateType, *TIMES)) else Decimal
+    return min((v for v in (earlier["lower"], mark.lower) if v is not None), key=ordered)
 
 
 def _first(run: Run, name: str, base: Database, mark: Mark, frame: DataFrame, facts: dict[str, Any]) -> Done:
@@ -184,15 +187,14 @@ def _more(run: Run, name: str, base: Database, mark: Mark, frame: DataFrame, fac
     raw, batch = f"raw_{name}", int(facts["batch"]) + 1
     there = run.read(raw)
     same_types(origin(base), there, frame)
-    column, keys = column_names([marked(base).name])[0], run.pipeline.tables[name].key
+    column, keys = (base.source.watermark or "").lower(), run.pipeline.tables[name].key
     chosen = [*keys, column] if keys and set(keys) <= set(frame.columns) else frame.columns
     chosen = [c for c in dict.fromkeys(chosen) if c in there.columns]
     landed = there.where(F.col("_batch") >= int(facts["since"]))
-    start = (facts.get("watermark") or {}).get("lower")
-    low = min((v for v in (start, mark.lower) if v is not None), default=None, key=_ordered)
-    if low is not None:
-        kind = frame.schema[column].dataType
-        landed = landed.where((F.col(column) >= F.lit(low).cast(kind)) | F.col(column).isNull())
+    start = _start(facts["watermark"], mark, marked(base).dataType)
+    if start is not None:
+        least = F.lit(start).cast(frame.schema[column].dataType)
+        landed = landed.where((F.col(column) >= least) | F.col(column).isNull())
     landed = landed.select(*[F.col(c).alias(f"_there_{i}") for i, c in enumerate(chosen)])
     same = [F.col(c).eqNullSafe(F.col(f"_there_{i}")) for i, c in enumerate(chosen)]
     new = frame.join(landed, same, "left_anti").persist(StorageLevel.DISK_ONLY)  # counted, then written
@@ -201,16 +203,9 @@ def _more(run: Run, name: str, base: Database, mark: Mark, frame: DataFrame, fac
     except BaseException:
         new.unpersist()
         raise
-    made = stamped(new, base.source.path, mark.upper or "", batch) if rows else there.limit(0)
+    made = stamped(new, base.source.path, mark.upper or "", batch)
     output = _output(run, raw, base, mark, made, batch if rows else batch - 1, int(facts["since"]), rows)
     return Done((output,), rows_in=rows, cleanup=lambda: _release(new))
-
-
-def _ordered(text: str) -> Any:
-    try:
-        return Decimal(text)
-    except ArithmeticError:
-        return text
 
 
 def _release(frame: DataFrame) -> None:
@@ -237,7 +232,7 @@ def _output(
     }
     return Output(
         raw,
-        frame,
+        run.read(raw).limit(0) if rows == 0 else frame,
         mode="append",
         facts=facts,
         expect_rows=rows,
