@@ -131,7 +131,8 @@ def wishes_of(line: CommandLine, own: bool, quick: bool) -> launch.Wishes:
     wishes = launch.Wishes(user=line.settings(), file=_user_file(line), quick=quick, fetch=_repositories(line))
     config, env, sets = pipeline_of(line) if own else (None, None, ())
     if config is None:
-        return wishes
+        url = next((o.partition("=")[2] for o in line.of_job("--option") if o.startswith("url=")), "") if own else ""
+        return replace(wishes, packages=packages.of_url(url), utc=bool(url))
     from headrace.config.reading import read_pipeline
 
     return of_pipeline(wishes, *read_pipeline(config, env, sets))

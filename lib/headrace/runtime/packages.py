@@ -49,8 +49,13 @@ def needed(source: Source) -> tuple[str, ...]:
         return S3A
     if source.kind != "jdbc":
         return ()
+    return of_url(source.url or "")
+
+
+def of_url(url: str) -> tuple[str, ...]:
+    """The driver that a database's URL asks for; none where it is not known."""
     try:
-        url = secrets.reveal(source.url or "")
+        url = secrets.reveal(url)
     except ConfigError:  # the stage that reads it says so; others go on without
         return ()
     if "permitMysqlScheme" in url:
