@@ -29,8 +29,10 @@ def row(number: int, at: dt.datetime | None = None, note: str | None = "plain") 
 
 def sql(rows: list[tuple], table: str = "shop.orders") -> str:
     def text(value: object) -> str:
-        if value is None or isinstance(value, bool | int | D):
-            return {None: "null", True: "true", False: "false"}.get(value, str(value))  # type: ignore[call-overload]
+        if value is None or isinstance(value, bool):
+            return {None: "null", True: "true", False: "false"}[value]
+        if isinstance(value, int | D):
+            return str(value)
         return "'" + str(value).replace("'", "''") + "'"
 
     def line(one: tuple) -> str:

@@ -214,7 +214,7 @@ def kafka() -> Iterator[str]:
     spark = Path(pyspark.__file__).parent
     found = jars(cached().parent, spark, [KAFKA], {**os.environ, "SPARK_HOME": str(spark)})
     logging = [*spark.glob("jars/slf4j-api-*.jar"), *spark.glob("jars/log4j-*.jar")]
-    java = ["java", "-Xmx512m", "-cp", ":".join(map(str, [*found, *logging]))]
+    java = ["java", "-Xmx512m", "-cp", ":".join(map(str, [*logging, *found]))]
     folder, port, controller = Path(tempfile.mkdtemp()), free_port(), free_port()
     properties = folder / "server.properties"
     properties.write_text(PROPERTIES.format(folder=folder, port=port, controller=controller))
