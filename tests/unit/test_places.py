@@ -12,7 +12,7 @@ from headrace.config.reading import read_pipeline
 from headrace.config.types import Pipeline, Source
 from headrace.errors import ConfigError
 from headrace.ingest.watermark import before
-from headrace.runtime.packages import MARIADB, S3A, coordinates, needed
+from headrace.runtime.packages import MARIADB, coordinates, needed
 
 BASE = {"format": "jdbc", "url": "jdbc:postgresql://db:5432/shop", "table": "orders"}
 
@@ -28,7 +28,6 @@ def found(source: dict) -> list[tuple[str, str]]:
         BASE | {"watermark": "id", "overlap": 500},
         BASE | {"url": "${secret:URL}"},
         BASE | {"url": "jdbc:mariadb://db/shop?sessionVariables=sql_mode=ANSI_QUOTES"},
-        {"format": "kafka", "topic": "t", "servers": "h:9092"},
         {"format": "delta", "path": "/data/orders"},
         {"format": "delta", "table": "shop.orders"},
         {"format": "table", "table": "shop.orders"},
@@ -57,8 +56,7 @@ def test_what_is_right(source: dict) -> None:
         (BASE | {"watermark": "id", "mode": "snapshot"}, "mode", "rows are appended"),
         (BASE | {"mode": "append"}, "mode", "without a watermark all is read"),
         (BASE | {"options": {"partitionColumn": "id"}}, "options.partitionColumn", "write it as partition_column"),
-        ({"format": "kafka", "topic": "t"}, "format", "the format kafka needs servers"),
-        ({"format": "kafka", "topic": "t", "servers": "h:1", "path": "x"}, "path", "kafka has no path"),
+        ({"format": "kafka", "path": "x"}, "path", "kafka has no path"),
         ({"format": "delta"}, "format", "neither path nor table"),
         ({"format": "delta", "path": "a", "table": "b"}, "path", "exclude each other"),
         ({"format": "delat", "path": "a"}, "format", "did you mean 'delta'?"),
@@ -112,7 +110,6 @@ def test_secrets_stay_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (BASE | {"url": "jdbc:mysql://db/shop?permitMysqlScheme"}, (MARIADB,)),
         (BASE | {"packages": []}, ()),
         (BASE | {"packages": "a:b:1"}, ("a:b:1",)),
-        ({"format": "csv", "path": "s3a://bucket/x.csv"}, S3A),
         ({"format": "csv", "path": "x.csv"}, ()),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a source says beyond format, path and options: databases, tables, topics, and the jars that they need."""
+"""What a source says beyond format, path and options: databases, tables, and the jars that they need."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from headrace.config.values import Column, listed
 FILES = ("csv", "json", "parquet", "orc", "avro", "text", "xml", "binaryFile")
 """Formats whose files ingest follows one by one; those of Spark's plugins that have a path as well."""
 
-Kind = Literal["files", "python", "jdbc", "delta", "kafka", "spark"]
-"""How a source is followed: file by file; by a watermark; by version; by offsets; `spark` and `python` by content."""
+Kind = Literal["files", "python", "jdbc", "delta", "spark"]
+"""How a source is followed: file by file; by a watermark; by version; `spark` and `python` by content."""
 
 _WHOLE = ("iceberg", "hudi")
 _COORDINATES = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+")
@@ -67,10 +67,8 @@ class Place(Section):
     overlap: Overlap | None = Field(
         None, description="jdbc: how far before the last value reading starts; default: `1 hour`, or 1000 of a number"
     )
-    servers: str | None = Field(None, description="kafka: brokers, as host:9092,other:9092")
-    topic: str | None = Field(None, description="kafka: the topic")
     packages: Packages | None = Field(
-        None, description="jars by Maven coordinates; default: what the url or path asks for; [] for none"
+        None, description="jars by Maven coordinates; default: what the url asks for; [] for none"
     )
 
     @model_validator(mode="before")
@@ -89,7 +87,6 @@ KEYS = {
     ),
     "delta": ("table",),
     "table": ("table",),
-    "kafka": ("servers", "topic"),
 }  # fmt: skip
 """Which keys of `Place` a format has; `packages` any."""
 
@@ -106,8 +103,6 @@ def place_of(source: dict[str, Any]) -> str | None:
         return f"{url} {source.get('table') or source.get('query') or ''}".strip()
     if name in ("delta", "table"):
         return str(source.get("table") or "")
-    if name == "kafka":
-        return str(source.get("topic") or "")
     if name in {known.lower() for known in FILES} or source.get("python"):
         return None
     options = source.get("options") if isinstance(source.get("options"), dict) else {}
@@ -124,8 +119,6 @@ def kind_of(format_: str, path: str, python: bool) -> Kind:
         return "jdbc"
     if name in ("delta", "table"):
         return "delta"
-    if name == "kafka":
-        return "kafka"
     if name in {known.lower() for known in FILES}:
         return "files"
     return "spark" if name in _WHOLE or path.split(" ")[0] == name else "files"

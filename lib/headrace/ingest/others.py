@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import secrets
 from headrace.config.names import column_names
 from headrace.config.types import Source
-from headrace.ingest import delta, kafka, watermark
+from headrace.ingest import delta, watermark
 from headrace.ingest.jdbc import Database
 from headrace.ingest.python import ingest_python, python_rows
 from headrace.ingest.snapshots import Origin, land
@@ -22,8 +22,6 @@ def state(run: Run, name: str, source: Source) -> Any:
     """What tells one state of the source from another."""
     if source.kind == "jdbc" and source.watermark:
         return list(astuple(watermark.look(_base(run, name, source))))
-    if source.kind == "kafka":
-        return kafka.state(name, source)
     if source.kind == "delta":
         version = delta.state(run.spark, source)
         if version is not None:
@@ -37,8 +35,6 @@ def ingest(run: Run, name: str, source: Source) -> Done:
         return ingest_python(run, name, source)
     if source.kind == "jdbc" and source.watermark:
         return watermark.ingest_marked(run, name, _base(run, name, source))
-    if source.kind == "kafka":
-        return kafka.ingest_offsets(run, name, source)
     if source.kind == "delta" and delta.state(run.spark, source) is not None:
         return delta.ingest_versions(run, name, source)
     where = f"tables.{name}.source"
@@ -61,8 +57,6 @@ def rows(run: Any, name: str, source: Source) -> DataFrame:
         if source.watermark:
             watermark.marked(base)
         return base.rows(None, run.parallelism)
-    if source.kind == "kafka":
-        return kafka.records(run.spark, source, [])
     if source.kind == "delta":
         frame = delta.whole(run.spark, source, None)
     else:

@@ -1,4 +1,4 @@
-"""Jars that a pipeline's sources need: drivers of databases, file systems. Fetched once, kept in `HEADRACE_HOME`."""
+"""Jars that a pipeline's sources need: drivers of databases, connectors. Fetched once, kept in `HEADRACE_HOME`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,11 @@ DRIVERS = {
     "jdbc:mysql:": "com.mysql:mysql-connector-j:9.7.0",
     "jdbc:mariadb:": MARIADB,
 }
-S3A = (
-    "org.apache.hadoop:hadoop-aws:3.5.0",  # that of Spark 4.2's Hadoop
-    "software.amazon.awssdk:s3:2.35.4",
-    "software.amazon.awssdk:s3-transfer-manager:2.35.4",
-    "software.amazon.awssdk:sts:2.35.4",
-    "software.amazon.s3.analyticsaccelerator:analyticsaccelerator-s3:1.3.1",
-)
-EXCLUDES = (
-    "software.amazon.awssdk:bundle",  # 655 MB, of which the four above are what s3a uses
-    "org.slf4j:*",  # Spark has its own
-)
+EXCLUDES = ("org.slf4j:*",)  # Spark has its own
 
 
 def coordinates(pipeline: Pipeline) -> tuple[str, ...]:
-    """What the pipeline's own tables need, by coordinates: as the YAML says, else what url or path asks for."""
+    """What the pipeline's own tables need, by coordinates: as the YAML says, else what the url asks for."""
     sources = [table.source for table in pipeline.tables.values() if not table.shared]
     return tuple(dict.fromkeys(package for source in sources for package in needed(source)))
 
@@ -45,8 +35,6 @@ def needed(source: Source) -> tuple[str, ...]:
     """What one source needs."""
     if source.packages is not None:
         return source.packages
-    if source.path.startswith("s3a://"):
-        return S3A
     if source.kind != "jdbc":
         return ()
     return of_url(source.url or "")
@@ -82,37 +70,29 @@ def jars(
     Raises:
         HeadraceError: If they cannot be fetched.
     """
-    return tuple(jar for package in _groups(wanted) for jar in _of(home, spark_home, package, env, options))
+    return tuple(jar for package in wanted for jar in _of(home, spark_home, package, env, options))
 
 
-def _groups(wanted: Sequence[str]) -> list[tuple[str, ...]]:
-    """What is resolved, and kept, together: the parts of s3a, and each other package alone."""
-    s3a = tuple(package for package in wanted if package in S3A)
-    return [*([s3a] if s3a else []), *[(package,) for package in wanted if package not in S3A]]
-
-
-def _of(
-    home: Path, spark_home: Path, group: tuple[str, ...], env: Mapping[str, str], options: Sequence[str]
-) -> tuple[Path, ...]:
+def _of(home: Path, spark_home: Path, package: str, env: Mapping[str, str], options: Sequence[str]) -> tuple[Path, ...]:
     folder = cache.folder(home, "packages")
-    target = folder / f"{group[0].split(':')[1]}-{cache.digest(*group)}"
+    target = folder / f"{package.split(':')[1]}-{cache.digest(package)}"
     if not target.is_dir():
         with cache.alone(folder):
             if not target.is_dir():
-                _fetch(folder, target, spark_home, group, env, options)
+                _fetch(folder, target, spark_home, package, env, options)
     return tuple(sorted(target.glob("*.jar")))
 
 
 def _fetch(
-    folder: Path, target: Path, spark_home: Path, group: tuple[str, ...], env: Mapping[str, str], options: Sequence[str]
+    folder: Path, target: Path, spark_home: Path, package: str, env: Mapping[str, str], options: Sequence[str]
 ) -> None:
     started = time.monotonic()
-    sys.stderr.write(f"headrace: fetching {', '.join(group)} (once) ...\n")
+    sys.stderr.write(f"headrace: fetching {package} (once) ...\n")
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as scratch:
-        found, output = fetched(Path(scratch), spark_home, env, options, group, EXCLUDES)
+        found, output = fetched(Path(scratch), spark_home, env, options, (package,), EXCLUDES)
         if not found:
             raise HeadraceError(
-                f"{', '.join(group)} could not be fetched from the Maven repository. Spark's Ivy said:\n  {said(output)}\n"
+                f"{package} could not be fetched from the Maven repository. Spark's Ivy said:\n  {said(output)}\n"
                 "What to do, one of these:\n"
                 "- mend `packages` of the source, if a version is not there\n"
                 "- name a mirror: DEFAULT_ARTIFACT_REPOSITORY=URL, or --conf spark.jars.ivySettings=FILE\n"

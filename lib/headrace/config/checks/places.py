@@ -27,12 +27,8 @@ def check(where: str, source: Source) -> Iterator[Found]:
             yield f"{where}.{key}", f"{key!r} belongs to the format {formats}, and this one is {source.format}{has}"
     if name == "jdbc":
         yield from _jdbc(where, source)
-    elif name == "kafka":
-        for key in ("servers", "topic"):
-            if not getattr(source, key):
-                yield f"{where}.format", f"the format kafka needs {key}: servers as host:9092, and one topic"
-        if source.path != (source.topic or ""):
-            yield f"{where}.path", "kafka has no path; write servers and topic"
+    elif name == "kafka" and source.kind == "files":
+        yield f"{where}.path", "kafka has no path; write the reader's options, and its jars under packages"
     elif name == "table" and not (source.table or source.path):
         yield f"{where}.format", "no table is named; write table: schema.name"
     elif name == "delta" and not source.path:
