@@ -173,7 +173,7 @@ tables:
   orders:
     source:
       format: org.apache.spark.sql.jdbc
-      options: {{url: "{orders.url}", user: spark, password: "${{secret:SHOP_PASSWORD}}", dbtable: shop.orders}}
+      options: {{url: "{orders.url}", user: spark, password: "${{secret:SHOP_PASSWORD}}", dbtable: "(select id, note from shop.orders) t"}}
 """
     scratch.run(text, only="ingest")
     assert scratch.table("raw_orders").select("id", "_source").distinct().count() == 43
@@ -201,8 +201,11 @@ def test_mistakes_are_told_in_words(orders: Server, scratch, more: str, table: s
 def test_what_a_wrong_password_and_a_time_in_the_future_say(
     orders: Server, scratch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orders.sql("insert into shop.orders (id, updated_at) values (1, 'infinity')")
+    orders.sql("insert into shop.orders (id, updated_at) values (1, '2999-01-01')")
     with pytest.raises(DataError, match="in the future; rows written until then would never be read"):
+        scratch.run(yaml(orders, "watermark: updated_at"), only="ingest")
+    orders.sql("insert into shop.orders (id, updated_at) values (1, 'infinity')")
+    with pytest.raises(DataError, match="a time is infinite"):
         scratch.run(yaml(orders, "watermark: updated_at"), only="ingest")
     monkeypatch.setenv("SHOP_PASSWORD", "wrong-Pw-77")
     with pytest.raises(ConfigError, match="password authentication failed") as raised:

@@ -29,7 +29,7 @@ from headrace.config.checks.places import wrong_url
 from headrace.config.file.complaints import meant
 from headrace.config.names import column_names
 from headrace.config.types import Source
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -164,7 +164,14 @@ class Database:
         if isinstance(kind, NumericType):
             low, high = str(_whole(low, math.floor)), str(_whole(high, math.ceil))
         parts = source.partitions or max(2, parallelism)
-        return {"partitionColumn": column.name, "lowerBound": low, "upperBound": high, "numPartitions": str(parts)}
+        # Spark splits by times with a zone only; Java's zone is UTC, so that both are the same
+        plain = {"preferTimestampNTZ": "false"} if isinstance(kind, TimestampNTZType) else {}
+        return plain | {
+            "partitionColumn": column.name,
+            "lowerBound": low,
+            "upperBound": high,
+            "numPartitions": str(parts),
+        }
 
     def _url(self) -> str:
         url = secrets.reveal(self.source.url or "")
@@ -191,10 +198,16 @@ class Database:
 
         Raises:
             ConfigError: In place of errors of the driver.
+            DataError: If a value is beyond what Spark holds.
         """
         try:
             yield
         except Exception as error:  # Py4J's, Spark's and the driver's errors have no common base class
+            if "ArithmeticException" in str(error):
+                raise DataError(
+                    f"{self.where}: {self.source.path}: a time is infinite, or beyond what Spark holds; mend that row, or "
+                    "leave it out by `query`"
+                ) from None
             reason = _reason(error)
             if reason is None:
                 raise
@@ -205,7 +218,7 @@ _CAUSE = re.compile(r"(?:java\.sql\.\w+|[\w.]*(?:PSQLException|SQL\w*Exception|C
 
 
 def _reason(error: Exception) -> str | None:
-    text = str(error)
+    text = f"{error}\n{getattr(error, '_stackTrace', None) or ''}"  # the driver's own words are a cause of Spark's
     if "ClassNotFoundException" in text or "No suitable driver" in text:
         return (
             "Spark has no driver for this url; name its jar under `packages`, as [org.postgresql:postgresql:42.7.14], and "
