@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.clean import stage as clean
 from headrace.config import hooks
 from headrace.config.types import Pipeline, Table
+from headrace.delivery import stage as delivery
 from headrace.errors import ConfigError, Mistake
 from headrace.evaluation import stage as evaluation
 from headrace.features import stage as features
@@ -56,11 +57,13 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     tables = [s for c in cleaned for s in (judged[c.name.replace("clean:", "validate:", 1)], c)]
     rest = [
         *features.steps(pipeline),
+        *delivery.steps(pipeline, "features"),
         *training.steps(pipeline),
         *search.steps(pipeline),
         *evaluation.steps(pipeline),
         *registry.steps(pipeline),
         *_scoring(pipeline),
+        *delivery.steps(pipeline, "score"),
         *_monitoring(pipeline),
     ]
     every = (*ingest.steps(pipeline), *tables, *rest)

@@ -73,3 +73,22 @@ def test_a_model_store_of_no_known_kind_is_a_mistake_of_the_overlay(
     code, _, err = called(capsys, "status", str(written(tmp_path, CHURN)), "--env", "dev")
 
     assert (code, "dev.yaml:1:9 mlflow: the scheme 'nope' came" in err) == (2, True)
+
+
+def test_tables_that_hold_other_rows_than_their_balance_says_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
+    root = tmp_path / "warehouse" / "shop"
+    counts = {"rows_in": 6, "kept": 3, "quarantined": 3, "merged": 0}
+    committed(root, "orders", counts=counts, inputs={"orders_quarantine": 0})
+    committed(root, "orders_quarantine")
+    committed(root, "people", counts={**counts, "quarantined": 2, "merged": 1}, inputs={"people_quarantine": 0})
+    committed(root, "people_quarantine")
+    committed(root, "shops", counts=counts, inputs={"shops_quarantine": 7})
+    committed(root, "shops_quarantine")
+    told = {line.split()[0]: line.split("3 kept", 1)[-1] for line in called(capsys, "status")[1].splitlines() if line}
+
+    assert told["orders"].strip() == "+ 3 quarantined + 0 merged"
+    assert told["people"].strip() == "+ 2 quarantined + 1 merged; people_quarantine holds 3"
+    assert told["shops"].strip().endswith("; the quarantine is newer: run again, or headrace replay")

@@ -51,11 +51,11 @@ def add_options(parser: argparse.ArgumentParser, stages: bool = True) -> None:
         add("--only", metavar="STAGE", help="one stage")
         add("--from", dest="from_", metavar="STAGE", help="first stage")
         add("--to", metavar="STAGE", help="last stage")
-    add("--since", type=_moment, metavar="T", help="score rows with predict_at from here on")
-    add("--until", type=_moment, metavar="T", help="score rows with predict_at before this")
+    add("--since", type=moment_argument, metavar="T", help="score rows with predict_at from here on")
+    add("--until", type=moment_argument, metavar="T", help="score rows with predict_at before this")
     add("--schedule", metavar="NAME", help="the interval of this schedule of the YAML that has ended last: its rows")
     add("--rescore", action="store_true", help="add a revision where the result differs from the one that stands")
-    add("--as-of", type=_moment, metavar="T", help="the logical now; default: the clock")
+    add("--as-of", type=moment_argument, metavar="T", help="the logical now; default: the clock")
     add("--force", nargs="?", const="", metavar="STAGE", help="run though unchanged: all stages, or this one")
     add("--select", metavar="TABLE+", help="only what makes this table; with + also what depends on it")
     add("--sample", metavar="5%", help="a share of the spine's keys, into a schema of its own")
@@ -75,7 +75,8 @@ def request_of(job: str, arguments: argparse.Namespace, pipeline: Pipeline) -> R
     return request if arguments.schedule is None else scheduled(request, pipeline, arguments.schedule)
 
 
-def _moment(text: str) -> datetime:
+def moment_argument(text: str) -> datetime:
+    """A time on a command line, for argparse."""
     try:
         return moment_of(text)
     except ValueError as error:

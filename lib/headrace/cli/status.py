@@ -108,7 +108,9 @@ def table_of(log: CommitLog, schema: str) -> Table:
         rows = "?" if counted is None else f"{counted:,}"
         sets = escape("\n".join(commit.note.get("overrides", ())))
         stage = str(commit.note.get("stage", commit.operation))
-        shown.add_row(name, str(commit.version), when, stage, rows, balance(commit), *([sets] if sets else []))
+        shown.add_row(
+            name, str(commit.version), when, stage, rows, adds_up(log, name, commit), *([sets] if sets else [])
+        )
     return shown
 
 
@@ -133,6 +135,20 @@ def stages_of(log: CommitLog) -> tuple[Table, list[str]]:
         shown.add_row(stage, status, began, f"{sum(s['seconds'] for s in steps):.1f}", told, run)
         errors += [escape(f"{s['step']} failed: {s['error']}") for s in steps if s["status"] == "failed"]
     return shown, errors
+
+
+def adds_up(log: CommitLog, name: str, commit: Commit) -> str:
+    """Of a cleaned table: the balance that its commit carries, and whether the tables still hold these rows."""
+    told, counts = balance(commit), commit.note.get("counts", {})
+    if not told:
+        return ""
+    made_of, aside = commit.note.get("inputs", {}).get(f"{name}_quarantine"), log.last(f"{name}_quarantine")
+    if aside is not None and made_of is not None and made_of != aside.version:
+        return f"{told}; the quarantine is newer: run again, or headrace replay"
+    expected = {name: counts["kept"], f"{name}_quarantine": counts["quarantined"]}
+    held = {table: log.rows(table) for table in expected if log.last(table) is not None}
+    wrong = [f"{table} holds {rows:,}" for table, rows in held.items() if rows not in (None, expected[table])]
+    return "; ".join([told, *wrong])
 
 
 def balance(commit: Commit) -> str:

@@ -16,9 +16,23 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "run_id": outcome.run_id,
         "pipeline": outcome.pipeline,
         "stages": [entry for stage in STAGES if (entry := _stage(outcome, stage))],
+        "tables": balances(outcome),
         "model": next((dict(d.model) for d in outcome.done if d.model), None),
         "metrics": next((dict(d.metrics) for d in outcome.done if d.metrics), {}),
     }
+
+
+COUNTS = ("rows_in", "kept", "quarantined", "merged")
+
+
+def balances(outcome: Outcome) -> list[dict[str, Any]]:
+    """Of each table that was cleaned: how many rows came in, and what became of them. They add up, or it had failed."""
+    found = [(output.table, output.counts) for done in outcome.done for output in done.outputs]
+    return [
+        {"name": table, **{key: counts[key] for key in COUNTS}}
+        for table, counts in found
+        if not callable(counts) and set(COUNTS) <= set(counts)
+    ]
 
 
 def _stage(outcome: Outcome, stage: str) -> dict[str, Any] | None:
@@ -44,6 +58,9 @@ def closing(progress: Progress, outcome: Outcome, places: Places, seconds: float
     """The lines at the end: what came out, and what to look at next."""
     content = summary(outcome)
     progress.heading(f"done in {seconds:.0f} s (run {outcome.run_id})")
+    for one in content["tables"]:
+        told = "{name}: {rows_in:,} rows in = {kept:,} kept + {quarantined:,} quarantined + {merged:,} merged"
+        progress.say(told.format(**one))
     for metric, value in content["metrics"].get("test", {}).items():
         progress.say(f"test {metric}: {value['value']:.4f} [{value['lower']:.4f}, {value['upper']:.4f}]")
     if content["model"]:

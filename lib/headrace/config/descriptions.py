@@ -22,6 +22,8 @@ DESCRIPTIONS = {
     "Table.available_at": "column: when the row was known; nothing of it is used before. Default: at its event time",
     "Table.known_early": "columns known before `available_at`, so that they may be features of the row itself",
     "Table.rules": "checks that each row must pass",
+    "Pipeline.privacy": "how sensitive columns are kept from the tables",
+    "Sink.format": "jdbc: a table of a database; parquet: a folder",
     "Source.format": "csv, parquet, json, orc ... for files; jdbc, delta, table; any other reader of Spark by its name",
     "Rule.name": "its name, in quarantine and reports",
     "Rule.check": "SQL that must hold; NULL passes",

@@ -73,6 +73,7 @@ class TrainingSet(Section):
         None, description="DataFrame -> DataFrame after row_features, keeping rows; new columns become features"
     )
     exclude: Columns = Field((), description="columns that are no features")
+    allow_sensitive: Columns = Field((), description="sensitive columns that may be features all the same")
     split: Split = Split()
 
 

@@ -22,8 +22,10 @@ from headrace.config.learning import (
     Search,
     TrainingSet,
 )
+from headrace.config.privacy import Privacy, Sensitive
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
+from headrace.config.sinks import Sink
 from headrace.config.source_types import FILES, Kind, Place, kind_of
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
@@ -101,6 +103,9 @@ class Table(Section):
     available_at: Column | None = None
     known_early: Columns = ()
     rules: tuple[Rule, ...] = ()
+    sensitive: Sensitive = Field(
+        {}, description="columns that the tables never hold as they came: hash (default), mask, drop"
+    )
 
 
 class Aggregates(Section):
@@ -171,7 +176,9 @@ class Pipeline(Section):
     gates: tuple[Gate, ...] = ()
     scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
+    sinks: dict[Name, Sink] = Field({}, description="where predictions and feature tables are written on to")
     schedules: dict[Name, Schedule] = Field({}, description="when which jobs run, for `headrace schedule`")
+    privacy: Privacy = Privacy()
     spark: Spark = Spark()
     on_failure: OnFailure | None = None
 

@@ -10,10 +10,11 @@ from pyspark.sql import functions as F
 
 from headrace.config import secrets
 from headrace.config.names import column_names
-from headrace.config.types import Source
+from headrace.config.types import Source, Table
 from headrace.errors import ConfigError, DataError
+from headrace.ingest import privacy
 from headrace.ingest.delta_log import DeltaLog
-from headrace.ingest.snapshots import Origin, same_types, stamped
+from headrace.ingest.snapshots import Origin, same_types, stamped, withheld
 from headrace.runtime.step import Done, Output, Run
 
 if TYPE_CHECKING:
@@ -63,24 +64,26 @@ def whole(spark: SparkSession, source: Source, version: int | None) -> DataFrame
     return spark.read.format("delta").options(**options).load(path)
 
 
-def ingest_versions(run: Run, name: str, source: Source) -> Done:
+def ingest_versions(run: Run, name: str, declared: Table) -> Done:
     """Land the rows of newer versions: appended ones alone, else the whole table, which supersedes what landed.
 
     Raises:
         DataError: If it holds no row, or a column's type is another one than before.
     """
+    source = declared.source
     raw, path = f"raw_{name}", _location(run.spark, source) or ""
     table = DeltaLog(run.spark, path)
     found = table.newest()
     assert found is not None  # `state` has asked before
     facts = run.facts(raw).get("facts", {}) if run.exists(raw) else {}
     reading = source.model_dump(mode="json", include={"format", "path", "table", "options", "mode"})
+    reading |= privacy.reading(declared, privacy.key_of(run.pipeline, declared))
     same = table.identity in (None, facts.get("id")) or facts.get("id") is None
     known = same and facts.get("reading") == reading and not run.forced
     after = int(facts["version"]) if known else None
     more = _more(run, name, source, table, after, found[0]) if after is not None else None
     rows = whole(run.spark, source, found[0]) if more is None else more
-    rows = rows.toDF(*column_names(rows.columns))
+    rows = withheld(run, name, declared, rows.toDF(*column_names(rows.columns)))
     empty = rows.isEmpty()
     if more is None and empty:
         raise DataError(f"tables.{name}: {source.path} holds no row; what landed before stands as it is")
@@ -97,6 +100,7 @@ def ingest_versions(run: Run, name: str, source: Source) -> Done:
             "mode": "append",
             "superseded": False,
             "reading": reading,
+            "sensitive": dict(declared.sensitive),
             "version": found[0],
             "id": table.identity,
             "columns": facts["columns"] if empty else [*rows.columns, *_STAMPS],

@@ -108,6 +108,7 @@ def rows(spark: SparkSession, format_: str, options: dict[str, str], files: list
     reader = spark.read.format(format_).options(**options)
     if format_ in TEXT_FORMATS:
         reader = reader.option("header", options.get("header", "true")).option("inferSchema", "false")
+        reader = reader.option("columnPruning", "false")  # else a line is not looked at whole where a column is dropped
         header = _header(reader, paths, by_line=not {"comment", "multiline"} & {name.lower() for name in options})
         if not header:
             return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.config import secrets
 from headrace.config.names import column_names
-from headrace.config.types import Source
+from headrace.config.types import Source, Table
 from headrace.ingest import delta, watermark
 from headrace.ingest.jdbc import Database
 from headrace.ingest.python import ingest_python, python_rows
@@ -29,17 +29,18 @@ def state(run: Run, name: str, source: Source) -> Any:
     return f"read in each run, as in {run.run_id}"  # whether it has changed, only its rows can tell
 
 
-def ingest(run: Run, name: str, source: Source) -> Done:
+def ingest(run: Run, name: str, table: Table) -> Done:
     """Land what is new."""
+    source = table.source
     if source.kind == "python":
-        return ingest_python(run, name, source)
+        return ingest_python(run, name, table)
     if source.kind == "jdbc" and source.watermark:
         return watermark.ingest_marked(run, name, _base(run, name, source))
     if source.kind == "delta" and delta.state(run.spark, source) is not None:
-        return delta.ingest_versions(run, name, source)
+        return delta.ingest_versions(run, name, table)
     where = f"tables.{name}.source"
     found = watermark.origin(_base(run, name, source)) if source.kind == "jdbc" else None
-    return land(run, name, found or Origin(where, source.path, source.path, "Cast it"), rows(run, name, source))
+    return land(run, name, table, found or Origin(where, source.path, source.path, "Cast it"), rows(run, name, source))
 
 
 def rows(run: Any, name: str, source: Source) -> DataFrame:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import secrets
 from headrace.config.hooks import Use, use
 from headrace.config.names import column_names
-from headrace.config.types import Source
+from headrace.config.types import Source, Table
 from headrace.errors import DataError
 from headrace.ingest.snapshots import Origin, land
 from headrace.runtime.hooks import computing, load, naming
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def ingest_python(run: Run, name: str, source: Source) -> Done:
+def ingest_python(run: Run, name: str, declared: Table) -> Done:
     """Read a source in Python, and land its rows in `raw_<table>` if they are others than before.
 
     Raises:
+        ConfigError: If a column is declared sensitive that is not there, or that has landed in plain.
         DataError: If it returns no DataFrame, or no row.
     """
     one = use(run.pipeline, f"tables.{name}.source.python")
     origin = Origin(one.where, one.hook, f"the hook {one.hook}", "Cast in the hook")
-    return land(run, name, origin, _named(_read(run, one, source), one), computing(one))
+    return land(run, name, declared, origin, _named(_read(run, one, declared.source), one), computing(one))
 
 
 def python_rows(run: Run, name: str, source: Source) -> DataFrame:

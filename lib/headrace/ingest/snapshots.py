@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
+from headrace.config.types import Table
 from headrace.errors import DataError
+from headrace.ingest.privacy import key_of, protected, refuse_plain
 from headrace.runtime.cache import digest
 from headrace.runtime.step import Done, Output, Run
 
@@ -35,21 +37,29 @@ class Origin:
 
 
 def land(
-    run: Run, table: str, origin: Origin, frame: DataFrame, computing: AbstractContextManager[Any] | None = None
+    run: Run,
+    name: str,
+    table: Table,
+    origin: Origin,
+    frame: DataFrame,
+    computing: AbstractContextManager[Any] | None = None,
 ) -> Done:
     """Land rows in `raw_<table>` as a new batch if they are others than those of the last one.
 
     Args:
         run: The run.
-        table: The table, without `raw_`.
+        name: The table, without `raw_`.
+        table: Its configuration.
         origin: Where the rows come from.
         frame: The rows; read once, kept on disk until they are written.
         computing: Around the one job that computes them.
 
     Raises:
+        ConfigError: If a column is declared sensitive that is not there, or that has landed in plain.
         DataError: If there is no row, or a column's type is another one than before.
     """
-    raw, read = f"raw_{table}", frame.persist(StorageLevel.DISK_ONLY)  # looked at, then written
+    raw, bare = f"raw_{name}", withheld(run, name, table, frame)
+    read = bare.persist(StorageLevel.DISK_ONLY)  # looked at, then written; only what may land is ever on a disk
     try:
         with computing or nullcontext():
             rows, content = content_of(read)
@@ -77,13 +87,29 @@ def _landed(
         raw,
         frame,
         mode="append",
-        facts={"batch": batch, "mode": "snapshot", "content": content, "columns": frame.columns},
+        facts={
+            "batch": batch,
+            "mode": "snapshot",
+            "content": content,
+            "columns": frame.columns,
+            "sensitive": dict(run.pipeline.tables[raw.removeprefix("raw_")].sensitive),
+        },
         expect_rows=rows,
         serializable=True,
         merge_schema=True,
         based_on=run.version(raw) if run.exists(raw) else -1,
     )
     return Done((output,), rows_in=rows, cleanup=lambda: _release(read))
+
+
+def withheld(run: Run, name: str, table: Table, frame: DataFrame) -> DataFrame:
+    """Rows without the values of sensitive columns.
+
+    Raises:
+        ConfigError: If a column is declared sensitive that is not there, or that has landed in plain.
+    """
+    refuse_plain(run, name, table)
+    return protected(frame, table.sensitive, key_of(run.pipeline, table), f"tables.{name}")
 
 
 def _release(frame: DataFrame) -> None:

@@ -10,12 +10,13 @@ from pyspark.sql import functions as F
 
 from headrace.config import secrets
 from headrace.config.checks import sources
-from headrace.config.types import Pipeline, Source
+from headrace.config.types import Pipeline, Source, Table
 from headrace.errors import DataError
 from headrace.examples import unpacked
 from headrace.ingest import others
 from headrace.ingest.files import SourceFile, is_single_file, listed, rows
 from headrace.ingest.landed import Landed, Mode, landed
+from headrace.ingest.privacy import key_of, protected, reading, refuse_in_paths, refuse_plain
 from headrace.runtime.home import home
 from headrace.runtime.step import Done, Output, Run, Step
 
@@ -30,10 +31,13 @@ def raw(table: str) -> str:
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """One step per table that this pipeline makes."""
-    return tuple(_step(name, table.source) for name, table in pipeline.tables.items() if not table.shared)
+    return tuple(_step(name, table) for name, table in pipeline.tables.items() if not table.shared)
 
 
-def _step(name: str, source: Source) -> Step:
+def _step(name: str, table: Table) -> Step:
+    source = table.source
+    decides = {"source": source.model_dump(mode="json", by_alias=True)}
+
     def state(run: Run) -> Any:
         if source.kind != "files":
             return others.state(run, name, source)
@@ -44,9 +48,9 @@ def _step(name: str, source: Source) -> Step:
         name=f"ingest:{name}",
         inputs=(),
         outputs=(raw(name),),
-        config={"tables": {name: {"source": source.model_dump(mode="json", by_alias=True)}}},
+        config={"tables": {name: decides | ({"sensitive": table.sensitive} if table.sensitive else {})}},
         state=state,
-        run=lambda run: (_ingest if source.kind == "files" else others.ingest)(run, name, source),
+        run=lambda run: (_ingest if source.kind == "files" else others.ingest)(run, name, table),
     )
 
 
@@ -59,15 +63,18 @@ def _path(source: Source) -> str:
     return unpacked(source.path, Path(home()) / "examples")
 
 
-def _ingest(run: Run, name: str, source: Source) -> Done:
+def _ingest(run: Run, name: str, table: Table) -> Done:
+    source, key = table.source, key_of(run.pipeline, table)
     files = listed(run.spark, _path(source))
+    refuse_plain(run, name, table)
+    refuse_in_paths(name, table, (file.path for file in files))
     mode: Mode = source.mode or ("snapshot" if is_single_file(_path(source), files) else "append")
     there = run.exists(raw(name))
     earlier = run.facts(raw(name)).get("facts", {}) if there else {}
-    reading = source.model_dump(mode="json", exclude={"path", "mode"})
-    before = landed(run.read(raw(name)), earlier, reading, mode) if there else Landed()
+    how = source.model_dump(mode="json", exclude={"path", "mode"}) | reading(table, key)
+    before = landed(run.read(raw(name)), earlier, how, mode) if there else Landed()
     new = before.to_read(files, mode)
-    frame = _rows(run, source, new)
+    frame = _bare(_rows(run, source, new), name, table, key)
     filled = frame is not None and not frame.isEmpty()
     if not filled and (not there or (mode == "snapshot" and new)):
         raise _nothing(name, source, there)
@@ -79,7 +86,8 @@ def _ingest(run: Run, name: str, source: Source) -> Done:
     facts = {
         "batch": batch,
         "mode": mode,
-        "reading": reading,
+        "reading": how,
+        "sensitive": table.sensitive,
         "files": len(new),
         "columns": _columns(frame) if frame is not None and filled else earlier.get("columns"),
         "emptied": {**before.still_empty(new), **emptied} if mode == "append" else {},
@@ -108,6 +116,11 @@ def _nothing(name: str, source: Source, there: bool) -> DataError:
 
 def _rows(run: Run, source: Source, files: list[SourceFile]) -> DataFrame | None:
     return rows(run.spark, source.format, secrets.revealed(source.options), files)
+
+
+def _bare(frame: DataFrame | None, name: str, table: Table, key: bytes | None) -> DataFrame | None:
+    """Rows without the values of sensitive columns."""
+    return None if frame is None else protected(frame, table.sensitive, key, f"tables.{name}")
 
 
 def _columns(frame: DataFrame) -> list[str]:

@@ -17,10 +17,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DateType, StructField
 
 from headrace.config.durations import microseconds
-from headrace.config.types import Source
+from headrace.config.types import Source, Table
 from headrace.errors import ConfigError, DataError
+from headrace.ingest import privacy
 from headrace.ingest.jdbc import TIMES, Database, orderable
-from headrace.ingest.snapshots import Origin, same_types, stamped
+from headrace.ingest.snapshots import Origin, same_types, stamped, withheld
 from headrace.runtime.step import Done, Output, Run
 
 if TYPE_CHECKING:
@@ -140,14 +141,34 @@ def ingest_marked(run: Run, name: str, base: Database) -> Done:
     """
     raw, mark = f"raw_{name}", look(base)
     facts = run.facts(raw).get("facts", {}) if run.exists(raw) else {}
-    going_on = facts.get("reading") == reading(base.source) and not run.forced
+    table = run.pipeline.tables[name]
+    _told_apart(table, base)
+    how = reading(base.source) | privacy.reading(table, privacy.key_of(run.pipeline, table))
+    going_on = facts.get("reading") == how and not run.forced
     if mark.upper is None and not mark.unset and not going_on:
         raise DataError(f"{base.where}: {base.source.path} holds no row; put data there, or mend it")
     earlier = facts.get("watermark") if going_on else None
-    frame = base.rows(_condition(base, mark, earlier), run.parallelism)
+    frame = withheld(run, name, table, base.rows(_condition(base, mark, earlier), run.parallelism))
     if not going_on:
         return _first(run, name, base, mark, frame, facts)
     return _more(run, name, base, mark, frame, facts)
+
+
+def _told_apart(table: Table, base: Database) -> None:
+    """Refuse to mask or drop what says which rows have landed.
+
+    Raises:
+        ConfigError: Says which columns.
+    """
+    known = set(table.key) <= set(base.fields()) and table.key
+    compared = {*table.key, base.source.watermark} if known else set(base.fields())
+    dim = sorted(c for c, kind in table.sensitive.items() if c in compared and kind != "hash")
+    marked_ = (base.source.watermark or "").lower()
+    if dim or marked_ in table.sensitive:
+        raise ConfigError(
+            f"{base.where}: rows that have landed are told by their key and watermark, and {', '.join(dim) or marked_} is "
+            "sensitive; name a `key` of other columns of the source, or `hash` its columns"
+        )
 
 
 def _condition(base: Database, mark: Mark, earlier: dict[str, Any] | None) -> str:
@@ -221,12 +242,14 @@ def origin(base: Database) -> Origin:
 def _output(
     run: Run, raw: str, base: Database, mark: Mark, frame: DataFrame, batch: int, since: int, rows: int | None = None
 ) -> Output:
+    table = run.pipeline.tables[raw.removeprefix("raw_")]
     facts = {
         "batch": batch,
         "since": since,
         "mode": "append",
         "superseded": False,
-        "reading": reading(base.source),
+        "reading": reading(base.source) | privacy.reading(table, privacy.key_of(run.pipeline, table)),
+        "sensitive": dict(table.sensitive),
         "watermark": {"column": base.source.watermark, "upper": mark.upper, "lower": mark.lower},
         "columns": frame.columns,
     }

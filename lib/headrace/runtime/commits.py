@@ -166,6 +166,14 @@ class CommitLog:
     def _commits(self, table: str) -> Iterator[Commit]:
         return (self.commit(table, version) for version in reversed(self.versions(table)))
 
+    def compacted(self, table: str, version: int) -> int:
+        """The newest version with the same rows: OPTIMIZE lays them out anew, and a VACUUM may delete the old files."""
+        for later in (v for v in self.versions(table) if v > version):
+            if later != version + 1 or self.commit(table, later).operation not in HOUSEKEEPING:
+                break
+            version = later
+        return version
+
     def described(self, table: str) -> list[str | None]:
         """Digests of what the table's comment and properties say, and of what its columns' comments say.
 

@@ -182,8 +182,9 @@ class Run(Protocol):
     def version(self, table: str) -> int:
         """The table's version pinned for this step."""
 
-    def identity(self, table: str) -> str:
-        """Tells one state of the table's rows from another, as pinned for this step."""
+    def identity(self, table: str, version: int | None = None) -> str:
+        """Tells one state of the table's rows from another, as pinned for this step; or of a version, empty where
+        it is not known any more."""
 
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries: `run_id, stage, inputs, counts, ...`."""

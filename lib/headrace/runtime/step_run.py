@@ -55,9 +55,10 @@ class StepRun:
         """The table's version pinned for this step."""
         return self._pin(table).version
 
-    def identity(self, table: str) -> str:
-        """Tells one state of the table's rows from another, as pinned for this step."""
-        return self._pin(table).identity
+    def identity(self, table: str, version: int | None = None) -> str:
+        """Tells one state of the table's rows from another, as pinned for this step; or of a version."""
+        commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)
+        return commit.identity if commit else ""
 
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries."""

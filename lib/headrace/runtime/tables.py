@@ -55,7 +55,8 @@ class Tables:
 
     def read(self, table: str, version: int) -> DataFrame:
         """A table as it was at a version."""
-        return self._spark.read.format("delta").option("versionAsOf", version).load(self.path(table))
+        same = self.log.compacted(table, version)
+        return self._spark.read.format("delta").option("versionAsOf", same).load(self.path(table))
 
     def last(self, table: str) -> Commit:
         """The newest commit that changed data.

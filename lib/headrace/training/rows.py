@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -47,7 +48,7 @@ def add_row_features(frame: DataFrame, training: TrainingSet, table: Table, clea
 
 
 def feature_names(
-    frame: DataFrame, training: TrainingSet, table: Table, made: tuple[str, ...]
+    frame: DataFrame, training: TrainingSet, table: Table, made: tuple[str, ...], guarded: Collection[str] = ()
 ) -> tuple[list[str], list[str]]:
     """The columns that are features, in order, and those of other types that are not.
 
@@ -56,12 +57,14 @@ def feature_names(
         training: The configuration.
         table: The spine's table: its key and event time are no features by themselves.
         made: Columns that are no features (key, predict_at, label, ...).
+        guarded: Columns of the spine's table that are sensitive, and not allowed as features.
     """
     never = {*made, *table.key, table.event_time, table.available_at, *training.exclude}
     asked = [
         f
         for f in frame.schema
-        if f.name not in never or (f.name in table.known_early and f.name not in training.exclude)
+        if f.name not in guarded
+        and (f.name not in never or (f.name in table.known_early and f.name not in training.exclude))
     ]
     usable = [f.name for f in asked if _is_feature(f.dataType)]
     return usable, [f.name for f in asked if not _is_feature(f.dataType)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config.checks.privacy import guarded
 from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline
 from headrace.engine.assemble import Read, Span, add_features, within_reach
@@ -64,7 +65,7 @@ def inputs(pipeline: Pipeline) -> tuple[str, ...]:
 def config_of(pipeline: Pipeline) -> dict[str, Any]:
     """What of the configuration decides the training set."""
     training, table = spine_table(pipeline)
-    times = {"key", "event_time", "available_at", "known_early", "columns"}
+    times = {"key", "event_time", "available_at", "known_early", "columns", "sensitive"}
     tables = {t.from_: pipeline.tables[t.from_] for t in (pipeline.feature_tables[n] for n in training.features)}
     clocks = {n: t.model_dump(mode="json", include={"event_time", "available_at"}) for n, t in tables.items()}
     features = {
@@ -153,9 +154,15 @@ def _training_set(run: Run) -> Done:
         if release:
             release()
         raise
+    # sensitive columns teach nothing, and slices may ask them
+    asked = [
+        c for c in frame.columns if c in guarded(run.pipeline, training.from_) and c not in (*MADE, *training.exclude)
+    ]
     output = Output(
         "training_set",
-        frame.select(*key, "predict_at", "split", "label", "label_known_at", *[f for f in features if f not in key]),
+        frame.select(
+            *key, "predict_at", "split", "label", "label_known_at", *[f for f in (*features, *asked) if f not in key]
+        ),
         expect_rows=rows_in,
         counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
         facts={"features": features, "key": list(key), "task": task, "labels": labels},
@@ -172,7 +179,7 @@ def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[st
     """
     training, table = spine_table(run.pipeline)
     key = spine_key(table)
-    features, left = feature_names(frame, training, table, (*MADE, *key))
+    features, left = feature_names(frame, training, table, (*MADE, *key), guarded(run.pipeline, training.from_))
     refused = sorted({f for f in features if f in TAKEN})
     if refused:
         raise ConfigError(

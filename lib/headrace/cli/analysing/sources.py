@@ -27,6 +27,7 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
 
     from headrace.ingest.files import listed, rows
     from headrace.ingest.others import rows as rows_of
+    from headrace.ingest.privacy import protected
 
     source = pipeline.tables[name].source
     frame: DataFrame | None
@@ -37,6 +38,7 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
         frame = rows(spark, source.format, secrets.revealed(source.options), files)
     if frame is None:
         raise ConfigError(f"{source.path} has not even a header; put data there, or mend source.path")
+    frame = protected(frame, pipeline.tables[name].sensitive, b"nothing lands, so any key does", f"tables.{name}")
     stamps = {"_source": "string", "_source_version": "string", "_ingested_at": "timestamp", "_batch": "bigint"}
     missing = [F.lit(None).cast(kind).alias(stamp) for stamp, kind in stamps.items() if stamp not in frame.columns]
     return frame.select("*", *missing)

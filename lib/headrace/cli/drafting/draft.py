@@ -7,6 +7,7 @@ import re
 
 from headrace.cli.drafting.choices import Choices
 from headrace.cli.profiling.facts import ColumnFacts, DataFacts, Request
+from headrace.cli.profiling.personal import personal
 from headrace.config import secrets
 from headrace.config.schema import SCHEMA
 
@@ -40,6 +41,7 @@ def draft(facts: DataFacts, choices: Choices, request: Request, out: str) -> str
         *_indented(4, _key(facts)),
         *_indented(4, _event_time(facts)),
         *_indented(4, _rules(choices)),
+        *_indented(4, _sensitive(facts)),
         "",
         "training_set:",
         f"  from: {choices.name}",
@@ -173,6 +175,19 @@ def _rules(choices: Choices) -> list[str]:
         fields = f"name: {yaml(rule.name)}, check: {json_text(rule.check)}, on_fail: {rule.on_fail}"
         lines.append(f"  - {{{fields}}}  # {_line(rule.seen)}")
     return lines
+
+
+def _sensitive(facts: DataFacts) -> list[str]:
+    found = {column.name: kind for column in facts.columns if (kind := personal(column))}
+    if not found:
+        return []
+    told = _line(", ".join(f"{name} ({kind})" for name, kind in found.items()))
+    names = ", ".join(f"{yaml(name)}: hash" for name in found)
+    return [
+        f"# Looks like persons' data: {told}. To keep it from all tables (hash, mask or drop; docs/privacy.md),",
+        "# before the first run, with a key in HEADRACE_PRIVACY_KEY:",
+        f"# sensitive: {{{names}}}",
+    ]
 
 
 def _key(facts: DataFacts) -> list[str]:

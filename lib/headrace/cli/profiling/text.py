@@ -8,6 +8,7 @@ from typing import Any
 from headrace.cli.drafting.suggestions import shown
 from headrace.cli.profiling.facts import ColumnFacts, DataFacts, Request
 from headrace.cli.profiling.leaking import is_number
+from headrace.cli.profiling.personal import personal
 
 HEADINGS = ("column", "type", "missing", "distinct", "min", "max", "examples", "remarks")
 _WIDEST = 40
@@ -22,6 +23,8 @@ def remarks(column: ColumnFacts, facts: DataFacts) -> list[str]:
         found.append("key")
     if column.name == facts.event_time:
         found.append("event time")
+    if kind := personal(column):
+        found.append(f"{kind}? then declare it sensitive")
     if column.name in facts.leaks:
         found.append(f"LEAK? {facts.leaks[column.name]}")
     if column.type == "other":

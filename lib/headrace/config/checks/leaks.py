@@ -26,7 +26,7 @@ def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         if feature.from_ != training.from_ and not _same_source(table, spine):
             continue
         telling = derived(table, used)
-        for where, columns in _reads(f"feature_tables.{name}", feature):
+        for where, columns in feature_reads(f"feature_tables.{name}", feature):
             hit = sorted(column for column in columns if column.lower() in telling)
             if hit and feature.kind == "lookup":
                 yield where, f"the label uses {', '.join(map(repr, hit))}, and a lookup knows no time; leave it out"
@@ -90,7 +90,8 @@ def _keys_and_clock(table: Table) -> set[str]:
     return {column.lower() for column in (*table.key, table.event_time or "")}
 
 
-def _reads(where: str, feature: FeatureTable) -> Iterator[tuple[str, set[str]]]:
+def feature_reads(where: str, feature: FeatureTable) -> Iterator[tuple[str, set[str]]]:
+    """Columns that the features of a feature table are made of, and where the YAML says so."""
     for number, part in enumerate(feature.aggregates):
         yield f"{where}.aggregates[{number}].column", {part.column}
         if part.where:

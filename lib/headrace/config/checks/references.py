@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from headrace.config.checks import aggregates, leaks, modelling, scopes, sources
+from headrace.config.checks import aggregates, leaks, modelling, privacy, scopes, sinks, sources
 from headrace.config.file.complaints import meant
 from headrace.config.names import feature_columns
 from headrace.config.sql import expressions as sql
@@ -38,6 +38,8 @@ def check(pipeline: Pipeline) -> list[Found]:
         found += leaks.check(pipeline)
     found += _scoring(pipeline)
     found += modelling.check(pipeline)
+    found += privacy.check(pipeline)
+    found += sinks.check(pipeline)
     found += scopes.check(pipeline)
     return found
 

@@ -28,6 +28,10 @@ def check(pipeline: Pipeline, header: Header = source_columns) -> Iterator[Found
         Pairs (where, what came and what is allowed).
     """
     sources = {name: None if table.transform else header(table.source) for name, table in pipeline.tables.items()}
+    for name, table in pipeline.tables.items():
+        for column in table.sensitive:
+            yield from single(f"tables.{name}.sensitive.{column}", f"the source of {name}", column, _set(sources[name]))
+    sources = {name: _without_dropped(pipeline.tables[name], there) for name, there in sources.items()}
     typed = {name: _typed(table, sources[name]) for name, table in pipeline.tables.items()}
     cleaned = {name: frozenset(table.keep) or typed[name] for name, table in pipeline.tables.items()}
     for name, table in pipeline.tables.items():
@@ -37,6 +41,15 @@ def check(pipeline: Pipeline, header: Header = source_columns) -> Iterator[Found
         yield from _feature_table(f"feature_tables.{name}", feature, cleaned)
     if pipeline.training_set and pipeline.training_set.from_ in pipeline.tables:
         yield from training_scope.check(pipeline, cleaned)
+
+
+def _set(source: tuple[str, ...] | None) -> Columns:
+    return None if source is None else frozenset(source)
+
+
+def _without_dropped(table: Table, source: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """What of a source's columns lands."""
+    return None if source is None else tuple(c for c in source if table.sensitive.get(c) != "drop")
 
 
 def _typed(table: Table, source: tuple[str, ...] | None) -> Columns:

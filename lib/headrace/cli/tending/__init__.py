@@ -1,0 +1,1 @@
+"""The work of commands that tend to tables that are there: replay."""

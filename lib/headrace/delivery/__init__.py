@@ -1,0 +1,1 @@
+"""Delivery: predictions and feature tables are written on to where others read them, each row once."""
