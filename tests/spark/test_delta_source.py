@@ -31,7 +31,7 @@ def test_appended_versions_land_alone_and_other_changes_read_anew(spark, scratch
     scratch.text = text = yaml(f'{{format: delta, path: "{path}"}}')
     with pytest.raises(Exception, match="holds no row"):
         scratch.run(text, only="ingest")
-    spark.sql(f"insert into {table} values (1, 1.5, 'a b'), (2, 'NaN', 'x=y/%'), (3, null, null)")
+    spark.sql(f"insert into {table} values (1, 1.5, 'a b'), (2, double('NaN'), 'x=y/%'), (3, null, null)")
     scratch.run(text, only="ingest")
     assert statuses(scratch.run(text, only="ingest")) == {STEP: "unchanged"}
     spark.sql(f"insert into {table} values (4, 4.5, 'x=y/%'), (4, 4.5, 'x=y/%')")

@@ -11,7 +11,7 @@ from headrace.config.checks import references
 from headrace.config.reading import read_pipeline
 from headrace.config.types import Pipeline, Source
 from headrace.errors import ConfigError
-from headrace.ingest.watermark import before
+from headrace.ingest.marks import before
 from headrace.runtime.packages import MARIADB, coordinates, needed
 
 BASE = {"format": "jdbc", "url": "jdbc:postgresql://db:5432/shop", "table": "orders"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from headrace.config.file.complaints import meant
 from headrace.config.names import column_names
 from headrace.config.types import Source
 from headrace.errors import ConfigError, DataError
+from headrace.ingest.driver_words import reason_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -208,26 +208,10 @@ class Database:
                     f"{self.where}: {self.source.path}: a time is infinite, or beyond what Spark holds; mend that row, or "
                     "leave it out by `query`"
                 ) from None
-            reason = _reason(error)
+            reason = reason_of(error)
             if reason is None:
                 raise
             raise ConfigError(f"{self.where}: {self.source.path}: {secrets.redacted(reason)}") from None
-
-
-_CAUSE = re.compile(r"(?:java\.sql\.\w+|[\w.]*(?:PSQLException|SQL\w*Exception|CommunicationsException)): ([^\n]+)")
-
-
-def _reason(error: Exception) -> str | None:
-    text = f"{error}\n{getattr(error, '_stackTrace', None) or ''}"  # the driver's own words are a cause of Spark's
-    if "ClassNotFoundException" in text or "No suitable driver" in text:
-        return (
-            "Spark has no driver for this url; name its jar under `packages`, as [org.postgresql:postgresql:42.7.14], and "
-            "its class under options.driver. Jars are loaded as a job starts, not into a session that is there"
-        )
-    found = _CAUSE.findall(text)
-    if found:
-        return f"{found[-1].strip()}; mend url, table, query, user or password, or look whether the database is up"
-    return None
 
 
 def _whole(text: str, rounded: Any) -> int:

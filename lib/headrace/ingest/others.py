@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import secrets
 from headrace.config.names import column_names
 from headrace.config.types import Source, Table
-from headrace.ingest import delta, watermark
+from headrace.ingest import delta, marks, watermark
 from headrace.ingest.jdbc import Database
 from headrace.ingest.python import ingest_python, python_rows
 from headrace.ingest.snapshots import Origin, land
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def state(run: Run, name: str, source: Source) -> Any:
     """What tells one state of the source from another."""
     if source.kind == "jdbc" and source.watermark:
-        return list(astuple(watermark.look(_base(run, name, source))))
+        return list(astuple(marks.look(_base(run, name, source))))
     if source.kind == "delta":
         version = delta.state(run.spark, source)
         if version is not None:
@@ -56,7 +56,7 @@ def rows(run: Any, name: str, source: Source) -> DataFrame:
     if source.kind == "jdbc":
         base = _base(run, name, source)
         if source.watermark:
-            watermark.marked(base)
+            marks.marked(base)
         return base.rows(None, run.parallelism)
     if source.kind == "delta":
         frame = delta.whole(run.spark, source, None)
