@@ -42,7 +42,7 @@ def test_appended_versions_land_alone_and_other_changes_read_anew(spark, scratch
     spark.sql(f"optimize {table}")
     assert statuses(scratch.run(text, only="ingest")) == {STEP: "unchanged"}
     everything = [tuple(r) for r in spark.read.format("delta").load(path).collect()]
-    assert current(scratch, "id", "unitprice", "p") == sorted(everything, key=repr)
+    assert list(map(repr, current(scratch, "id", "unitprice", "p"))) == sorted(map(repr, everything))  # NaN is no NaN
     spark.sql(f"delete from {table} where id = 4")
     assert current(scratch, "id") == [(1,), (2,), (3,), (5,)]
     assert batches(scratch) == {1: 3, 2: 3, 3: 4}
