@@ -24,7 +24,7 @@ DESCRIPTIONS = {
     "Table.rules": "what each row, or the table, must fulfil",
     "Pipeline.privacy": "how sensitive columns are kept from the tables",
     "Sink.format": "jdbc: a table of a database; parquet: a folder",
-    "Source.format": "format of the files: csv, parquet, json, orc ...; all else is read by `python`",
+    "Source.format": "csv, parquet, json, orc ... for files; jdbc, delta, table; any other reader of Spark by its name",
     "Rule.name": "its name, in quarantine and reports; ready-made rules have one by themselves, as `age_between`",
     "Rule.check": "SQL that must hold; NULL passes",
     "Rule.on_fail": "quarantine: the row is set aside; warn: counted; fail: the run stops (default for the table's own)",

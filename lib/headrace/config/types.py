@@ -28,18 +28,24 @@ from headrace.config.rules import Rule
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
 from headrace.config.sinks import Sink
+from headrace.config.source_types import FILES, Kind, Place, kind_of
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
 from headrace.config.windows import FUNCTIONS, WindowLength
 
 
 def _or_python(schema: JsonDict) -> None:
-    """For editors: with `python` there is neither format nor path."""
-    schema["anyOf"] = [{"required": ["python"]}, {"required": schema.pop("required")}]
+    """For editors: with `python` there is neither format nor path, and only files need a path."""
+    of_files: JsonDict = {"enum": list(FILES)}
+    schema["anyOf"] = [
+        {"required": ["python"]},
+        {"required": schema.pop("required")},
+        {"required": ["format"], "properties": {"format": {"not": of_files}}},
+    ]
 
 
-class Source(Section):
-    """Where a table's rows come from: files, or Python."""
+class Source(Place):
+    """Where a table's rows come from: files, a database, Delta, any reader of Spark, or Python."""
 
     model_config = ConfigDict(json_schema_extra=_or_python)
 
@@ -73,10 +79,15 @@ class Source(Section):
             return value
         if (value.get("format"), value.get("path")) == ("python", value["python"]):
             return value
-        given = [key for key in ("format", "path", "mode") if key in value]
+        given = [key for key in ("format", "path", "mode", *Place.model_fields) if key in value and key != "packages"]
         if given:
             raise ValueError(f"with `python` a source has no {', '.join(given)}; what it needs stands under `options`")
         return {**value, "format": "python", "path": str(value["python"]), "mode": "snapshot"}
+
+    @property
+    def kind(self) -> Kind:
+        """How it is followed: file by file, by a watermark, by version, by content."""
+        return kind_of(self.format, self.path, python=self.python is not None)
 
 
 class Table(Section):

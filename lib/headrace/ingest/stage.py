@@ -6,9 +6,9 @@ from typing import Any
 
 from headrace.config.checks import sources
 from headrace.config.types import Pipeline, Source, Table
+from headrace.ingest import others
 from headrace.ingest.files import listed
 from headrace.ingest.landing import ingest_files, path_of
-from headrace.ingest.python import ingest_python
 from headrace.runtime.step import Run, Step
 
 
@@ -27,8 +27,8 @@ def _step(name: str, table: Table) -> Step:
     decides = {"source": source.model_dump(mode="json", by_alias=True)}
 
     def state(run: Run) -> Any:
-        if source.python:
-            return f"read in each run, as in {run.run_id}"  # whether it has changed, only its rows can tell
+        if source.kind != "files":
+            return others.state(run, name, source)
         return [(f.path, f.size, f.modified) for f in listed(run.spark, path_of(source))]
 
     return Step(
@@ -38,10 +38,10 @@ def _step(name: str, table: Table) -> Step:
         outputs=(raw(name),),
         config={"tables": {name: decides | ({"sensitive": table.sensitive} if table.sensitive else {})}},
         state=state,
-        run=lambda run: (ingest_python if source.python else ingest_files)(run, name, table),
+        run=lambda run: (ingest_files if source.kind == "files" else others.ingest)(run, name, table),
     )
 
 
 def missing(source: Source) -> str | None:
     """What is wrong with a source's path, where that can be said without Spark."""
-    return None if source.python else sources.missing(path_of(source))
+    return sources.missing(path_of(source)) if source.kind == "files" else None

@@ -88,6 +88,7 @@ class Done:
         expires: Unchanged only until this moment, when more becomes due or known; None: for ever.
         refused: Why a gate refused the model (the run ends with exit code 4, after the later stages).
         cleanup: Called when the outputs are written.
+        unchanged: The work found that all is as it was: nothing is written, and nothing need be.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -99,6 +100,7 @@ class Done:
     expires: datetime | None = None
     refused: str | None = None
     cleanup: Callable[[], None] | None = None
+    unchanged: bool = False
 
 
 class Run(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.config import secrets
 from headrace.config.types import Pipeline
@@ -26,15 +26,14 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
     from pyspark.sql import functions as F
 
     from headrace.ingest.files import listed
+    from headrace.ingest.others import rows as rows_of
     from headrace.ingest.privacy import protected
-    from headrace.ingest.python import python_rows
     from headrace.ingest.reading import How, read
 
     source = pipeline.tables[name].source
     frame: DataFrame | None
-    if source.python:
-        run: Any = SimpleNamespace(spark=spark, pipeline=pipeline)
-        frame = python_rows(run, name, source)
+    if source.kind != "files":
+        frame = rows_of(SimpleNamespace(spark=spark, pipeline=pipeline, parallelism=1), name, source)
     else:
         files = listed(spark, unpacked(source.path, Path(home()) / "examples"))
         how = How(source.format, secrets.revealed(source.options), source.on_drift)
