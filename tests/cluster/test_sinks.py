@@ -63,13 +63,15 @@ def test_a_job_killed_within_its_transaction_sends_every_row_once(
     with (tmp_path / "killed.log").open("w") as log:
         job = subprocess.Popen(line, cwd=PROJECT, env=env, stdout=log, stderr=log, start_new_session=True)
         waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'DELETE%'"
-        deadline = time.monotonic() + 240
-        while asked(postgres, waiting) == "0":  # its rows are staged, its transaction has begun
-            assert job.poll() is None, (tmp_path / "killed.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-        os.killpg(job.pid, signal.SIGKILL)
-        job.wait()
+        deadline = time.monotonic() + 400
+        try:
+            while asked(postgres, waiting) == "0":  # its rows are staged, its transaction has begun
+                assert job.poll() is None, (tmp_path / "killed.log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+        finally:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait()
     asked(
         postgres,
         "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and query like 'begin; lock%'",

@@ -26,7 +26,11 @@ SHORTEST = timedelta(days=7)
 """Readers and writers that began before a VACUUM must find their files: Delta's own least retention."""
 
 MARGIN = timedelta(hours=1)
-_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+_OURS = {
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+    "spark.databricks.delta.vacuum.retentionWindowIgnore.enabled": "false",
+}
+"""Delta refuses a retention shorter than the table's property, and takes the property in place of any: here it is decided."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Maintenance:
         self._spark, self._tables, self._dry_run = spark.newSession(), tables, dry_run
         self._spark.conf.set("spark.sql.session.timeZone", "UTC")
         self._spark.conf.set(METADATA, json.dumps(note))
+        for name, value in _OURS.items():
+            self._spark.conf.set(name, value)
         # VACUUM lists a table's folders in as many tasks as this says: by default 10,000, for a table of three files too
         self._spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", 4 * task_slots(spark))
 
@@ -101,9 +107,7 @@ class Maintenance:
         if age is not None:
             kept = max(kept, age + MARGIN)
             self._keep_log(table, age)
-        # whole hours, rounded up; what was asked may be shorter than the table's property, which Delta would refuse
-        hours = -int(-kept.total_seconds() // 3600)
-        self._spark.conf.set(_CHECK, "false")
+        hours = -int(-kept.total_seconds() // 3600)  # whole ones, rounded up
         vacuum = f"VACUUM {self._name(table)} RETAIN {hours} HOURS"
         found = [str(row[0]) for row in self._spark.sql(f"{vacuum} DRY RUN").collect()]  # Delta lists at most 1,000
         if not found:
