@@ -183,6 +183,17 @@ class ModelStore:
             found = [version_of(one) for one in self.client.search_model_versions(f"name='{name}'")]
         return sorted(found, key=lambda one: -one.number)
 
+    def names(self) -> list[str]:
+        """Names of all registered models."""
+        with answered(self.tracking_uri):
+            found, token = [], None
+            while True:
+                page = self.client.search_registered_models(page_token=token)
+                found += [str(one.name) for one in page]
+                token = page.token
+                if not token:
+                    return found
+
     def find(self, name: str, tag: str, value: str) -> Version | None:
         """The newest version with this tag."""
         return next((one for one in self.versions(name) if one.tags.get(tag) == value), None)
