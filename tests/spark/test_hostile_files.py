@@ -121,5 +121,5 @@ def test_from_files_to_clean_tables_every_row_is_accounted_for(
     scratch.run(TABLES)
     assert scratch.rows("ragged", "id") == [(1,), (9,)]
     assert scratch.rows("events", "id", "v", "w") == [
-        (1, 2, None), (2, None, None), (4, None, '{"z":1}'), (None, 3, None), (None, None, "1"),
+        (1, 2, None), (2, None, None), (4, None, '{"z": 1}'), (None, 3, None), (None, None, "1"),
     ]  # fmt: skip
