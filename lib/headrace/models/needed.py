@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from headrace.models.store import Version
+from headrace.models.version import Version
 from headrace.runtime.commits import Commit
 
 
