@@ -13,7 +13,7 @@ import pytest
 from headrace.cli.tending import maintain
 from headrace.cli.tending.maintain import Wish, maintained
 from headrace.config.reading import read_pipeline
-from headrace.models.store import Version
+from headrace.models.version import Version
 from headrace.runtime import maintenance
 from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.progress import Progress

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.models.needed import lineage, oldest, tagged
-from headrace.models.store import Version
+from headrace.models.version import Version
 from headrace.runtime.commits import Commit
 
 
