@@ -20,6 +20,17 @@ def delta_jars() -> str:
     return ":".join(map(str, jars))
 
 
+def driver_jars() -> str:
+    """The class path of the drivers that Headrace takes by itself: PostgreSQL's and MySQL's, fetched once."""
+    import pyspark
+
+    from headrace.runtime.packages import DRIVERS, jars
+
+    home, spark = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")), Path(pyspark.__file__).parent
+    wanted = [DRIVERS["jdbc:postgresql:"], DRIVERS["jdbc:mysql:"]]
+    return ":".join(map(str, jars(home.absolute(), spark, wanted, {**os.environ, "SPARK_HOME": str(spark)})))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _environment() -> None:
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")

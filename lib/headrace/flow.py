@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from headrace.clean import stage as clean
 from headrace.config import hooks
-from headrace.config.types import Pipeline, Table
+from headrace.config.types import Pipeline
 from headrace.delivery import stage as delivery
 from headrace.errors import ConfigError, Mistake
 from headrace.evaluation import stage as evaluation
@@ -21,11 +20,8 @@ from headrace.runtime.step import STAGES, Step
 from headrace.scoring import stage as scoring
 from headrace.search import stage as search
 from headrace.training import stage as training
-from headrace.validate import rules
 from headrace.validate import stage as validate
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+from headrace.validate.rules import judge
 
 ROOMS = {
     "ingest": (),  # a file that has landed is not read again because the code has changed
@@ -47,10 +43,6 @@ INSEPARABLE = ("validate", "clean")
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """All steps of a pipeline, each after those that feed it."""
-
-    def judge(frame: DataFrame, table: Table) -> DataFrame:
-        return rules.judge(frame, table.rules, table.key)
-
     held = Held()
     judged = {s.name: s for s in validate.steps(pipeline, clean.shaped, held)}
     cleaned = clean.steps(pipeline, judge, validate.config_of, held)
@@ -98,7 +90,7 @@ def _monitoring(pipeline: Pipeline) -> tuple[Step, ...]:
     if pipeline.training_set is None:
         return ()
     return monitoring.steps(
-        pipeline, pipeline.training_set.from_, training.labels_config(pipeline), training.split_spine
+        pipeline, training.label_inputs(pipeline), training.labels_config(pipeline), training.labelled_spine
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster.conftest import Postgres
 from tests.conftest import PROJECT
 from tests.support.flights import SMALL, sample
 from tests.support.running import headrace, run_job
+from tests.support.servers import Server
 
 SETS = tuple(part for change in SMALL for part in ("--set", change))
 
@@ -18,16 +18,16 @@ QUERY = """
 
 
 def test_tables_are_in_the_metastore_for_other_applications(
-    postgres: Postgres, jdbc_jar: Path, metastore_classes: str, tmp_path: Path
+    metastore: Server, jdbc_jar: Path, metastore_classes: str, tmp_path: Path
 ) -> None:
     config, home = sample(tmp_path, 3_000), tmp_path / "home"
     (config.parent / "env").mkdir()
     (config.parent / "env" / "hive.yaml").write_text((PROJECT / "conf" / "env" / "hive.yaml").read_text())
     where = {
         "HEADRACE_JDBC_JAR": str(jdbc_jar),
-        "HEADRACE_METASTORE_URL": postgres.url,
-        "HEADRACE_METASTORE_USER": postgres.user,
-        "HEADRACE_METASTORE_PASSWORD": postgres.password,
+        "HEADRACE_METASTORE_URL": metastore.url,
+        "HEADRACE_METASTORE_USER": metastore.user,
+        "HEADRACE_METASTORE_PASSWORD": metastore.password,
         "HEADRACE_WAREHOUSE": str(tmp_path / "shared"),
     }
     first = {

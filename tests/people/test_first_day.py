@@ -85,6 +85,32 @@ def test_sql_status_and_plan(day: tuple[Path, Path, Ended, Ended]) -> None:
     assert "  rows     600\n" in told.out
 
 
+def test_what_becomes_champion_is_on_record(day: tuple[Path, Path, Ended, Ended]) -> None:
+    config, home, _, _ = day
+    down = headrace(home, "demote", str(config), "--why", "it's odd; --wait")
+    assert (down.code, "there is no champion" in down.out) == (0, True), down.said
+    asked = headrace(home, "sql", "select action, from_version, to_version, why from model_changes order by change")
+    assert asked.code == 0, asked.err
+    assert [line.split("\t") for line in asked.out.splitlines()] == [
+        ["action", "from_version", "to_version", "why"],
+        ["register", "NULL", "1", "there are no gates"],
+        ["demote", "1", "NULL", "it's odd; --wait"],
+    ]
+    back = headrace(home, "rollback", str(config))
+    assert (back.code, "version 1 is champion" in back.out) == (0, True), back.said
+    shown = headrace(home, "models", str(config), "--format", "json")
+    assert [one["action"] for one in json.loads(shown.out)["changes"]] == ["register", "demote", "rollback"]
+
+
+def test_a_version_is_trained_again_and_compared(day: tuple[Path, Path, Ended, Ended]) -> None:
+    config, home, _, _ = day
+    again = headrace(home, "reproduce", str(config), "1")
+    assert (again.code, "Traceback" in again.said) == (0, False), again.said[-3000:]
+    assert "churn version 1 (logistic_regression), trained again on training_set version 0" in again.out
+    assert again.out.splitlines()[-1].startswith("reproduced ")
+    assert headrace(home, "reproduce", str(config), "7").code == 2
+
+
 def test_changing_only_gates_does_not_train_again(day: tuple[Path, Path, Ended, Ended]) -> None:
     config, home, _, _ = day
     gate = ("--set", "gates=[{metric: areaUnderROC, at_least: 0.999}]")
@@ -95,7 +121,7 @@ def test_changing_only_gates_does_not_train_again(day: tuple[Path, Path, Ended, 
     stages = refused.stages()
     assert stages.pop("register") == "done"
     assert stages["search"] == stages["training_set"] == "unchanged"
-    decided = {step["stage"]: step for step in json.loads(planned.out)["steps"]}  # one table: one step a stage
+    decided = {step["stage"]: step for step in reversed(json.loads(planned.out)["steps"])}  # the first step of each
     assert decided["register"]["changes"][0]["path"].startswith("gates")
     may = {"run": {"done"}, "unchanged": {"unchanged"}, "may run": {"done", "unchanged"}}
     assert all(status in may[decided[stage]["decision"]] for stage, status in refused.stages().items()), planned.out

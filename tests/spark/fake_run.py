@@ -42,7 +42,7 @@ class FakeRun:
     def read_version(self, table: str, version: int) -> DataFrame:
         return self.spark.read.format("delta").option("versionAsOf", version).load(self._path(table))
 
-    def facts(self, table: str) -> dict[str, Any]:
+    def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         return json.loads((self.home / f"{table}.json").read_text())
 
     def append(self, table: str, frame: DataFrame) -> None:

@@ -13,7 +13,9 @@ from headrace.cli.analysing.expressions import analysed
 from headrace.config.checks.headers import source_columns
 from headrace.config.reading import placed
 from headrace.config.types import Pipeline, Source
-from headrace.ingest.files import CORRUPT, listed, rows
+from headrace.ingest.files import listed
+from headrace.ingest.reading import rows
+from headrace.ingest.schemas import CORRUPT
 
 VISITS = "person,at,known,amount,kind\n1,2024-01-01 00:00:00,2024-01-02 00:00:00,3,a\n2,2024-01-03 00:00:00,,x,b\n"
 PEOPLE = "person,age\n1,30\n2,40\n"
@@ -188,3 +190,17 @@ def test_places_in_the_file(tmp_path: Path) -> None:
         f"{file}:4:18 tables.t.columns.a: c",
         f"{file}:5:10 tables.t.key: k",
     ]
+
+
+def test_a_label_over_later_events_of_entities_on_a_grid(spark: SparkSession, base: dict[str, Any]) -> None:
+    label = {"from": "visits", "aggregate": "sum(amount) > 1", "within": "3 days", "where": "kind = 'a'"}
+    base["training_set"] = {"from": {"entities": "people", "every": "1 day", "since": "2024-01-01"}, "label": label}
+    base["gates"] = []
+    assert found(spark, base, {}) == []
+    wrong = {"training_set.label.aggregate": "sum(kind)", "training_set.label.where": "upr(kind) = 'a'"}
+    mistakes = found(spark, base, wrong)
+    assert [where for where, _ in mistakes] == ["training_set.label.aggregate", "training_set.label.where"]
+    assert "sum needs a number" in mistakes[0][1]
+    assert mistakes[1][1] == "there is no function 'upr'"
+    around = found(spark, base, {"training_set.label.aggregate": "count(*) > interval 1 day"})
+    assert [where for where, _ in around] == ["training_set.label.aggregate"]

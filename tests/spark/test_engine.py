@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 import headrace
 from headrace.engine.point_in_time import lookup_join, point_in_time_join
-from headrace.engine.published import published_windows
+from headrace.engine.published import Published, published_windows
 from headrace.engine.windows import window_features
 from headrace.errors import ConfigError
 
@@ -227,7 +227,7 @@ def test_slices_of_time_change_nothing(spark: SparkSession, late: bool) -> None:
 def test_published_rows_are_the_features_for_as_long_as_they_say(spark: SparkSession) -> None:
     spine, events = frames(spark, 4, 500)
     common: dict[str, Any] = {"entity": ["k1", "k2"], "event_time": "s", "available_at": "a"}
-    published = published_windows(events, aggregates=asked() | ages(), **common)
+    published = published_windows(events, Published(aggregates=asked() | ages(), **common))
     assert set(published.columns).isdisjoint(ages())
     assert published.columns[:4] == ["k1", "k2", "valid_from", "valid_until"]
     assert published.groupBy("k1", "k2", "valid_from").count().where("count > 1").isEmpty()

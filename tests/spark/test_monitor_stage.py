@@ -51,7 +51,7 @@ def run_stage(spark, monkeypatch):
         monkeypatch.setattr(stage.versions, "tested", lambda uri, name: THREE if tested is None else tested)
         versions = versions or {7: tables["test_predictions"]}
         run = FakeRun(spark, pipeline(**(changes or {})), tables, {**known, **(notes or {})}, versions, **more)
-        (step,) = stage.steps(run.pipeline, "customers", {}, lambda run: run.read("training_set"))
+        (step,) = stage.steps(run.pipeline, ("customers",), {}, lambda run, among: run.read("training_set"))
         return step, step.run(run)
 
     return run
@@ -144,6 +144,20 @@ def test_each_version_is_held_against_its_own_test(spark, run_stage):
     assert "version 4), against 0.110 in the test part" in done.notes[1]
 
 
+def test_of_a_regression_the_predicted_numbers_drift_for_there_is_no_probability(spark, run_stage):
+    tables = few(spark)
+    tables["training_set"] = tables["training_set"].withColumn("label", F.col("id") % 10 + F.lit(0.5))
+    for name, shift in (("test_predictions", 0), ("predictions", 5)):
+        number = (F.col("id") % 10 + F.lit(0.0 + shift)).alias("prediction")
+        bare = F.lit(None).cast("double").alias("probability")
+        others = [c for c in tables[name].columns if c not in ("prediction", "probability")]
+        tables[name] = tables[name].select(*others, number, bare)
+    _, done = run_stage(tables, {"3": Tested({"rmse": 1.0}, 7)}, notes={"task": "regression", "labels": []})
+    output = done.outputs[1].frame.where("feature like 'prediction:%'").collect()
+    assert [(r.feature, r.kind, r.alarm) for r in output] == [("prediction:prediction", "numeric", True)]
+    assert (output[0].baseline_mean, output[0].current_mean, output[0].current_null_share) == (4.5, 9.5, 0.0)
+
+
 def test_without_time_quality_has_no_window(spark, run_stage):
     tables = few(spark)
     none = F.lit(None).cast("timestamp")
@@ -170,4 +184,4 @@ def test_rows_scored_among_those_learned_from_are_no_drift(spark, run_stage):
 
 def test_without_a_training_set_there_is_no_step():
     bare = pipeline().model_copy(update={"training_set": None})
-    assert stage.steps(bare, "customers", {}, lambda run: run) == ()
+    assert stage.steps(bare, ("customers",), {}, lambda run, among: run) == ()

@@ -12,6 +12,8 @@ from headrace.config.metrics import METRICS
 from headrace.errors import ConfigError, DataError
 from headrace.evaluation.stage import steps as evaluation_steps
 from headrace.models.card import ModelCard
+from headrace.models.changes import who
+from headrace.models.promotion import Word, promote
 from headrace.models.store import ModelStore
 from headrace.monitoring import versions
 from headrace.registry.stage import steps as registry_steps
@@ -130,13 +132,22 @@ def test_versions_gates_and_the_champion(spark, home, table, evaluated):
     known, _ = register("three", [{"beats": "champion"}])
     assert known.refused == refused.refused
 
-    store.promote(store.version(NAME, 2))
-    assert store.version(NAME, 2).tags["previous_champion"] == "1"
+    promote(store, NAME, 2, Word("the test part is odd", force=True))
     run.put("trials", spark.sql("select 'winner' status"), kept["facts"])
     _, better = register("four", [{"beats": "champion"}])
-    assert better.model == {"name": NAME, "version": 1, "alias": "champion"}
-    assert store.resolve(NAME).number == 1
-    assert store.resolve(NAME, "2").number == 2
+    assert (better.refused, better.model) == (None, {"name": NAME, "version": 1, "alias": None})
+    assert "better by +" in better.notes[0]
+    assert "version 1 has been champion and is no more: promote by" in better.notes[1]  # a person's word stands
+    assert store.resolve(NAME).number == 2
+    assert store.resolve(NAME, "1").number == 1
+    promote(store, NAME, 1, Word())
+    run.finish(registry_steps(run.pipeline)[1].run(run))
+    columns = ["change", "model", "alias", "action", "from_version", "to_version", "who", "why", "forced", "run_id"]
+    assert [tuple(row) for row in run.read("model_changes").orderBy("change").select(columns).collect()] == [
+        (1, NAME, "champion", "register", None, 1, who(), "its gates passed (3 of 3)", False, "r1"),
+        (2, NAME, "champion", "promote", 1, 2, who(), "the test part is odd", True, None),
+        (3, NAME, "champion", "promote", 2, 1, who(), "", False, None),
+    ]
     with pytest.raises(ConfigError, match="no version or alias '7'"):
         store.resolve(NAME, "7")
 

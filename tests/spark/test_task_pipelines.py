@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
+from headrace.cli.reproduce import reproduction
+from headrace.config.reading import read_pipeline
+from headrace.models.record import page, record_of
 from headrace.models.store import ModelStore
 from tests.spark.modelling import shared_home, sqlite
 from tests.support.runs import Project, statuses
@@ -29,6 +31,15 @@ def both(project: Project, yaml: str):
     assert set(statuses(first).values()) == {"done"}
     assert set(statuses(project.run(yaml, to="monitor")).values()) == {"unchanged"}
     return first
+
+
+def reproduced(project: Project) -> None:
+    """Train the champion again: on the same rows, of whatever tasks, it says the same."""
+    lines, same = reproduction(
+        project.spark, *read_pipeline(project.folder / "pipeline.yaml"), wanted="champion", tolerance=1e-6
+    )
+    assert same, lines
+    assert lines[-1].startswith("reproduced "), lines
 
 
 def test_clusters(project):
@@ -63,6 +74,7 @@ gates: [{metric: silhouette, at_least: 0.3}, {beats: champion}]
     assert ("prediction:prediction", False) in drifted
     assert {feature for feature, _ in drifted} >= {"x", "y", "colour"}
     assert project.table("quality_metrics").count() == 0
+    reproduced(project)
 
 
 def test_odd_rows(project):
@@ -94,6 +106,7 @@ gates: [{metric: flaggedShare, at_most: 0.2}]
     assert 0.01 < np.mean([flagged for _, flagged, _ in rows]) < 0.08
     assert all(0 <= p <= 1 and (p > 0.97) == flagged for _, flagged, p in rows)
     assert "prediction:probability" in {feature for (feature,) in project.rows("drift_metrics", "feature")}
+    reproduced(project)
 
 
 def test_recommendations(project):
@@ -140,5 +153,16 @@ gates: [{metric: rmse, at_most: 1.8}, {beats: champion}]
     for user in range(24):
         scores = [s for reader, _, _, s in sorted(listed, key=lambda row: row[2]) if reader == f"user {user}"]
         assert scores == sorted(scores, reverse=True)
-    tags = ModelStore(sqlite(project.folder / "home")).alias("books").tags
-    assert json.loads(tags["card"])["learned"]["user"] == "reader"
+    store = ModelStore(sqlite(project.folder / "home"))
+    version = store.alias("books")
+    told = record_of(store, version)
+    assert store.card(version.run_id).learned["user"] == "reader"
+    assert told["definitions"] == {
+        "tables.stars.event_time": "at",
+        "training_set.from": "stars",
+        "training_set.rating": "stars",
+    }
+    assert "Recommends the 3 best `book` for each `reader` (recommendation), from `stars`." in page(
+        told, store.card(version.run_id)
+    )
+    reproduced(project)

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from headrace.config.values import moment_of
-from headrace.models.store import Version
+from headrace.models.version import Version
 from headrace.runtime.runner import Options, Outcome
 from headrace.scoring import stage
 from headrace.training.spine import spine
@@ -117,4 +117,4 @@ def test_what_is_due_is_scored_once_labels_or_not(scratch: Project, monkeypatch:
 
 def test_a_label_that_is_no_number_is_none(scratch: Project) -> None:
     frame = scratch.spark.sql("select * from values (1, double('NaN')), (2, 0.5D), (3, null) as t(id, churn)")
-    assert [r.label for r in spine(frame, pipeline(), NOW).orderBy("id").collect()] == [None, 0.5, None]
+    assert [r.label for r in spine(frame, pipeline(), NOW, {}.__getitem__).orderBy("id").collect()] == [None, 0.5, None]

@@ -38,6 +38,10 @@ def _any_of(value: Any, wanted: list[Any], schema: Any, root: Any, at: str) -> l
     return [] if not all(tried) else [f"{at}: none of {len(wanted)} fits: {tried}"]
 
 
+def _not(value: Any, wanted: Any, schema: Any, root: Any, at: str) -> list[str]:
+    return [] if complaints(value, wanted, root, at) else [f"{at}: {value!r} cannot stand here"]
+
+
 def _properties(value: Any, wanted: dict[str, Any], schema: Any, root: Any, at: str) -> list[str]:
     there = value if isinstance(value, dict) else {}
     return [c for key, one in wanted.items() if key in there for c in complaints(there[key], one, root, f"{at}.{key}")]
@@ -77,6 +81,7 @@ CHECKS: dict[str, Any] = {
     "$ref": _ref,
     "type": _type,
     "anyOf": _any_of,
+    "not": _not,
     "properties": _properties,
     "additionalProperties": _additional,
     "items": _items,

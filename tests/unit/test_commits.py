@@ -7,6 +7,7 @@ from pathlib import Path
 
 from headrace.runtime.carried import ended
 from headrace.runtime.commits import Commit, CommitLog, LocalFiles
+from headrace.runtime.merging import rows_written
 
 
 def write(
@@ -120,3 +121,10 @@ def test_a_step_ended_where_one_run_made_all_its_tables(tmp_path: Path) -> None:
     assert ended([other, one]) is None  # r2 was killed after its first table
     assert ended([one, None]) is None
     assert ended([]) is None
+
+
+def test_rows_that_were_merged_are_counted() -> None:
+    metrics = {"numTargetRowsInserted": "5", "numTargetRowsUpdated": "2", "numTargetRowsDeleted": "1"}
+    assert rows_written("MERGE", {**metrics, "numOutputRows": "100"}) == (8, 4)  # with rows that were only copied
+    assert rows_written("WRITE", {"numOutputRows": "7"}) == (7, 7)
+    assert rows_written("DELETE", {"numDeletedRows": "7"}) == (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from headrace.engine import exact
 from headrace.engine.aggregates import Aggregate, evaluate
+from headrace.engine.grid import MONDAY, grid_rows, next_instant
 from headrace.engine.kernels import Events, Rows, latest, spans
 from headrace.engine.published import valid_until
 from headrace.engine.ranks import Wavelet, extremes
@@ -222,8 +224,38 @@ def test_published_rows_hold_until_the_window_changes(events: list) -> None:
     moments_ = sorted({(e[0], e[1]) for e in usable})
     who = Rows(*(np.array([m[i] for m in moments_], np.int64) for i in (0, 1)), np.ones(len(moments_), bool))
     found = Events(entity, happened, known)
-    until, ends = valid_until(who, spans(found, who.entity, who.cutoff, [3, 10]))
+    until, ends = valid_until(who, spans(found, who.entity, who.cutoff, [3, 10]), found)
     for (of, start), stop, ended in zip(moments_, until.tolist(), ends.tolist(), strict=True):
         changes = [k for e, k, _ in usable if e == of and k > start]
         changes += [s + w for e, k, s in usable for w in (3, 10) if e == of and k <= start < s + w]
         assert (stop if ended else None) == min(changes, default=None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(-30, 60), st.sampled_from([0, 0, 1, 9, 50])), max_size=12),
+    st.sampled_from([1, 3, 7]),
+    st.sampled_from([2, 10, 25]),
+    st.one_of(st.none(), st.integers(-40, 80)),
+)
+def test_a_grid_has_rows_while_an_event_counts_and_once_after(
+    events: list, every: int, longest: int, until: int | None
+) -> None:
+    happened = np.array([MONDAY + e[1] for e in events], np.int64)
+    known = happened + np.array([e[2] for e in events], np.int64)
+    found = Events(np.array([e[0] for e in events], np.int64), happened, known)
+    entity, at = grid_rows(found, longest, every, None if until is None else MONDAY + until)
+    want = set()
+    for of, start, delay in events:
+        grid = [g for g in range(-210, 210 + every, every) if g >= start + delay]
+        counting = [g for g in grid if g < start + longest]
+        want |= {(of, g) for g in [*counting, grid[len(counting)]] if until is None or g <= until}
+    got = list(zip(entity.tolist(), (at - MONDAY).tolist(), strict=True))
+    assert got == sorted(want)
+
+
+def test_the_next_instant_of_a_grid_comes_after() -> None:
+    week = 7 * 86_400_000_000
+    assert next_instant(datetime(2024, 1, 1, tzinfo=UTC), week) == datetime(2024, 1, 8, tzinfo=UTC)  # both Mondays
+    assert next_instant(datetime(2024, 1, 7, 23, 59, tzinfo=UTC), week) == datetime(2024, 1, 8, tzinfo=UTC)
+    assert next_instant(datetime(1969, 12, 31, 23, tzinfo=UTC), week // 7) == datetime(1970, 1, 1, tzinfo=UTC)

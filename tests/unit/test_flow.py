@@ -53,7 +53,7 @@ def test_select_takes_a_table_or_all_that_depends_on_it(steps: tuple[Step, ...])
     assert names(flow.chosen(steps, select="weather")) == {"validate:weather", "clean:weather"}
     assert names(flow.chosen(steps, select="weather+")) == {
         *("validate:weather", "clean:weather", "features:origin_weather", "training_set", "search"),
-        *("evaluate", "register", "score", "monitor"),
+        *("evaluate", "register", "register:model_changes", "score", "monitor"),
     }
     everything = names(flow.chosen(steps, select="airports+"))
     assert {"clean:flights", "features:carrier_delays", "monitor"} <= everything

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.errors import DataError
-from headrace.ingest.files import SourceFile, listed, rows
+from headrace.ingest.files import SourceFile, is_single_file, listed
 from headrace.ingest.landed import Landed
+from headrace.ingest.looks import wrong_texts
+from headrace.ingest.reading import rows
 
 A, B, C = (SourceFile(f"file:///in/{name}.csv", 10, 1) for name in "abc")
 
@@ -64,25 +65,24 @@ class Reader:
 
     @property
     def columns(self) -> list[str]:
-        text = Path(self.asked[-1]).read_text().strip()
+        text = Path(self.asked[-1].removeprefix("file://")).read_text().strip()
         return text.splitlines()[0].split(",") if text else []
 
 
-def test_each_different_header_is_asked_for_once(tmp_path: Path) -> None:
-    from headrace.ingest.files import _header
+def test_each_different_header_is_asked_for_once_and_groups_the_files(tmp_path: Path) -> None:
+    from headrace.ingest.schemas import _by_header
 
     for number in range(5):
         (tmp_path / f"{number}.csv").write_text(f"a,b\n{number},1\n")
     (tmp_path / "5.csv").write_text("\n\n")
-    paths = sorted(map(str, tmp_path.iterdir()))
+    (tmp_path / "6.csv").write_text("b,a\n1,2\n")
+    files = listed(None, str(tmp_path))  # type: ignore[arg-type]
     reader = Reader()
-    assert _header(reader, paths, by_line=True) == ["a", "b"]
-    assert reader.asked == [paths[0], paths[5]]
-    _header(reader, paths, by_line=False)
-    assert len(reader.asked) == 2 + 6
-    (tmp_path / "6.csv").write_text("b,a\n")
-    with pytest.raises(DataError, match="in another order"):
-        _header(reader, [*paths, str(tmp_path / "6.csv")], by_line=True)
+    found = _by_header(reader, files, {})
+    assert [(g.schema.names, len(g.files)) for g in found] == [(["a", "b"], 5), (["b", "a"], 1)]
+    assert reader.asked == [files[0].literal, files[5].literal, files[6].literal]
+    assert _by_header(reader, files, {"comment": "#"}) == found
+    assert len(reader.asked) == 3 + 7
 
 
 def test_files_without_a_byte_are_not_asked_for_anything() -> None:
@@ -91,3 +91,60 @@ def test_files_without_a_byte_are_not_asked_for_anything() -> None:
 
 def test_an_empty_folder_is_listed(tmp_path: Path) -> None:
     assert listed(None, str(tmp_path)) == []  # type: ignore[arg-type]
+
+
+def test_links_are_followed_once_and_leftovers_of_writers_left_alone(tmp_path: Path) -> None:
+    data, other = tmp_path / "data", tmp_path / "other"
+    for name in ("day=1/a b%.csv", "_temporary/0/x.csv", ".hidden/y.csv", "_SUCCESS", ".z.csv.crc", "w.csv._COPYING_"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text("x")
+    (data / "_day=2").mkdir()
+    (data / "_day=2" / "c.csv").write_text("x")
+    other.mkdir()
+    (other / "linked.csv").write_text("x")
+    (data / "loop").symlink_to(data)
+    (data / "other").symlink_to(other)
+    (data / "again").symlink_to(other)
+    (data / "dangling.csv").symlink_to(tmp_path / "nowhere")
+    found = listed(None, str(data))  # type: ignore[arg-type]
+    assert [(f.plain.removeprefix(f"file://{data}/"), f.keys) for f in found] == [
+        ("_day=2/c.csv", ("_day",)),
+        ("again/linked.csv", ()),
+        ("day=1/a b%.csv", ("day",)),
+    ]
+    below = listed(None, f"{data}/*=*/*.csv")  # type: ignore[arg-type]
+    assert [f.keys for f in below] == [("_day",), ("day",)]
+    assert [f.keys for f in listed(None, f"{data}/day=1")] == [()]  # type: ignore[arg-type]
+
+
+def test_a_single_file_is_told_by_whatever_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a b.csv").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    for path in ("a b.csv", "./a b.csv", str(tmp_path / "a b.csv")):
+        assert is_single_file(path, listed(None, path))  # type: ignore[arg-type]
+    assert not is_single_file(str(tmp_path), listed(None, str(tmp_path)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "options", "said"),
+    [
+        ("csv", "id,v\n1,M\xfcller\n".encode("latin-1"), {}, "line 2 is no UTF-8 (byte 0xfc)"),
+        ("csv", "id,v\n1,M\xfcller\n".encode("latin-1"), {"encoding": "ISO-8859-1"}, None),
+        ("csv", "id,v\n1,M\xfcller\n".encode("utf-16"), {}, "looks like UTF-16"),
+        ("text", "abc".encode("utf-16-le"), {}, "looks like UTF-16"),
+        ("json", b'{"a": "\xfc"}', {}, "line 1 is no UTF-8"),
+        ("json", '{"a": 1}'.encode("utf-16"), {"multiLine": "true"}, None),
+        ("csv", b'id,v\n1,"a\nb"\n', {}, "line 2 opens a quote"),
+        ("csv", b'id,v\n1,"a\nb"\n', {"multiLine": "true"}, None),
+        ("csv", b'id,v\n1,"a\nb"\n', {"multiLine": "false"}, None),
+        ("csv", b"id,v\n1,'a\nb'\n", {"quote": "'"}, "line 2 opens a quote"),
+        ("csv", b'id,v\r\n1,5" pipe\r\n2,"a ""b"" c"\r\n3,"x \\" y"\r\n', {"escape": "\\"}, None),
+        ("csv", b"id,v\n1," + "\N{SNOWMAN}".encode() * 2_000_000, {}, None),
+    ],
+)
+def test_texts_are_looked_at_before_spark_guesses(
+    tmp_path: Path, kind: str, content: bytes, options: dict[str, str], said: str | None
+) -> None:
+    (tmp_path / "x").write_bytes(content)
+    found = wrong_texts(kind, options, listed(None, str(tmp_path)))  # type: ignore[arg-type]
+    assert [said in told for told in found.values()] == [True] if said else found == {}

@@ -222,7 +222,7 @@ def test_a_second_table_of_the_same_source_tells_the_label_too() -> None:
     ("changes", "where", "says"),
     [
         ({"tables.weather.source.format": "cvs"}, "tables.weather.source.format", "did you mean 'csv'?"),
-        ({"tables.weather.source.format": "Kafka"}, "tables.weather.source.format", "`options: {format: kafka, ...}`"),
+        ({"tables.weather.source.format": "orcc"}, "tables.weather.source.format", "did you mean 'orc'?"),
         ({"tables.weather.source.format": "tsv"}, "tables.weather.source.format", "`format: csv` with"),
         (
             {"tables.weather.source.options": {"Header": "yes"}},

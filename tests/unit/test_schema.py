@@ -118,4 +118,6 @@ def test_a_file_that_extends_another_may_put_null_for_any_key() -> None:
 
     assert complaints(child, json_schema()) == []
     assert complaints(child | {"gates": [None]}, json_schema())
-    assert complaints(child | {"tables": {"t": {"rules": [{"name": None, "check": "a"}]}}}, json_schema())
+    assert complaints(
+        child | {"tables": {"t": {"rules": [{"name": "n", "check": "a", "on_fail": None}]}}}, json_schema()
+    )

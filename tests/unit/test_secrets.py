@@ -62,8 +62,8 @@ def test_what_is_not_set_and_where_no_secret_may_stand(tmp_path: Path, monkeypat
     text = text.replace('password: "${secret:SHOP_PW}"', 'password: "${secret:}"')
 
     assert mistakes(written(tmp_path, text)) == [
-        "pipe.yaml:2:14 description: ${secret:OTHER} cannot stand here; secrets belong into `options`, `spark`, "
-        "`on_failure`, and `mlflow` of an overlay (--env)",
+        "pipe.yaml:2:14 description: ${secret:OTHER} cannot stand here; secrets belong into `options`, a source's `url`, "
+        "`user`, `password`, into `spark`, `on_failure`, and `mlflow` of an overlay (--env)",
         "pipe.yaml:8:22 tables.orders.source.options.url: the secret SHOP_PW is not set; set the environment "
         "variable SHOP_PW, or let SHOP_PW_FILE name a file that holds it",
         "pipe.yaml:8:87 tables.orders.source.options.password: ${secret:} names no secret; write ${secret:NAME}, "

@@ -51,7 +51,7 @@ feature_tables:
       - {column: d, functions: [mean, meen], windows: [1 day]}
 """
     assert places(mistakes(written(tmp_path, text))) == [
-        "7 tables.calls.rules[0].name",
+        "7 tables.calls.rules[0]",
         "8 tables.calls.rules[1].on_fail",
         "9 tables.calls.rules[2].check",
         "15 feature_tables.f.aggregates[0].windows",

@@ -7,6 +7,7 @@ import pytest
 from headrace.config.checks import references
 from headrace.config.types import Pipeline
 
+LATER = {"from": "t", "aggregate": "count(*) > 1", "within": "7 days"}
 RATED = {"user": "u", "item": "i", "rating": "stars"}
 
 
@@ -25,6 +26,8 @@ def mistakes(training: dict, **more: object) -> list[tuple[str, str]]:
         {**RATED, "top_k": 5},
         {"user": "u", "item": "i", "implicit": "1"},
         {"label": "x > 1"},
+        {"label": LATER},
+        {"from": {"entities": "t", "every": "7 days"}, "task": "clustering"},
     ],
 )
 def test_what_goes_together(training: dict) -> None:
@@ -37,6 +40,14 @@ def test_what_goes_together(training: dict) -> None:
         ({}, {}, "training_set", "`label` is missing"),
         ({"task": "binary"}, {}, "training_set", "`label` is missing"),
         ({"task": "clustering", "label": "x"}, {}, "training_set.label", "learns without a label"),
+        ({"task": "anomaly", "label": LATER}, {}, "training_set.label", "learns without a label"),
+        ({**RATED, "label": LATER}, {}, "training_set.label", "instead of a label"),
+        (
+            {**RATED},
+            {"search": {"outliers": [{"column": "u", "method": "iqr", "treat": "cap"}]}},
+            "search.outliers",
+            "no features to transform",
+        ),
         ({"task": "anomaly", "label_delay": "1 day"}, {}, "training_set.label_delay", "leave `label_delay` out"),
         ({"label": "x", "user": "u"}, {}, "training_set", "needs `item`"),
         ({"task": "binary", "label": "x", "user": "u"}, {}, "training_set.user", "belongs to task: recommendation"),

@@ -14,7 +14,8 @@ from headrace.errors import ConfigError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from headrace.models.store import ModelStore, Version
+    from headrace.models.store import ModelStore
+    from headrace.models.version import Version
 
 SCHEME = "models:/"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -14,24 +14,32 @@ from headrace.config.types import Table
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 RAW = "_raw"
 REASONS = "_reasons"
 ROW = "_row"
-TECHNICAL = ("_source", "_source_version", "_ingested_at", "_batch", "_corrupt")
+DELETED = "_deleted"
+TECHNICAL = ("_source", "_source_version", "_ingested_at", "_batch", "_corrupt", "_rescued")
 
 
 def current(raw: DataFrame, facts: Mapping[str, Any]) -> DataFrame:
-    """The raw rows that count: of a snapshot the newest batch, else of each file the newest version.
+    """The raw rows that count: of a snapshot the newest batch; of an upsert all since its files were last read in
+    another way; else of each file the newest version.
 
     Args:
         raw: The raw table.
         facts: What its commit carries: `mode`, `batch`, `superseded` (whether any file ever was), `emptied` (files
-            whose newest version holds no row).
+            whose newest version holds no row), `since` (the first batch that was read as all later ones); of a source
+            that is no file `counts_from`, the first batch that counts.
     """
-    if facts.get("mode", "append") == "snapshot":
+    if facts.get("counts_from"):
+        return raw.where(F.col("_batch") >= int(facts["counts_from"]))
+    mode = facts.get("mode", "append")
+    if mode == "snapshot":
         return raw.where(F.col("_batch") == int(facts.get("batch", 1)))
+    if mode == "upsert":
+        return _as_read_now(raw, int(facts.get("since", 1)))
     if not facts.get("superseded", True):
         return raw
     newest = raw.groupBy("_source").agg(F.max("_batch").alias("_batch"))
@@ -41,22 +49,33 @@ def current(raw: DataFrame, facts: Mapping[str, Any]) -> DataFrame:
     return raw.join(F.broadcast(newest), ["_source", "_batch"]).select(*raw.columns)
 
 
+def _as_read_now(raw: DataFrame, since: int) -> DataFrame:
+    """Of each file what was read from a batch on; files that are gone since stay as they were read."""
+    if since <= 1:
+        return raw
+    again = raw.where(F.col("_batch") >= since).select("_source").distinct()
+    old = raw.where(F.col("_batch") < since).join(F.broadcast(again), "_source", "left_anti")
+    return raw.where(F.col("_batch") >= since).unionByName(old.select(*raw.columns))
+
+
 def text_columns(raw: DataFrame) -> list[str]:
     """Columns of the source that are text."""
     return [f.name for f in raw.schema if isinstance(f.dataType, StringType) and f.name not in TECHNICAL]
 
 
-def inferred_types(raw: DataFrame, table: Table, known: Mapping[str, str]) -> dict[str, str]:
+def inferred_types(
+    raw: DataFrame, table: Table, known: Mapping[str, str], folders: Collection[str] = ()
+) -> dict[str, str]:
     """SQL type of each text column of a text source that declares none, as all its values allow.
 
     Args:
         raw: The raw rows.
         table: The table's configuration.
         known: What an earlier look at the same rows found; only other columns are looked at (one Spark job).
+        folders: Columns that come from the names of folders: they are text whatever the format.
     """
-    if table.source.format != "csv":
-        return {}
-    open_ = [c for c in text_columns(raw) if c not in table.types]
+    text = [c for c in text_columns(raw) if table.source.format == "csv" or c in folders]
+    open_ = [c for c in text if c not in table.types]
     new = [c for c in open_ if c not in known]
     found = infer_types(profile(raw.select(*new))) if new else {}
     return {c: known[c] if c in known else found[c] for c in open_}
@@ -80,32 +99,32 @@ def shape(
 
     Returns:
         The source's columns typed, those of `columns`, `_raw` (the row as it came, a struct), and `_reasons`: the
-        casts that failed, as `cast:<column>`.
+        casts that failed, as `cast:<column>`. With `delete_when` also `_deleted`, whether the row deletes its key;
+        with `_rescued` also that.
     """
-    source = [c for c in raw.columns if c not in TECHNICAL]
-    reasons: list[Column] = []
-    if "_corrupt" in raw.columns:
-        reasons.append(F.when(F.col("_corrupt").isNotNull(), F.lit("corrupt")))
-    typed: list[Column] = []
-    for name in source:
-        if name in types:
-            cast = F.expr(
-                f"try_cast(nullif(trim(`{name}`), '') as {types[name]})" if types[name] != "string" else f"`{name}`"
-            )
-            typed.append(cast.alias(name))
-            failed = cast.isNull() & (F.trim(F.col(f"`{name}`").cast("string")) != "")
-            reasons.append(F.when(failed, F.lit(f"cast:{name}")))
-        else:
-            typed.append(F.col(f"`{name}`"))
-    raw_struct = F.struct(*[F.col(f"`{c}`") for c in raw.columns]).alias(RAW)
-    order = [F.col(c) for c in ("_batch", "_source") if c in raw.columns]
-    frame = raw.select(
-        *typed, raw_struct, F.struct(*order).alias(ROW), F.array_compact(F.array(*reasons, _no_reason())).alias(REASONS)
+    # as SQL: of a table of 2,000 columns Spark's Column objects, one by one, take minutes to build
+    reasons = ["case when _corrupt is not null then 'corrupt' end"] if "_corrupt" in raw.columns else []
+    typed: list[str] = []
+    for name in (c for c in raw.columns if c not in TECHNICAL):
+        if types.get(name, "string") == "string":
+            typed.append(f"`{name}`")
+            continue
+        cast = f"try_cast(nullif(trim(`{name}`), '') as {types[name]})"
+        typed.append(f"{cast} as `{name}`")
+        reasons.append(f"case when {cast} is null and trim(cast(`{name}` as string)) <> '' then 'cast:{name}' end")
+    typed += ["_rescued"] if "_rescued" in raw.columns else []
+    order = [c for c in ("_batch", "_source") if c in raw.columns]
+    frame = raw.selectExpr(
+        *typed,
+        f"struct({', '.join(f'`{c}`' for c in raw.columns)}) as {RAW}",
+        f"struct({', '.join(order)}) as {ROW}",
+        f"array_compact(array({', '.join([*reasons, 'cast(null as string)'])})) as {REASONS}",
     )
     frame = transform(frame) if transform else frame
     for name, sql in table.columns.items():
         frame = _with(frame, name, sql)
-    return frame
+    deletes = table.source.delete_when
+    return frame.withColumn(DELETED, F.coalesce(F.expr(deletes), F.lit(False))) if deletes else frame
 
 
 def _with(frame: DataFrame, name: str, sql: str) -> DataFrame:
@@ -115,10 +134,6 @@ def _with(frame: DataFrame, name: str, sql: str) -> DataFrame:
         reason = F.when(failed, F.array(F.lit(f"cast:{name}"))).otherwise(F.array().cast("array<string>"))
         frame = frame.withColumn(REASONS, F.array_union(F.col(REASONS), reason))
     return frame.withColumn(name, F.expr(expression))
-
-
-def _no_reason() -> Column:
-    return F.lit(None).cast("string")
 
 
 def kept_columns(frame: DataFrame, table: Table) -> list[str]:

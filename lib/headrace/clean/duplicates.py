@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -9,24 +10,49 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StructType, VariantType
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
 
-def _orderable(kind: DataType) -> bool:
-    return not isinstance(kind, (MapType, VariantType, ArrayType, StructType))
-
-
-def latest_by_key(frame: DataFrame, key: tuple[str, ...], order: str) -> DataFrame:
+def latest_by_key(frame: DataFrame, key: Sequence[str], order: Sequence[str]) -> DataFrame:
     """One row per key: the greatest by `order`, then by all columns, so that ties fall the same way every time.
 
     Args:
         frame: Rows, with no null in the key.
         key: The key's columns; with none, all rows stay.
-        order: Column that orders the versions of a row, the last wins.
+        order: Columns, or fields as `_row._batch`, that order the versions of a row: the last wins, null is first.
     """
     if not key:
         return frame
-    rest = [f.name for f in frame.schema if f.name not in key and f.name != order and _orderable(f.dataType)]
-    newest = Window.partitionBy(*key).orderBy(F.col(order).desc(), *[F.col(f"`{c}`").desc_nulls_last() for c in rest])
+    told = {*key, *order}
+    rest = [ordered(F.col(f"`{f.name}`"), f.dataType) for f in frame.schema if f.name not in told]
+    by = [F.col(name) for name in order] + rest
+    newest = Window.partitionBy(*key).orderBy(*[column.desc_nulls_last() for column in by])
     return frame.withColumn("_rank", F.row_number().over(newest)).where("_rank = 1").drop("_rank")
+
+
+def ordered(column: Column, kind: DataType) -> Column:
+    """The same in a form that has an order; equal maps are equal in it, whichever order their entries are in."""
+    if not _unordered(kind):
+        return column
+    if isinstance(kind, ArrayType):
+        return F.transform(column, lambda one: ordered(one, kind.elementType))
+    if isinstance(kind, MapType):
+        entries = F.transform(
+            F.map_entries(column),
+            lambda one: F.struct(one["key"].alias("k"), ordered(one["value"], kind.valueType).alias("v")),
+        )
+        return F.array_sort(entries)
+    if isinstance(kind, StructType):
+        fields = [ordered(column[f.name], f.dataType).alias(f"f{i}") for i, f in enumerate(kind.fields)]
+        return F.when(column.isNotNull(), F.struct(*fields))
+    return F.to_json(column)
+
+
+def _unordered(kind: DataType) -> bool:
+    """Whether Spark has no order for values of a type."""
+    if isinstance(kind, ArrayType):
+        return _unordered(kind.elementType)
+    if isinstance(kind, StructType):
+        return any(_unordered(f.dataType) for f in kind.fields)
+    return isinstance(kind, MapType | VariantType)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from headrace.clean.columns import RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
+from headrace.clean.columns import DELETED, RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
 from headrace.clean.duplicates import latest_by_key
+from headrace.config.hooks import meanings, use
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import Pipeline, Table
 from headrace.errors import HeadraceError
 from headrace.runtime.code import code_hash
 from headrace.runtime.held import Held, made_of
+from headrace.runtime.hooks import computing
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.runtime.transforms import prove_rows, transformed
+from headrace.runtime.transforms import Content, content, fingerprint, prove, prove_rows, transformed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Judge = Callable[["DataFrame", Table], "DataFrame"]
-"""Completes `_reasons` by the table's rules; given by the flow."""
+Judge = Callable[["DataFrame", Table, Mapping[str, Any]], "DataFrame"]
+"""Completes `_reasons` by the table's rules and what validate has learned for them; given by the flow."""
 
 
 def shaped(
@@ -46,23 +48,32 @@ def shaped(
     facts: dict[str, Any] = {}
     if types is None:
         rows = [run.identity(f"raw_{name}"), code_hash("headrace.clean.inference")]
-        inferred = inferred_types(raw, table, _seen(run, name, rows))
+        inferred = inferred_types(raw, table, _seen(run, name, rows), landed.get("folders", ()))
         types = types_of(table, inferred)
         facts = {"types": types, "inferred": inferred, "inferred_from": rows}
-    frame = shape(raw, table, types, _transform(run, name) if table.transform else None)
-    if run.sample and run.pipeline.training_set and run.pipeline.training_set.from_ == name and table.key:
+    training = run.pipeline.training_set
+    sampled = bool(run.sample and training and training.spine == name and table.key)
+    frame = shape(raw, table, types, _transform(run, name, facts, sampled) if table.transform else None)
+    if run.sample and sampled:
         frame = frame.where(in_sample(table.key, run.sample))
     return frame, facts
 
 
-def _transform(run: Run, name: str) -> Callable[[DataFrame], DataFrame]:
-    """The user's function, and the proof that it keeps rows."""
+def _transform(run: Run, name: str, facts: dict[str, Any], sampled: bool) -> Callable[[DataFrame], DataFrame]:
+    """The user's function, and the proof that it keeps rows.
+
+    The pass over all rows proves it by the way: what it needs is in `facts` and in `_print` of each row. Of a sample,
+    which is drawn from what the function returns, it would see a part only.
+    """
     where, own = f"tables.{name}.transform", (RAW, ROW, REASONS)
 
     def transform(frame: DataFrame) -> DataFrame:
         made = transformed(run.pipeline, where, frame, kept=own, hidden=own)
-        prove_rows(run.pipeline, where, frame, made, (RAW,))
-        return made
+        if sampled:
+            prove_rows(run.pipeline, where, frame, made, (RAW,))
+            return made
+        facts["given"] = content(frame.select(fingerprint((RAW,))))
+        return made.select("*", fingerprint((RAW,)))
 
     return transform
 
@@ -99,37 +110,66 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
     verdict = run.facts(f"{name}_quarantine")
     version = int(verdict["inputs"][f"raw_{name}"])
     judged = held.take(made_of(run, name, version, tables_in(table))) if verdict["run_id"] == run.run_id else None
+    facts: dict[str, Any] = {}
     if judged is None:
-        frame, _ = shaped(run, name, table, version, verdict["facts"]["types"])
+        frame, facts = shaped(run, name, table, version, verdict["facts"]["types"])
         # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
-        judged = judge(frame, table).persist(StorageLevel.DISK_ONLY)
+        judged = judge(frame, table, verdict["facts"].get("outliers", {})).persist(StorageLevel.DISK_ONLY)
     try:
-        return _kept(name, table, judged, verdict["counts"])
+        if "given" in facts:
+            _prove(run, name, facts["given"], judged)
+        code = meanings(run.pipeline, f"tables.{name}.transform")
+        return _kept(name, table, judged, verdict["counts"], {"code": code} if code else {})
     except Exception:  # whatever it was, it is raised again; only the room is given back
         judged.unpersist()
         raise
 
 
-def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int]) -> Done:
+def _prove(run: Run, name: str, given: Content, judged: DataFrame) -> None:
+    where = f"tables.{name}.transform"
+    with computing(use(run.pipeline, where)):
+        found = content(judged)
+    prove(run.pipeline, where, given, found)
+
+
+def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int], facts: dict[str, Any]) -> Done:
     good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
-    kept = _keys(name, good, table, total - bad)
-    newest = latest_by_key(good.select(*columns, ROW), table.key, ROW) if kept < total - bad else good
+    keys = _keys(name, good, table, total - bad)
+    newest = good if keys == total - bad else _newest(good, columns, table)
+    deleted = _deleted(newest) if table.source.delete_when else 0
+    kept = keys - deleted
     output = Output(
         name,
-        newest.select(*columns),
-        counts={"rows_in": total, "quarantined": bad, "merged": total - bad - kept, "kept": kept},
+        (newest.where(~F.col(DELETED)) if deleted else newest).select(*columns),
+        counts={"rows_in": total, "quarantined": bad, "merged": total - bad - kept, "kept": kept}
+        | ({"deleted": deleted} if table.source.delete_when else {}),
         expect_rows=kept,
-        facts={"key": list(table.key)},
+        facts={"key": list(table.key), **facts},
     )
-    notes = [f"{total - bad - kept:,} duplicate rows merged by {', '.join(table.key)}"] if kept < total - bad else []
+    by = ", ".join(table.key)
+    notes = [f"{total - bad - keys:,} duplicate rows merged by {by}"] if keys < total - bad else []
+    notes += [f"{deleted:,} of {keys:,} keys are deleted; their last rows count as merged"] if deleted else []
     absent = [column for column in table.describe if column not in columns]
     notes += [f"tables.{name}.describe: there is no column {', '.join(absent)}"] if absent else []
     return Done((output,), rows_in=total - bad, rows_out=kept, notes=tuple(notes), cleanup=lambda: _release(judged))
 
 
+def _newest(good: DataFrame, columns: list[str], table: Table) -> DataFrame:
+    """One row per key: the one that came last; of an upsert the one with the latest event time, however late it came."""
+    batch, times = f"{ROW}._batch", [time for time in (table.event_time, table.available_at) if time]
+    order = [*times, batch] if table.source.mode == "upsert" else [batch, *times]
+    flags = [DELETED] if table.source.delete_when else []
+    return latest_by_key(good.select(*columns, *flags, ROW), table.key, [*order, f"{ROW}._source"])
+
+
+def _deleted(newest: DataFrame) -> int:
+    """How many keys are deleted by their newest row. Runs one Spark job."""
+    return int(newest.where(DELETED).count())
+
+
 def _keys(name: str, good: DataFrame, table: Table, rows: int) -> int:
-    """How many rows stay: one per key.
+    """How many keys there are; without a key, how many rows.
 
     Raises:
         HeadraceError: If the good rows are not as many as were judged good.

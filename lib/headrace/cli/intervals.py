@@ -32,7 +32,7 @@ def has_interval(job: str, pipeline: Pipeline) -> bool:
     training = pipeline.training_set
     if job not in SCORING or training is None:
         return False
-    return bool(training.predict_at or pipeline.tables[training.from_].event_time)
+    return bool(training.grid or training.predict_at or pipeline.tables[training.spine].event_time)
 
 
 def scheduled(request: Request, pipeline: Pipeline, name: str) -> Request:

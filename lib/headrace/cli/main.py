@@ -33,7 +33,16 @@ COMMANDS = {
     "schedule": Entry("schedule", "Files by which Airflow, cron, systemd or Kubernetes run a pipeline."),
     "sql": Entry("sql", "Query the tables with Spark SQL, also while a job runs."),
     "replay": Entry("replay", "Judge quarantined rows again, and move what passes, exactly once."),
+    "maintain": Entry("maintain", "Join small files, delete old ones; never what a registered model needs."),
     "status": Entry("status", "What ran, and what there is."),
+    "models": Entry("models", "The versions of the model, how they tested, and which became champion."),
+    "promote": Entry("promote", "Make a version champion, on record."),
+    "demote": Entry("promote", "Let no version be champion: nothing is scored."),
+    "rollback": Entry("promote", "Make the champion before champion again."),
+    "reproduce": Entry("reproduce", "Train a version again on the tables of then, and compare row by row."),
+    "features": Entry(
+        "features", "The features: what they are, where they come from, how fresh; a sample as of a time."
+    ),
     "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),
 }
 EXAMPLES = """

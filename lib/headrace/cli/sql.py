@@ -5,26 +5,35 @@ The catalogue is in memory: nothing is locked, and each query sees the newest co
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, NoReturn
 
 import typer
 
+from headrace.cli.running import hush
 from headrace.config import secrets
 from headrace.config.reading import read_pipeline
 from headrace.config.types import Environment
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime import cache, launch
 from headrace.runtime.commits import CommitLog, LocalFiles
-from headrace.runtime.home import home, places
+from headrace.runtime.home import has_models, home, model_store, places
+from headrace.runtime.views import united
 
 NAME = re.compile(r"[A-Za-z0-9_]+")
 "What the catalogue takes as a name."
+
+AUDIT = "model_changes"
+"""The table that is also asked of the model store, which has the newest changes before a run writes them."""
 
 MARK = "-- headrace: tables are known --"
 "Printed between what registers the tables and the query's own output."
@@ -64,7 +73,9 @@ def sql(
         schema = pipeline or places(read, environment).schema
     warehouse = environment.warehouse or str(home() / "warehouse")
     hive = environment.metastore == "hive"
-    init = closing_sql(schema or "default") if hive else init_sql(Path(warehouse), schema)
+    asked = query or (file.read_text(encoding="utf-8") if file else AUDIT)  # at a prompt anything may be asked
+    audits = _audits(Path(warehouse), model_store(environment)) if not hive and AUDIT in asked.lower() else {}
+    init = closing_sql(schema or "default") if hive else init_sql(Path(warehouse), schema, audits)
     wishes = launch.Wishes(
         user=settings,
         environment=environment.spark.application
@@ -144,12 +155,46 @@ def schemas(warehouse: Path) -> dict[str, list[Path]]:
     return found
 
 
-def init_sql(warehouse: Path, schema: str | None = None) -> str:
+def _audits(warehouse: Path, tracking_uri: str) -> dict[str, str]:
+    """The journals of the schemas' models as SQL; none where the model store does not answer: then their tables stand."""
+    if not has_models(tracking_uri):
+        return {}
+    hush()
+    try:
+        return changes_sql(list(schemas(warehouse)), tracking_uri)
+    except HeadraceError as error:
+        sys.stderr.write(f"headrace: {secrets.redacted(error.message)}; {AUDIT} is as the last run wrote it\n")
+        return {}
+
+
+def changes_sql(models: Sequence[str], tracking_uri: str) -> dict[str, str]:
+    """A query per model that yields the journal of its champion, as the model store has it now."""
+    from headrace.models import audit  # MLflow: some seconds
+    from headrace.models.changes import read
+    from headrace.models.store import ModelStore
+
+    store = ModelStore(tracking_uri)
+    found = {model: audit.rows(model, read(store, model)) for model in models if store.model(model) is not None}
+    kinds = ", ".join(f"{column}: {kind}" for column, (kind, _) in audit.COLUMNS.items())
+    return {
+        model: f"SELECT inline(from_json({text(_plain(rows))}, 'array<struct<{kinds}>>'))"
+        for model, rows in found.items()
+    }
+
+
+def _plain(rows: Sequence[Mapping[str, object]]) -> str:
+    """JSON in which no sign means anything to the command line of Spark SQL: no quote, `;`, `--` or `${`."""
+    json_text = json.dumps(rows, default=datetime.isoformat)
+    return re.sub(r"[^\w\s\[\]{}:,.\"+\\]", lambda sign: f"\\u{ord(sign[0]):04x}", json_text)
+
+
+def init_sql(warehouse: Path, schema: str | None = None, audits: Mapping[str, str] = MappingProxyType({})) -> str:
     """SQL that makes tables and views known by name, and chooses the default schema.
 
     Args:
         warehouse: Root of all schemas.
         schema: The default schema; without it, the only one there is.
+        audits: Queries by schema that stand for its table `model_changes`.
 
     Raises:
         ConfigError: If there is no such schema.
@@ -163,18 +208,19 @@ def init_sql(warehouse: Path, schema: str | None = None) -> str:
     lines = []
     for each, tables in found.items():
         lines.append(f"CREATE SCHEMA IF NOT EXISTS {name(each)} LOCATION {text(str(warehouse / each))};")
+        lines += [f"CREATE OR REPLACE VIEW {name(each)}.{AUDIT} AS {audits[each]};"] if each in audits else []
         for table in tables:
+            if table.name == AUDIT and each in audits:
+                continue
             where = f"{name(each)}.{name(table.name)}"
             lines.append(f"CREATE TABLE IF NOT EXISTS {where} USING delta LOCATION {text(str(table))};")
     for each in found:
         log = CommitLog(str(warehouse / each), LocalFiles())
-        for table in found[each]:
-            last = log.last(table.name)
-            views = last.note.get("views", {}) if last else {}
-            lines += [
-                f"CREATE OR REPLACE VIEW {name(each)}.{name(view)} AS {sql.format(schema=name(each))};"
-                for view, sql in views.items()
-            ]
+        notes = [last.note for table in found[each] if (last := log.last(table.name))]
+        lines += [
+            f"CREATE OR REPLACE VIEW {name(each)}.{name(view)} AS {sql.format(schema=name(each))};"
+            for view, sql in united(note.get("views", {}) for note in notes).items()
+        ]
     chosen = schema or (next(iter(found)) if len(found) == 1 else "default")
     return "".join(f"{line}\n" for line in lines) + closing_sql(chosen)
 

@@ -20,7 +20,7 @@ from headrace.cli.running import JOBS
 from headrace.config import hooks
 from headrace.config.types import Environment, Pipeline
 from headrace.errors import ConfigError, HeadraceError
-from headrace.runtime import launch, places, settings
+from headrace.runtime import launch, packages, places, settings
 from headrace.runtime.home import home
 from headrace.runtime.java import java_home
 
@@ -131,7 +131,8 @@ def wishes_of(line: CommandLine, own: bool, quick: bool) -> launch.Wishes:
     wishes = launch.Wishes(user=line.settings(), file=_user_file(line), quick=quick, fetch=_repositories(line))
     config, env, sets = pipeline_of(line) if own else (None, None, ())
     if config is None:
-        return wishes
+        url = next((o.partition("=")[2] for o in line.of_job("--option") if o.startswith("url=")), "") if own else ""
+        return replace(wishes, packages=packages.of_url(url), utc=bool(url))
     from headrace.config.reading import read_pipeline
 
     return of_pipeline(wishes, *read_pipeline(config, env, sets))
@@ -148,6 +149,8 @@ def of_pipeline(wishes: launch.Wishes, pipeline: Pipeline, environment: Environm
         warehouse=environment.warehouse,
         hive=environment.metastore == "hive",
         hooks=hooks.own_modules(pipeline),
+        packages=packages.coordinates(pipeline),
+        utc=any(table.source.kind == "jdbc" for table in pipeline.tables.values()),
     )
 
 

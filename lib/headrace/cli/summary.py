@@ -19,7 +19,14 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         "tables": balances(outcome),
         "model": next((dict(d.model) for d in outcome.done if d.model), None),
         "metrics": {part: found for d in outcome.done for part, found in d.metrics.items()},
+        "corrupt_files": _corrupt(outcome),
     }
+
+
+def _corrupt(outcome: Outcome) -> list[str]:
+    """Files that ingest has left out because they cannot be read."""
+    outputs = [output for done in outcome.done for output in done.outputs]
+    return sorted({file for output in outputs for file in output.facts.get("corrupt", ())})
 
 
 COUNTS = ("rows_in", "kept", "quarantined", "merged")

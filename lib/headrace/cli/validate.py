@@ -55,7 +55,7 @@ def summary(pipeline: Pipeline) -> str:
     """What a pipeline consists of, in one line."""
     parts = [_many(len(pipeline.tables), "table"), _many(len(pipeline.feature_tables), "feature table")]
     if pipeline.training_set:
-        parts.append(f"a training set from {pipeline.training_set.from_}")
+        parts.append(f"a training set from {pipeline.training_set.spine}")
         parts.append(_many(len(pipeline.gates), "gate"))
     return ", ".join(part for part in parts if not part.startswith("0 "))
 

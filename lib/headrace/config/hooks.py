@@ -100,9 +100,20 @@ def code(pipeline: Pipeline, *places: str) -> str:
         pipeline: The configuration.
         places: As `training_set`, `search` or `tables.orders.source`.
     """
-    chosen = [one.hook for one in uses(pipeline) if any(one.where.startswith(f"{place}.") or
-              one.where.startswith(f"{place}[") or one.where == place for place in places)]  # fmt: skip
+    chosen = _at(pipeline, places)
     return modules.code_of(chosen, modules.folders_beside(pipeline.folders)) if chosen else ""
+
+
+def meanings(pipeline: Pipeline, *places: str) -> dict[str, str]:
+    """Per module that the hooks at these places run: a hash of what it does, whatever its comments and layout."""
+    chosen = _at(pipeline, places)
+    return modules.meanings(chosen, modules.folders_beside(pipeline.folders)) if chosen else {}
+
+
+def _at(pipeline: Pipeline, places: Sequence[str]) -> list[str]:
+    """The hooks at places of the YAML, and below them."""
+    below = tuple(f"{place}{sign}" for place in places for sign in ".[")
+    return [one.hook for one in uses(pipeline) if one.where in places or one.where.startswith(below)]
 
 
 def own_modules(pipeline: Pipeline) -> dict[str, modules.Source]:

@@ -9,8 +9,10 @@ from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
+from headrace.config.outliers import OutlierTreatment
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
+from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
 from headrace.config.values import Column, Columns, Moment, Sql, listed
 
 
@@ -65,9 +67,9 @@ class Split(Section):
 class TrainingSet(Section):
     """One row per spine row: label, split and features as known at `predict_at`."""
 
-    from_: Name = Field(alias="from")
+    from_: Spine = Field(alias="from")
     predict_at: Sql | None = Field(None, description="SQL over the spine; default: its event time")
-    label: Sql | None = None
+    label: Label | None = None
     task: Task | None = Field(None, description="inferred from the label where it can be")
     user: Column | None = Field(None, description="recommendation: column of who rates, buys or clicks")
     item: Column | None = Field(None, description="recommendation: column of what is recommended")
@@ -91,6 +93,16 @@ class TrainingSet(Section):
     split: Split = Split()
 
     @property
+    def spine(self) -> str:
+        """The table whose rows, or entities, are predicted."""
+        return self.from_ if isinstance(self.from_, str) else self.from_.entities
+
+    @property
+    def grid(self) -> EntityGrid | None:
+        """When the entities are predicted, where the spine is not the table's rows."""
+        return None if isinstance(self.from_, str) else self.from_
+
+    @property
     def kind(self) -> Task | None:
         """The task, where the file says it: by name, or by a `user` and an `item`."""
         return self.task or ("recommendation" if self.user or self.item else None)
@@ -101,16 +113,23 @@ class TrainingSet(Section):
         return self.kind not in UNLABELLED
 
     @property
-    def expression(self) -> Sql | None:
-        """SQL of what is to be predicted."""
-        return getattr(self, self.target_key) if self.labelled else None
-
-    @property
     def target_key(self) -> str:
-        """The key of the YAML that has it."""
+        """The key of the YAML that has what is to be predicted."""
         if self.kind != "recommendation":
             return "label"
         return "rating" if self.rating is not None else "implicit"
+
+    @property
+    def expression(self) -> str | None:
+        """SQL over the spine's row of what is to be predicted; None where it is counted over later events, or nothing."""
+        found = getattr(self, self.target_key) if self.labelled else None
+        return found if isinstance(found, str) else None
+
+    @property
+    def future(self) -> FutureLabel | None:
+        """The label, where it is counted over later events."""
+        found = getattr(self, self.target_key) if self.labelled else None
+        return found if isinstance(found, FutureLabel) else None
 
 
 class Search(Section):
@@ -121,6 +140,9 @@ class Search(Section):
     )
     transformers: Annotated[tuple[OwnTransformer, ...], BeforeValidator(listed)] = Field(
         (), description="stages of Spark ML that change the feature columns, before all others"
+    )
+    outliers: tuple[OutlierTreatment, ...] = Field(
+        (), description="what becomes of outliers in features; learned on training rows, part of the model"
     )
     algorithm: Literal["tpe", "random", "anneal"] = "tpe"
     max_evals: Whole = Field(20, ge=1)

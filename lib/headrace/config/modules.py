@@ -17,6 +17,8 @@ from pathlib import Path
 NOT_OWN = sys.stdlib_module_names | {"headrace", "pyspark"}
 """Names that a file beside the YAML cannot take over."""
 
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -130,6 +132,37 @@ def content_hash(sources: Mapping[str, Source]) -> str:
     for name, source in sorted(sources.items()):
         whole.update(name.encode() + b"\0" + hashlib.sha256(source.code).digest())
     return whole.hexdigest()[:16]
+
+
+def meanings(hooks: Iterable[str], folders: Sequence[Path]) -> dict[str, str]:
+    """A hash of what each module does, of those that hooks (`module:name`) run of the user's own; installed ones too.
+
+    Comments, docstrings and layout do not count: they change no value.
+    """
+    names = sorted({hook.partition(":")[0] for hook in hooks})
+    sources = with_imports(names, folders)
+    for name in names:
+        if name not in sources and (found := installed(name)):
+            sources[name] = found
+    return {name: hashlib.sha256(_bare(source.code)).hexdigest()[:16] for name, source in sorted(sources.items())}
+
+
+def _bare(code: bytes) -> bytes:
+    """A module's code as Python itself would write it, without what is only for people."""
+    try:
+        tree = ast.parse(code)
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if (
+                isinstance(body, list)
+                and body
+                and isinstance(node, _DOCUMENTED)
+                and ast.get_docstring(node) is not None
+            ):
+                node.body = body[1:] or [ast.Pass()]
+        return ast.unparse(tree).encode()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code  # told where the hook is checked
 
 
 def archive_of(sources: Mapping[str, Source]) -> dict[str, bytes]:

@@ -42,12 +42,12 @@ def column_names(columns: Iterable[str]) -> list[str]:
     >>> column_names(["Customer ID", "tenure (months)", "2nd", "a", "A"])
     ['customer_id', 'tenure_months', 'c_2nd', 'a', 'a_2']
     """
-    names: list[str] = []
+    names: dict[str, None] = {}
     for position, column in enumerate(columns, 1):
         name = re.sub(r"\W+", "_", column.strip().lower()).strip("_") or f"column_{position}"
         name = f"c_{name}" if name[0].isdigit() else name
         unique, number = name, 2
         while unique in names:
             unique, number = f"{name}_{number}", number + 1
-        names.append(unique)
-    return names
+        names[unique] = None
+    return list(names)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from headrace.config.rules import Rule
 from headrace.config.sql.expressions import tables
 from headrace.config.types import Pipeline, Table
 
 
+def asked(rule: Rule) -> set[str]:
+    """Tables that a rule asks: those in subqueries of its check, or that of its foreign key."""
+    return {rule.foreign[0]} if rule.foreign else tables(rule.check) if rule.check else set()
+
+
 def tables_in(table: Table) -> tuple[str, ...]:
     """Tables named in subqueries of a table's columns and rules, sorted."""
-    expressions = [*table.columns.values(), *(rule.check for rule in table.rules)]
-    return tuple(sorted({name.lower() for sql in expressions for name in tables(sql)}))
+    named = [tables(sql) for sql in table.columns.values()] + [asked(rule) for rule in table.rules]
+    return tuple(sorted({name.lower() for names in named for name in names}))
 
 
 def in_order(pipeline: Pipeline) -> tuple[str, ...]:

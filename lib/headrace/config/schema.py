@@ -11,7 +11,7 @@ from headrace.config.descriptions import DESCRIPTIONS
 from headrace.config.types import Pipeline
 
 TITLE = "A Headrace pipeline"
-PARTS = ("Table", "FeatureTable", "TrainingSet")
+PARTS = ("Table", "FeatureTable", "TrainingSet", "EntityGrid", "FutureLabel")
 SCHEMA = "headrace.schema.json"
 """The file that the first line of a YAML refers to, beside it."""
 
@@ -90,8 +90,14 @@ def _loosen(node: Any) -> None:
             _loosen(item)
     if not isinstance(node, dict):
         return
+    if "oneOf" in node:  # a text or a mapping: of which it is, the form alone tells
+        node["anyOf"] = node.pop("oneOf")
     for item in node.values():
         _loosen(item)
+    if "anyOf" in node:  # one of several, or null, is one of several
+        node["anyOf"] = [
+            form for option in node["anyOf"] for form in (option["anyOf"] if [*option] == ["anyOf"] else [option])
+        ]
     if node.get("format") == "date-time":
         del node["format"]
     if node.get("type") == "array" and node.get("items", {}).get("type") == "string":

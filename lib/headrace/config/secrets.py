@@ -53,7 +53,10 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def allowed(loc: Loc) -> bool:
-    """Whether a secret may stand at a path: in options, `spark`, `on_failure`, `privacy`, and an overlay's `mlflow`."""
+    """Whether a secret may stand at a path: in options, a source's url, user and password, `spark`, `on_failure`,
+    `privacy`, and an overlay's `mlflow`."""
+    if loc[:1] == ("tables",) and loc[2:3] == ("source",) and loc[3:] in (("url",), ("user",), ("password",)):
+        return True
     return loc[:1] in (("spark",), ("on_failure",), ("mlflow",), ("privacy",)) or "options" in loc[:-1]
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from headrace.config.learning import TrainingSet
 from headrace.config.names import aggregate_column
 from headrace.config.types import FeatureTable, Pipeline, Table
 
@@ -63,9 +64,17 @@ def texts_of(pipeline: Pipeline) -> dict[str, TableText]:
             for column, text in texts[name].columns.items()
             if column not in (*pipeline.feature_tables[name].entity, "valid_from", "valid_until")
         }
-        columns |= pipeline.training_set.row_features
+        columns |= {**pipeline.training_set.row_features, "label": _label(pipeline.training_set)}
         texts["training_set"] = TableText(TRAINING_SET, pipeline.owner or "", columns=columns)
     return texts
+
+
+def _label(training: TrainingSet) -> str:
+    label = training.future
+    if label is None:
+        return training.expression or ""
+    where = f" where {label.where}" if label.where else ""
+    return f"{label.aggregate} of {label.from_}{where}, within {label.within} after predict_at"
 
 
 def _text(pipeline: Pipeline, table: Table | FeatureTable, made: dict[str, str]) -> TableText:
@@ -98,7 +107,8 @@ def _features(table: FeatureTable, source: TableText) -> Iterator[tuple[str, str
     for column in table.lookup:
         yield column, _of(source, column, f"{column} by {', '.join(table.entity)}, from {table.from_}")
     if table.aggregates:
-        yield "valid_from", "the values hold from this moment, when something became known (UTC)"
+        when = f"on a grid, every {table.grid}" if table.grid else "when something became known"
+        yield "valid_from", f"the values hold from this moment, {when} (UTC)"
         yield "valid_until", "until this one: something else becomes known, or an event leaves a window (UTC)"
 
 

@@ -23,23 +23,29 @@ from headrace.config.learning import (
     TrainingSet,
 )
 from headrace.config.privacy import Privacy, Sensitive
+from headrace.config.publishing import Publish, Step
+from headrace.config.rules import Rule
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
 from headrace.config.sinks import Sink
+from headrace.config.source_types import FILES, Kind, Place, kind_of
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
 from headrace.config.windows import FUNCTIONS, WindowLength
 
-OnFail = Literal["quarantine", "warn", "fail"]
-
 
 def _or_python(schema: JsonDict) -> None:
-    """For editors: with `python` there is neither format nor path."""
-    schema["anyOf"] = [{"required": ["python"]}, {"required": schema.pop("required")}]
+    """For editors: with `python` there is neither format nor path, and only files need a path."""
+    of_files: JsonDict = {"enum": list(FILES)}
+    schema["anyOf"] = [
+        {"required": ["python"]},
+        {"required": schema.pop("required")},
+        {"required": ["format"], "properties": {"format": {"not": of_files}}},
+    ]
 
 
-class Source(Section):
-    """Where a table's rows come from: files, or Python."""
+class Source(Place):
+    """Where a table's rows come from: files, a database, Delta, any reader of Spark, or Python."""
 
     model_config = ConfigDict(json_schema_extra=_or_python)
 
@@ -49,8 +55,21 @@ class Source(Section):
         None, description="in place of format and path: function(spark, **options) -> DataFrame, or a DataSource"
     )
     options: dict[str, Any] = Field({}, description="options of Spark's reader")
-    mode: Literal["append", "snapshot"] | None = Field(
-        None, description="default: a single file is a snapshot, a folder or glob is appended file by file"
+    mode: Literal["append", "snapshot", "upsert"] | None = Field(
+        None,
+        description="default: a single file is a snapshot, a folder or glob is appended file by file; upsert: of each key "
+        "the row with the latest event_time counts, however late it came",
+    )
+    delete_when: Sql | None = Field(
+        None, description="upsert: SQL over the row that says that its key is deleted, as op = 'D'"
+    )
+    on_drift: Literal["fail", "evolve", "rescue"] = Field(
+        "fail",
+        description="files of other columns: fail prints the difference, evolve adds columns, rescue keeps in _rescued what "
+        "has no place",
+    )
+    on_corrupt: Literal["fail", "skip"] = Field(
+        "fail", description="files that cannot be read: fail, or skip: left out, named and counted"
     )
 
     @model_validator(mode="before")
@@ -60,18 +79,15 @@ class Source(Section):
             return value
         if (value.get("format"), value.get("path")) == ("python", value["python"]):
             return value
-        given = [key for key in ("format", "path", "mode") if key in value]
+        given = [key for key in ("format", "path", "mode", *Place.model_fields) if key in value and key != "packages"]
         if given:
             raise ValueError(f"with `python` a source has no {', '.join(given)}; what it needs stands under `options`")
         return {**value, "format": "python", "path": str(value["python"]), "mode": "snapshot"}
 
-
-class Rule(Section):
-    """A check that each row must pass; one that yields NULL passes."""
-
-    name: Name
-    check: Sql
-    on_fail: OnFail = "quarantine"
+    @property
+    def kind(self) -> Kind:
+        """How it is followed: file by file, by a watermark, by version, by content."""
+        return kind_of(self.format, self.path, python=self.python is not None)
 
 
 class Table(Section):
@@ -122,6 +138,8 @@ class FeatureTable(Section):
     latest: Columns = Field((), description="columns of the newest row known, within max_age")
     lookup: Columns = Field((), description="columns found by key, without time")
     max_age: Duration | None = None
+    publish: Publish = Field(Publish(), description="when the table has rows: `events` (default), or {every: 1 day}")
+    every: Step | None = Field(None, description="the same as `publish: {every: ...}`")
 
     @model_validator(mode="after")
     def _one_kind(self) -> FeatureTable:
@@ -132,7 +150,20 @@ class FeatureTable(Section):
             )
         if self.max_age and not self.latest:
             raise ValueError("max_age belongs to `latest`; windows have their own length")
+        if self.grid and not self.aggregates:
+            raise ValueError(
+                "a grid of times belongs to `aggregates`; `latest` and `lookup` have the rows of their table"
+            )
+        if self.every and self.publish.every:
+            raise ValueError(
+                "`every` stands twice; leave out one: `every: 1 day` says the same as `publish: {every: 1 day}`"
+            )
         return self
+
+    @property
+    def grid(self) -> str | None:
+        """The step of the grid of times at which the table has rows; None: just after each event."""
+        return self.publish.every or self.every
 
     @property
     def kind(self) -> Literal["aggregates", "latest", "lookup"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 from headrace.config.durations import microseconds
 from headrace.config.names import aggregate_column
 from headrace.config.types import Aggregates, FeatureTable, Table
+from headrace.engine.published import Published
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,6 +87,24 @@ def clock(table: FeatureTable, source: Table) -> str:
             f"a feature table from {table.from_} needs a clock: give it `time`, or tables.{table.from_} an event_time"
         )
     return column
+
+
+def published(table: FeatureTable, source: Table, as_of: datetime | None = None) -> Published:
+    """What a feature table of window aggregates holds, by its configuration.
+
+    Args:
+        table: The feature table.
+        source: The cleaned table's configuration.
+        as_of: The logical now, where a grid of times ends.
+    """
+    return Published(
+        entity=list(table.entity),
+        event_time=clock(table, source),
+        available_at=source.available_at,
+        aggregates={d.name: (d.source, d.function, d.window) for d in definitions(table)},
+        every=microseconds(table.grid) if table.grid else None,
+        until=None if as_of is None else round(as_of.timestamp() * 1_000_000),
+    )
 
 
 def longest_window(table: FeatureTable) -> str | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline, Table
-from headrace.engine.definitions import clock, definitions, prepared_events
-from headrace.engine.published import published_windows
-from headrace.engine.time import known_by
+from headrace.engine.definitions import clock
+from headrace.engine.time import known_by, moment
+from headrace.features.kinds import latest, lookup, next_change, windows
+from headrace.features.refresh import made_of, refreshed
+from headrace.features.views import views
+from headrace.runtime.merging import CHANGE
 from headrace.runtime.step import Done, Output, Run, Step
 
 if TYPE_CHECKING:
@@ -43,34 +47,33 @@ def _step(pipeline: Pipeline, name: str, table: FeatureTable) -> Step:
 
 
 def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
-    events = known_by(run.read(table.from_), source, run.as_of)
-    makers = {"aggregates": windows, "latest": latest, "lookup": lookup}
-    frame = makers[table.kind](events, table, source)
-    output = Output(name, frame, facts={"kind": table.kind})
+    cleaned = run.read(table.from_)
     rows_in = run.facts(table.from_).get("counts", {}).get("kept")
-    return Done((output,), rows_in=rows_in)
+    expires = next_change(cleaned, table, source, run.as_of)
+
+    def output(frame: DataFrame, **how: Any) -> Output:
+        columns = [column for column in frame.columns if column != CHANGE]
+        facts = {"kind": table.kind, **made_of(run, table)}
+        return Output(name, frame, facts=facts, change_feed=True, views=views(name, table, columns), **how)
+
+    found = refreshed(run, name, table, source, output) if table.kind == "aggregates" else None
+    if found is not None:
+        changes, release, told = found
+        return Done((changes,), rows_in=rows_in, expires=expires, notes=(f"{name} {told}",), cleanup=release)
+    frame = rows(known_by(cleaned, source, run.as_of), table, source, run.as_of)
+    return Done((output(frame),), rows_in=rows_in, expires=expires)
 
 
-def windows(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
-    """Entity, `valid_from`, `valid_until`, aggregates: the values just after each moment at which something became known."""
-    return published_windows(
-        prepared_events(events, table, source),
-        entity=list(table.entity),
-        event_time=clock(table, source),
-        available_at=source.available_at,
-        aggregates={d.name: (d.source, d.function, d.window) for d in definitions(table)},
-    )
+def rows(events: DataFrame, table: FeatureTable, source: Table, as_of: datetime) -> DataFrame:
+    """A feature table's rows.
 
-
-def latest(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
-    """Entity, `event_time`, `available_at`, columns: every row that could be the latest at some time."""
-    time = F.col(clock(table, source))
-    available = F.col(source.available_at) if source.available_at else time
-    columns = [c for c in table.latest if c not in table.entity]
-    kept = events.select(*table.entity, time.alias("event_time"), available.alias("available_at"), *columns)
-    return kept.where("event_time is not null and available_at is not null")
-
-
-def lookup(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
-    """Entity and columns, one row per entity."""
-    return events.select(*table.entity, *[c for c in table.lookup if c not in table.entity])
+    Args:
+        events: The cleaned rows known at the logical now.
+        table: The feature table.
+        source: The cleaned table's configuration.
+        as_of: The logical now.
+    """
+    if table.kind != "aggregates":
+        return (latest if table.kind == "latest" else lookup)(events, table, source)
+    happened = events.where(F.col(clock(table, source)) <= moment(as_of))
+    return windows(happened, table, source, as_of)

@@ -17,7 +17,7 @@ from headrace.ingest.files import SourceFile
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Mode = Literal["append", "snapshot"]
+Mode = Literal["append", "snapshot", "upsert"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Landed:
     Attributes:
         files: Version of each file whose rows are there, by path.
         emptied: Version of each file that had rows and now holds none, by path.
+        corrupt: Version of each file that was left out because it cannot be read, by path.
         known: Whether the files were read as they would be read now; otherwise all is read anew.
         mode: How they were read; None: there is no table yet.
         gone: How many files had disappeared from the source when it was last looked at.
@@ -34,13 +35,14 @@ class Landed:
 
     files: Mapping[str, str] = field(default_factory=dict)
     emptied: Mapping[str, str] = field(default_factory=dict)
+    corrupt: Mapping[str, str] = field(default_factory=dict)
     known: bool = False
     mode: str | None = None
     gone: int = 0
 
     def to_read(self, files: Sequence[SourceFile], mode: Mode) -> list[SourceFile]:
-        """Of a folder that is appended the files that are new or were replaced; of a snapshot all, or none."""
-        there = {**self.files, **self.emptied} if self.known else {}
+        """Of a snapshot all files, or none; otherwise those that are new or were replaced."""
+        there = {**self.files, **self.emptied, **self.corrupt} if self.known else {}
         if mode == "snapshot":
             return [] if there == {f.path: f.version for f in files} else list(files)
         return [f for f in files if there.get(f.path) != f.version]
@@ -58,6 +60,11 @@ class Landed:
         now = {f.path for f in read}
         return {path: version for path, version in self.emptied.items() if path not in now}
 
+    def still_corrupt(self, read: Sequence[SourceFile], there: Sequence[SourceFile]) -> dict[str, str]:
+        """The corrupt files but for those that are read now, and those that are gone."""
+        now, left = {f.path for f in read}, {f.path for f in there}
+        return {path: version for path, version in self.corrupt.items() if path in left - now}
+
 
 def landed(raw: DataFrame, facts: Mapping[str, Any], reading: Any, mode: Mode) -> Landed:
     """Look up what a raw table holds; one row per file reaches the driver.
@@ -73,6 +80,7 @@ def landed(raw: DataFrame, facts: Mapping[str, Any], reading: Any, mode: Mode) -
     return Landed(
         files={r["_source"]: r["version"] for r in newest.toLocalIterator()},
         emptied=facts.get("emptied", {}),
+        corrupt=facts.get("corrupt", {}),
         known=facts.get("reading") == reading,
         mode=facts.get("mode"),
         gone=int(facts.get("gone", 0)),

@@ -25,6 +25,8 @@ class ModelCard:
         validation: Metric -> value on the validation part, before the refit.
         learned: What the task learns beside the model. Of an anomaly: `threshold`, `contamination` (see
             `models.density`); of a recommendation: `user`, `item`, `implicit`, `top_k`, `relevant`.
+        trained: What else decides the result of training again: `seed`, `slots` of XGBoost, `parallelism` and
+            `partitions` of the rows.
     """
 
     task: str
@@ -36,6 +38,7 @@ class ModelCard:
     params: Mapping[str, Any] | None = None
     validation: Mapping[str, float] | None = None
     learned: Mapping[str, Any] | None = None
+    trained: Mapping[str, int] | None = None
 
     @property
     def positive(self) -> Any:

@@ -4,56 +4,36 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.config import secrets
 from headrace.errors import ConfigError
 from headrace.models.answers import answered
 from headrace.models.card import ModelCard
 from headrace.models.signature import signature
+from headrace.models.version import PREFIX, Version, ours, version_of
 from headrace.runtime import cache
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
     from pyspark.ml import PipelineModel
+
+T = TypeVar("T")
 
 CHAMPION = "champion"
 CARD_FILE = "headrace.json"
 MODEL_FOLDER = "model"
-PREFIX = "headrace."
-TESTED = "test_metrics"
-"""Tag of a version: its metrics on the test part, as JSON."""
+TESTED = "test_metrics"  # tag of a version: its metrics on the test part, as JSON
+INTERVALS = "test_intervals"
+"""Tag of a version: the 95 % intervals of these metrics, `{metric: [lower, upper]}`, as JSON."""
+LONGEST = 4_900  # characters of a description
 _loaded: dict[tuple[str, str], PipelineModel] = {}
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version.
-
-    Attributes:
-        name: Of the registered model.
-        number: From 1.
-        run_id: MLflow's run in which it was logged.
-        tags: With Headrace's prefix removed.
-    """
-
-    name: str
-    number: int
-    run_id: str
-    tags: Mapping[str, str]
-
-    @property
-    def uri(self) -> str:
-        """`models:/name/number`."""
-        return f"models:/{self.name}/{self.number}"
 
 
 class ModelStore:
@@ -129,19 +109,29 @@ class ModelStore:
         """A fitted pipeline by `runs:/...` or `models:/name/version`; kept in memory from then on."""
         key = (self.tracking_uri, uri)
         if key not in _loaded:
-            import mlflow
+            from headrace.models.loading import loaded
 
             _ = self.client
-            tmp = str(self._folder / "tmp") if self._folder else None
-            _loaded[key] = mlflow.spark.load_model(uri, dfs_tmpdir=tmp)
+            _loaded[key] = loaded(uri, str(self._folder / "tmp") if self._folder else None)
         return _loaded[key]
 
     def card(self, run_id: str) -> ModelCard:
         """The card logged in a run."""
+        return ModelCard.from_dict(self.read_json(run_id, CARD_FILE))
+
+    def read_json(self, run_id: str, file: str) -> dict[str, Any]:
+        """A JSON file of a run."""
         import mlflow
 
-        _ = self.client
-        return ModelCard.from_dict(mlflow.artifacts.load_dict(f"runs:/{run_id}/{CARD_FILE}"))
+        with answered(self.tracking_uri):
+            _ = self.client
+            return dict(mlflow.artifacts.load_dict(f"runs:/{run_id}/{file}"))
+
+    def log_texts(self, run_id: str, files: Mapping[str, str]) -> None:
+        """Write files of a run."""
+        with answered(self.tracking_uri):
+            for name, text in files.items():
+                self.client.log_text(run_id, text, name)
 
     def register(self, name: str, model_uri: str, tags: Mapping[str, str]) -> Version:
         """The version of this model: the one that is there already, or a new one."""
@@ -152,7 +142,7 @@ class ModelStore:
             _ = self.client
             with redirect_stderr(StringIO()):  # what it prints there is told by the step's own notes
                 made = mlflow.register_model(model_uri, name, tags={f"{PREFIX}model_uri": model_uri})
-            found = _version(made)
+            found = version_of(made)
         self.tag(found, tags)
         return self.version(name, found.number)
 
@@ -177,15 +167,32 @@ class ModelStore:
             if there != value and (value or there is not None):
                 self.client.set_registered_model_tag(name, PREFIX + key, value)
 
+    def describe_version(self, version: Version, description: str) -> None:
+        """Say of a version what it is; cut, at the end of a line, to what MLflow's databases hold."""
+        if len(description) > LONGEST:
+            description = description[:LONGEST].rpartition("\n")[0] + "\n\n... more in the run's model_card.md"
+        self.client.update_model_version(version.name, str(version.number), description)
+
     def version(self, name: str, number: int) -> Version:
         """A version by its number."""
-        return _version(self.client.get_model_version(name, str(number)))
+        return version_of(self.client.get_model_version(name, str(number)))
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the newest first; empty where there is none."""
         with answered(self.tracking_uri):
-            found = [_version(one) for one in self.client.search_model_versions(f"name='{name}'")]
+            found = [version_of(one) for one in self.client.search_model_versions(f"name='{name}'")]
         return sorted(found, key=lambda one: -one.number)
+
+    def names(self) -> list[str]:
+        """Names of all registered models."""
+        with answered(self.tracking_uri):
+            found, token = [], None
+            while True:
+                page = self.client.search_registered_models(page_token=token)
+                found += [str(one.name) for one in page]
+                token = page.token
+                if not token:
+                    return found
 
     def find(self, name: str, tag: str, value: str) -> Version | None:
         """The newest version with this tag."""
@@ -193,22 +200,49 @@ class ModelStore:
 
     def alias(self, name: str, alias: str = CHAMPION) -> Version | None:
         """The version that an alias stands for, or None."""
-        from mlflow.exceptions import MlflowException
+        with answered(self.tracking_uri):
+            return self._or_none(lambda: version_of(self.client.get_model_version_by_alias(name, alias)))
+
+    def model(self, name: str) -> tuple[dict[str, int], dict[str, str]] | None:
+        """Aliases and tags (with Headrace's prefix removed) of a registered model; None where there is none."""
+        with answered(self.tracking_uri):
+            found = self._or_none(lambda: self.client.get_registered_model(name))
+        if found is None:
+            return None
+        return {alias: int(number) for alias, number in found.aliases.items()}, ours(found.tags)
+
+    def tag_model(self, name: str, key: str, value: str) -> None:
+        """Set a tag of a registered model."""
+        with answered(self.tracking_uri):
+            self.client.set_registered_model_tag(name, PREFIX + key, value)
+
+    def set_alias(self, name: str, number: int | None, alias: str = CHAMPION) -> bool:
+        """Let an alias stand for a version, or for none; who moves `champion` goes through `models.changes`.
+
+        Returns:
+            Whether it could be done: not where the version is no longer there.
+        """
+
+        def moved() -> bool:
+            if number is None:
+                self.client.delete_registered_model_alias(name, alias)
+            else:
+                self.client.set_registered_model_alias(name, alias, str(number))
+            return True
 
         with answered(self.tracking_uri):
-            try:
-                return _version(self.client.get_model_version_by_alias(name, alias))
-            except MlflowException as error:
-                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                    raise
-        return None
+            return self._or_none(moved) or False
 
-    def promote(self, version: Version, alias: str = CHAMPION) -> None:
-        """Move an alias to a version; the version it stood for is recorded first, for a rollback."""
-        held = self.alias(version.name, alias)
-        if held and held.number != version.number:
-            self.tag(version, {f"previous_{alias}": str(held.number)})
-        self.client.set_registered_model_alias(version.name, alias, str(version.number))
+    def _or_none(self, ask: Callable[[], T]) -> T | None:
+        """What was asked for, or None where there is no such model, version or alias."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return ask()
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
 
     def resolve(self, name: str, wanted: str = CHAMPION) -> Version:
         """A version by alias or number.
@@ -222,11 +256,6 @@ class ModelStore:
             there = ", ".join(str(one.number) for one in self.versions(name)) or "none"
             raise ConfigError(
                 f"model {name} has no version or alias {wanted!r} (versions: {there}); train one with jobs/train.py, "
-                f"or promote one: headrace promote {name} VERSION"
+                "or promote one: headrace promote FILE.yaml VERSION"
             )
         return found
-
-
-def _version(found: ModelVersion) -> Version:
-    tags = {key.removeprefix(PREFIX): value for key, value in found.tags.items() if key.startswith(PREFIX)}
-    return Version(found.name, int(found.version), found.run_id or "", tags)

@@ -15,6 +15,8 @@ from headrace.monitoring.bins import CURRENT
 
 TRAINED = ("train", "validation")
 PREDICTION = "prediction:"
+NUMBERS = ("regression", "recommendation")
+"""Tasks whose predictions are numbers without a probability."""
 
 
 def acted_on(predictions: DataFrame) -> DataFrame:
@@ -76,7 +78,8 @@ def sides(
 def prediction_sides(test_predictions: DataFrame, predictions: DataFrame, task: str = "") -> DataFrame | None:
     """The model's own output: on the test part (baseline) and on the rows scored.
 
-    Of a clustering the cluster, which is a name though it is a number; of a recommendation the prediction.
+    Of a clustering the cluster, which is a name though it is a number; of a task that predicts numbers the prediction,
+    for it has no probability, only the column.
 
     Returns:
         One column, `prediction:probability` where it is a number, else `prediction:prediction`, and boolean `_current`;
@@ -86,7 +89,7 @@ def prediction_sides(test_predictions: DataFrame, predictions: DataFrame, task: 
         frames = (test_predictions, predictions)
         old, new = (f.select(F.col("prediction").cast("string").alias(PREDICTION + "prediction")) for f in frames)
         return old.withColumn(CURRENT, F.lit(False)).unionByName(new.withColumn(CURRENT, F.lit(True)))
-    for name in ("prediction",) if task == "recommendation" else ("probability", "prediction"):
+    for name in ("prediction",) if task in NUMBERS else ("probability", "prediction"):
         both = (test_predictions, predictions)
         kinds = {b.kind_of(f.schema[name].dataType) if name in f.columns else None for f in both}
         if len(kinds) == 1 and None not in kinds:

@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 
 _UNJUDGED = "quality: the task has no label that comes true later; what is measured is drift"
 
-Spine = Callable[["Run"], "DataFrame"]
-"""The spine's rows with label and split, as known now; given by the flow."""
+Pick = Callable[["DataFrame"], "DataFrame"]
+Spine = Callable[["Run", Pick], "DataFrame"]
+"""The spine's rows with label and split, as known now, chosen by key and times; given by the flow."""
 
 
-def steps(pipeline: Pipeline, spine_table: str, labels: Mapping[str, Any], spine: Spine) -> tuple[Step, ...]:
+def steps(pipeline: Pipeline, tables: tuple[str, ...], labels: Mapping[str, Any], spine: Spine) -> tuple[Step, ...]:
     """The step `monitor`; none without a training set.
 
     Args:
         pipeline: The configuration.
-        spine_table: The table that the labels are made of.
+        tables: Those that the labels are made of.
         labels: What of the configuration decides them.
         spine: Gives them: labels that came after the training set was built count as well.
     """
@@ -46,7 +47,7 @@ def steps(pipeline: Pipeline, spine_table: str, labels: Mapping[str, Any], spine
         Step(
             stage="monitor",
             name="monitor",
-            inputs=("training_set", "test_predictions", pipeline.scoring.output, spine_table),
+            inputs=("training_set", "test_predictions", pipeline.scoring.output, *tables),
             outputs=("quality_metrics", "drift_metrics"),
             config={**measured, **labels},
             run=lambda run: monitor(run, spine),
@@ -59,7 +60,7 @@ def monitor(run: Run, spine: Spine) -> Done:
     facts = run.facts("training_set")["facts"]
     predictions = run.read(run.pipeline.scoring.output)
     now = datetime.now(UTC)
-    found = _quality(run, facts, predictions, spine(run)) if _judged(run) else []
+    found = _quality(run, facts, predictions, spine) if _judged(run) else []
     tested = versions.tested(run.tracking_uri, run.model_name) if found or not _judged(run) else {}
     judged = verdicts.records(found, tested, run.model_name, run.run_id, now)
     whole = [r for r in judged if r["granularity"] == "all"]
@@ -144,12 +145,14 @@ def _windows(frame: DataFrame) -> tuple[dict[str, Any], dict[str, Any]]:
     return sides.get(True, empty), sides.get(False, empty)
 
 
-def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, spine: DataFrame) -> list[dict[str, Any]]:
+def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, spine: Spine) -> list[dict[str, Any]]:
     """Measured quality, a row per model version, day and metric; none when nothing is scored."""
+    key = (*facts["key"], "predict_at")
+    labelled = spine(run, lambda spine_rows: rows.matching(spine_rows, predictions.select(*key), key, "left_semi"))
     delay = run.pipeline.monitoring.label_delay
     label_delay = microseconds(delay) if delay else 0
     labels = facts.get("labels") or ()
-    frame = quality.judged(predictions, spine, facts["key"], labels, run.as_of, label_delay, _learned_until(run))
+    frame = quality.judged(predictions, labelled, facts["key"], labels, run.as_of, label_delay, _learned_until(run))
     task = "regression" if facts["task"] == "recommendation" else facts["task"]  # ratings are numbers
     return verdicts.measured(quality.metrics_of(frame, task))
 

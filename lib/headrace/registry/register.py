@@ -4,46 +4,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from pyspark.sql import DataFrame
-
-from headrace.config.learning import UNLABELLED
-from headrace.errors import DataError
-from headrace.metrics.measure import Difference, difference
-from headrace.metrics.own import own_metric
-from headrace.models.card import ModelCard, check_columns
-from headrace.models.predict import predict
-from headrace.models.store import CHAMPION, TESTED, ModelStore, Version
-from headrace.registry import against
+from headrace.models import changes
+from headrace.models.card import ModelCard
+from headrace.models.definitions import digest
+from headrace.models.record import DEFINITIONS, EXAMPLE_FILE, PAGE_FILE, RECORD_FILE, page
+from headrace.models.store import CARD_FILE, CHAMPION, INTERVALS, TESTED, ModelStore
+from headrace.models.version import Version
+from headrace.registry.against import against
 from headrace.registry.gates import Verdict, judge
+from headrace.registry.record import example, record, rows_of, trained_on
+from headrace.runtime.carried import without_secrets
 from headrace.runtime.step import Done, Run
 
 
 def register(run: Run) -> Done:
     """Run the stage: once a version per model; a repeat with other gates judges the same version anew."""
     facts, store = run.facts("trials")["facts"], ModelStore(run.tracking_uri)
+    changes.settle(store, run.model_name)
     card = store.card(facts["mlflow_run_id"])
     evaluation = [row.asDict() for row in run.read("evaluation").collect()]  # bounded: metrics and slices
     version = store.find(run.model_name, "model_uri", facts["model_uri"])
-    champion = store.alias(run.model_name)
+    champion, rows = store.alias(run.model_name), rows_of(run)
     verdicts = judge(
         run.pipeline.gates,
         evaluation,
         card.task,
-        lambda metric: _against(run, store, version, champion, metric),
+        lambda metric: against(run, store, version, champion, rows, metric),
         run.pipeline.metrics,
     )
-    version = store.register(run.model_name, facts["model_uri"], _tags(run, card, evaluation))
+    content = record(run, card, rows, _metrics(evaluation))
+    version = store.register(run.model_name, facts["model_uri"], _tags(run, card, content))
+    content |= {"version": version.number, "gates": [asdict(one) for one in verdicts]}
+    _carry(store, version, card, content, example(run, card))
     told = {"owner": run.pipeline.owner or "", "tags": ", ".join(run.pipeline.tags)}
     store.describe(run.model_name, run.pipeline.description or "", told)
     refused = [one.text for one in verdicts if not one.passed]
     store.tag(version, _outcome(verdicts, refused))
     if not refused:
-        store.promote(version)
+        _promote(run, store, version, verdicts)
     # last of the tags: what carries it is complete
     store.tag(version, {"fingerprint": run.fingerprint})
     return _done(store, version, verdicts, refused)
+
+
+def _promote(run: Run, store: ModelStore, version: Version, verdicts: list[Verdict]) -> None:
+    """Make a version champion, unless it has been: what took its place then, a person's word, stands."""
+    if changes.up_to_date(store, version.name).held(version.number):
+        return
+    why = f"its gates passed ({len(verdicts)} of {len(verdicts)})" if verdicts else "there are no gates"
+    changes.move(store, version.name, version.number, "register", why, run_id=run.run_id)
 
 
 def registered(run: Run) -> Done | None:
@@ -57,83 +69,73 @@ def registered(run: Run) -> Done | None:
 
 
 def _done(store: ModelStore, version: Version, verdicts: list[Verdict], refused: list[str]) -> Done:
-    champion = store.alias(version.name)
-    alias = CHAMPION if champion and champion.number == version.number else None
+    journal = changes.read(store, version.name)
+    is_champion = journal.champion == version.number
+    notes = [f"{'passed' if one.passed else 'refused'}: {one.text}" for one in verdicts]
     text = None
-    if refused:
-        now = f"version {champion.number} stays champion" if champion else "there is no champion"
+    if refused and is_champion and journal.forced:
+        notes.append(f"champion all the same: forced by {journal.forced.who} ({journal.forced.why})")
+    elif refused:
+        now = f"version {journal.champion} stays champion" if journal.champion else "there is no champion"
         text = (
             f"version {version.number} of {version.name} was refused by {len(refused)} of {len(verdicts)} gates "
             f"({now}):\n  " + "\n  ".join(refused)
         )
+    elif not is_champion:
+        notes.append(_taken(version, journal))
     return Done(
         rows_out=0,
-        notes=tuple(f"{'passed' if one.passed else 'refused'}: {one.text}" for one in verdicts),
-        model={"name": version.name, "version": version.number, "alias": alias},
+        notes=tuple(notes),
+        model={"name": version.name, "version": version.number, "alias": CHAMPION if is_champion else None},
         refused=text,
     )
 
 
-def _tags(run: Run, card: ModelCard, evaluation: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    trained = run.facts("trials")
+def _taken(version: Version, journal: changes.Journal) -> str:
+    """Why a version that passed its gates is not champion."""
+    taken = journal.taken_from(version.number)
+    by = f": {taken.action} by {taken.who}{f' ({taken.why})' if taken.why else ''}" if taken else ""
+    return (
+        f"version {version.number} has been champion and is no more{by}; "
+        f"to bring it back: headrace promote FILE.yaml {version.number}"
+    )
+
+
+def _metrics(evaluation: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    overall = [row for row in evaluation if row["slice_column"] is None]
+    return {row["metric"]: {part: row[part] for part in ("value", "lower", "upper")} for row in overall}
+
+
+def _tags(run: Run, card: ModelCard, content: Mapping[str, Any]) -> dict[str, str]:
+    trained, metrics = run.facts("trials"), content["metrics"]
     tables = {name: run.version(name) for name in ("training_set", "trials", "evaluation", "test_predictions")}
-    tested = {row["metric"]: row["value"] for row in evaluation if row["slice_column"] is None}
     return {
         "run_id": run.run_id,
-        "training_set_version": str((trained.get("inputs") or {}).get("training_set", tables["training_set"])),
+        "training_set_version": str(trained_on(run)),
         "tables": json.dumps(tables),
-        TESTED: json.dumps(tested),
+        TESTED: json.dumps({metric: one["value"] for metric, one in metrics.items()}),
+        INTERVALS: json.dumps({metric: [one["lower"], one["upper"]] for metric, one in metrics.items()}),
         "code": json.dumps(trained.get("code")),
         "search_fingerprint": str(trained.get("fingerprint")),
         "task": card.task,
         "estimator": card.estimator,
-        "card": card.to_json()[:50_000],
+        "card": CARD_FILE,  # whole, in the version's run
+        **({DEFINITIONS: digest(content["definitions"])} if content["definitions"] else {}),
     }
 
 
+def _carry(
+    store: ModelStore, version: Version, card: ModelCard, content: Mapping[str, Any], rows: Mapping[str, Any]
+) -> None:
+    """Write what the version carries, for commands and for people."""
+    text = page(content, card)
+    told = {RECORD_FILE: without_secrets(content), EXAMPLE_FILE: rows}
+    files = {name: json.dumps(one, indent=1, default=str, ensure_ascii=False) for name, one in told.items()}
+    store.log_texts(version.run_id, {**files, PAGE_FILE: text})
+    store.describe_version(version, text)
+
+
 def _outcome(verdicts: list[Verdict], refused: list[str]) -> dict[str, str]:
-    listed = [{"passed": one.passed, "text": one.text[:1000]} for one in verdicts]
-    return {"gates": json.dumps(listed), "outcome": "refused" if refused else "passed"}
-
-
-def _against(
-    run: Run, store: ModelStore, version: Version | None, champion: Version | None, metric: str
-) -> Difference | str:
-    """The new model and the champion on the same test rows."""
-    facts = run.facts("trials")["facts"]
-    if champion is None:
-        return "there is none yet"
-    if version and version.number == champion.number:
-        return f"version {champion.number} is the champion itself"
-    new, old = store.card(facts["mlflow_run_id"]), store.card(champion.run_id)
-    test = run.read("training_set").where("split = 'test'")
-    test = test if new.task in UNLABELLED else test.where("label is not null")
-    if (new.task, new.label_type) != (old.task, old.label_type) or (new.task == "binary" and new.labels != old.labels):
-        return f"version {champion.number} learned another label ({old.task}, {old.label_type}): nothing to compare"
-    try:
-        check_columns(old, _types(test))
-    except DataError as error:
-        return f"version {champion.number} cannot score these rows, for {error.message}"
-    if new.task in UNLABELLED or new.task == "recommendation":
-        pair = (store.load(facts["model_uri"]), new), (store.load(champion.uri), old)
-        return against.compared(run, pair, metric)
-    keep = [*new.key, "predict_at", "label"]
-    ours = predict(store.load(facts["model_uri"]), new, test, keep)
-    theirs = predict(store.load(champion.uri), old, test, keep)
-    own = own_metric(run.spark, run.pipeline, metric)
-    if own:
-        sign = 1 if own.larger_is_better else -1
-        return Difference(metric, sign * (own.of(ours) - own.of(theirs)))
-    return difference(
-        ours,
-        theirs,
-        new.task,
-        tuple(dict.fromkeys((*new.labels, *old.labels))),
-        [*new.key, "predict_at"],
-        metric,
-        seed=run.pipeline.search.seed,
-    )
-
-
-def _types(frame: DataFrame) -> dict[str, Any]:
-    return {field.name: field.dataType.simpleString() for field in frame.schema}
+    longest = max(80, 4_000 // max(1, len(verdicts)) - 40)  # a tag of MLflow's databases holds 5,000 characters
+    listed = [{"passed": one.passed, "text": one.text[:longest]} for one in verdicts]
+    return {"gates": json.dumps(listed, ensure_ascii=False), "outcome": "refused" if refused else "passed"}

@@ -1,4 +1,4 @@
-"""Stage `register`: the refitted winner becomes a version; when its gates pass, the champion."""
+"""Stage `register`: the refitted winner becomes a version; when its gates pass, the champion. Changes go on record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
-    """The registration, where there is a training set.
+    """The registration, and the table of what became champion, where there is a training set.
 
     Raises:
         ConfigError: If a gate names a metric that there is not.
@@ -35,6 +35,15 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
             run=_run,
             done=_done,
         ),
+        Step(
+            "register",
+            "register:model_changes",
+            inputs=(),
+            outputs=("model_changes",),
+            config={},
+            state=_changes,
+            run=_write_changes,
+        ),
     )
 
 
@@ -54,3 +63,21 @@ def _done(run: Run) -> Done | None:
     from headrace.registry.register import registered
 
     return registered(run)
+
+
+def _changes(run: Run) -> Any:
+    """Tells one state of the journal from another, also when people have written in it."""
+    from headrace.models.changes import read
+    from headrace.models.store import ModelStore
+    from headrace.runtime.home import has_models
+
+    if not has_models(run.tracking_uri):
+        return []
+    journal = read(ModelStore(run.tracking_uri), run.model_name)
+    return [*(change.tag for change in journal.changes), journal.champion]
+
+
+def _write_changes(run: Run) -> Done:
+    from headrace.registry.changes import written
+
+    return written(run)

@@ -26,7 +26,7 @@ PACKED = 256_000
 
 def carried(config: Any) -> Any:
     """What a commit carries of a configuration: itself, a compressed text of it, or None where that is too long."""
-    text = json.dumps(_redacted(config), default=str)
+    text = json.dumps(without_secrets(config), default=str)
     if len(text) <= PLAIN:
         return json.loads(text)
     packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -51,11 +51,12 @@ def ended(last: Sequence[Commit | None]) -> Commit | None:
     return there[-1] if len(there) == len(last) and len({c.note.get("run_id") for c in there}) == 1 else None
 
 
-def _redacted(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """A nested value with `***` in place of secrets."""
     if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
+        return {key: without_secrets(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_redacted(item) for item in value]
+        return [without_secrets(item) for item in value]
     return redacted(value) if isinstance(value, str) else value
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace.runtime.merging import rows_written
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -37,10 +39,11 @@ class Commit:
         version: Delta's version.
         timestamp: Milliseconds since 1970, UTC.
         operation: As Delta names it.
-        rows: Rows that Delta says it wrote.
+        rows: Rows that Delta says it wrote; of a MERGE those it put in, changed or took out.
         note: What Headrace wrote into it (`userMetadata`), empty for commits of others.
         whole: Whether the rows it wrote are all there are.
         restored: Of a RESTORE the version whose rows are there again.
+        grown: By how many rows it made the table longer, or how long it left it if `whole`; None where that is not said.
     """
 
     version: int
@@ -50,6 +53,7 @@ class Commit:
     note: dict[str, Any] = field(default_factory=dict)
     whole: bool = False
     restored: int | None = None
+    grown: int | None = None
 
     @property
     def identity(self) -> str:
@@ -182,12 +186,12 @@ class CommitLog:
         return next((c.note["described"] for c in self._commits(table) if "described" in c.note), [None, None])
 
     def rows(self, table: str) -> int | None:
-        """How many rows there are, added up from the commits; None after a DELETE, MERGE or RESTORE by hand."""
+        """How many rows there are, added up from the commits; None after a DELETE or RESTORE by hand."""
         total = 0
         for commit in self.newest_first(table):
-            if commit.operation != "WRITE" or commit.rows is None:
+            if commit.grown is None:
                 return None
-            total += commit.rows
+            total += commit.grown
             if commit.whole or commit.version == 0:
                 return total
         return None
@@ -238,14 +242,15 @@ def _commit(version: int, info: dict[str, Any]) -> Commit:
         note = json.loads(info.get("userMetadata") or "{}")
     except ValueError:  # somebody else's text
         note = {}
-    rows = (info.get("operationMetrics") or {}).get("numOutputRows")
     operation, parameters = str(info.get("operation", "UNKNOWN")), info.get("operationParameters") or {}
+    rows, grown = rows_written(operation, info.get("operationMetrics") or {})
     return Commit(
         version=version,
         timestamp=int(info.get("timestamp", 0)),
         operation=operation,
-        rows=None if rows is None else int(rows),
+        rows=rows,
         note=note if isinstance(note, dict) and "headrace" in note else {},
         whole=parameters.get("mode") == "Overwrite",
+        grown=grown,
         restored=int(back) if operation == "RESTORE" and (back := str(parameters.get("version"))).isdigit() else None,
     )

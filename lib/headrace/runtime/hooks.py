@@ -34,7 +34,7 @@ MARK = "HEADRACE_HOOKS"
 """In the environment of Python workers: those of other code are not used again."""
 
 
-class _Own(MetaPathFinder):
+class Own(MetaPathFinder):
     """Finds the user's modules, and no other file beside them."""
 
     def __init__(self, sources: Mapping[str, modules.Source]) -> None:
@@ -64,18 +64,18 @@ def ready(spark: SparkSession, pipeline: Pipeline) -> None:
     sources = own_modules(pipeline)
     if not sources:
         return
-    known = next((finder for finder in sys.meta_path if isinstance(finder, _Own)), None)
-    wanted = _Own(sources)
+    known = next((finder for finder in sys.meta_path if isinstance(finder, Own)), None)
+    wanted = Own(sources)
     if known is None or known.hash != wanted.hash or _files(known) != _files(wanted):
         for name in [
             n for n in sys.modules if n in {*wanted.sources, *wanted.folders} or (known and n in known.sources)
         ]:
             del sys.modules[name]  # its file is another, or was edited
-        sys.meta_path[:] = [wanted, *(finder for finder in sys.meta_path if not isinstance(finder, _Own))]
-    _ship(spark, sources, wanted.hash)
+        sys.meta_path[:] = [wanted, *(finder for finder in sys.meta_path if not isinstance(finder, Own))]
+    ship(spark, sources, wanted.hash)
 
 
-def _files(finder: _Own) -> dict[str, str]:
+def _files(finder: Own) -> dict[str, str]:
     return {name: source.file for name, source in finder.sources.items()}
 
 
@@ -84,7 +84,8 @@ def archive(folder: Path, sources: Mapping[str, modules.Source]) -> Path:
     return cache.archive(folder, f"{PREFIX}{modules.content_hash(sources)}.zip", modules.archive_of(sources))
 
 
-def _ship(spark: SparkSession, sources: Mapping[str, modules.Source], content: str) -> None:
+def ship(spark: SparkSession, sources: Mapping[str, modules.Source], content: str) -> None:
+    """Let the Python workers of what is built from now on import these modules, and none from before an edit."""
     context: Any = spark.sparkContext
     context.environment[MARK] = content
     file, there = archive(home(), sources), context._python_includes
@@ -156,7 +157,7 @@ def computing(one: Use) -> Iterator[None]:
 def told(one: Use, error: Exception) -> str:
     """An error of the user's code, in words."""
     lines = [f"{one.where}: the hook {one.hook} raised {type(error).__name__}: {in_words(error)}"]
-    own = {source.file for finder in sys.meta_path if isinstance(finder, _Own) for source in finder.sources.values()}
+    own = {source.file for finder in sys.meta_path if isinstance(finder, Own) for source in finder.sources.values()}
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own or _is_module(f.filename, one)]
     for frame in frames:
         lines.append(f"  {frame.filename}:{frame.lineno} in {frame.name}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headrace.errors import ConfigError, HeadraceError
-from headrace.runtime import cache
-from headrace.runtime.trust import java_options
+from headrace.runtime import cache, ivy
 
 VERSION = "4.4.0"
 ARTIFACTS = ("delta-spark_4.2_2.13", "delta-storage")
@@ -85,19 +82,9 @@ def _fetch(folder: Path, spark_home: Path, env: Mapping[str, str], options: Sequ
     say = sys.stderr.write
     say(f"headrace: fetching Delta {VERSION} (2 jars, once) ...\n")
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as scratch:
-        noop = Path(scratch, "noop.py")
-        noop.write_text("")
-        command = [str(spark_home / "bin" / "spark-submit"), "--master", "local[1]", *options]
-        command += ["--conf", f"spark.jars.ivy={scratch}/ivy", "--conf", "spark.ui.enabled=false"]
-        command += ["--packages", ",".join(f"io.delta:{artifact}:{VERSION}" for artifact in ARTIFACTS)]
-        command += ["--exclude-packages", ",".join(EXCLUDES), str(noop)]
-        child = {**env, "PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-        output = _run(command, child)
+        wanted = [f"io.delta:{artifact}:{VERSION}" for artifact in ARTIFACTS]
+        _, output = ivy.fetched(Path(scratch), spark_home, env, options, wanted, EXCLUDES)
         fetched = _present(Path(scratch, "ivy", "jars"))
-        trust = None if fetched else java_options(Path(scratch), env)
-        if trust:  # once more, with the certificates of the machine
-            output = _run(command, child | {"JAVA_TOOL_OPTIONS": f"{env.get('JAVA_TOOL_OPTIONS', '')} {trust}".strip()})
-            fetched = _present(Path(scratch, "ivy", "jars"))
         if not fetched:
             raise HeadraceError(_failure(output, folder))
         for jar in fetched:
@@ -108,18 +95,9 @@ def _fetch(folder: Path, spark_home: Path, env: Mapping[str, str], options: Sequ
     return jars
 
 
-def _run(command: list[str], env: Mapping[str, str]) -> str:
-    done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace", check=False)
-    return done.stdout + done.stderr
-
-
 def _failure(output: str, folder: Path) -> str:
-    telling = re.compile(r"unresolved|not found|Exception:|refused|timed out|denied|SERVER ERROR", re.I)
-    lines = [line.strip(" :\t") for line in output.splitlines() if telling.search(line)]
-    lines.sort(key=lambda line: "spark-packages" in line)  # a second repository of Spark's, which has no Delta
-    reason = "\n  ".join(dict.fromkeys(line[:200] for line in lines[:4])) or output.strip()[-300:] or "no output"
     return (
-        f"Delta's jars could not be fetched from the Maven repository. Spark's Ivy said:\n  {reason}\n"
+        f"Delta's jars could not be fetched from the Maven repository. Spark's Ivy said:\n  {ivy.said(output)}\n"
         "What to do, one of these:\n"
         "- out of reach: run this again, or name a mirror by the variable DEFAULT_ARTIFACT_REPOSITORY=URL, or\n"
         "  by settings of Ivy: ./spark-submit.sh --conf spark.jars.ivySettings=FILE ...\n"

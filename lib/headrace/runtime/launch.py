@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.config import modules, secrets
 from headrace.errors import ConfigError
-from headrace.runtime import cache, faststart, hooks, places, settings
+from headrace.runtime import cache, faststart, hooks, packages, places, settings
 from headrace.runtime.jars import delta_jars
 from headrace.runtime.java import java_home
 
@@ -34,6 +34,8 @@ class Wishes:
         archive: Whether the JVM may make its start-up archive as it ends: not where nobody waits for it.
         fetch: Options of spark-submit that say where jars come from.
         hooks: The user's own modules that the pipeline names.
+        packages: Jars that its sources need, by coordinates.
+        utc: Whether Java's time zone has to be UTC: drivers of databases hand over times in it.
     """
 
     user: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +49,8 @@ class Wishes:
     archive: bool = True
     fetch: tuple[str, ...] = ()
     hooks: Mapping[str, modules.Source] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    utc: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def prepare(home: Path, wishes: Wishes, env: Mapping[str, str] = os.environ) -> 
     java = java_home(home, places.project(), env)
     child = {**env, "HEADRACE_HOME": str(home), "SPARK_HOME": str(spark), "JAVA_HOME": str(java)}
     jars = tuple(map(str, delta_jars(home, spark, child, wishes.fetch)))
+    jars += tuple(map(str, packages.jars(home, spark, wishes.packages, child, wishes.fetch)))
     own, master = _own(home, wishes, jars)
     upper = _upper(wishes)
     start = faststart.Start()
@@ -134,6 +139,8 @@ def _own(home: Path, wishes: Wishes, jars: tuple[str, ...]) -> tuple[dict[str, s
     if wishes.hooks:
         shipped = str(hooks.archive(home, wishes.hooks))
         own[settings.PY_FILES] = settings.joined(own.get(settings.PY_FILES, ""), shipped, ",")
+    if wishes.utc:
+        own |= dict.fromkeys((settings.DRIVER_JAVA_OPTIONS, settings.EXECUTOR_JAVA_OPTIONS), "-Duser.timezone=UTC")
     own["spark.master"] = master
     return own, master
 

@@ -127,7 +127,7 @@ class Runner:
             if problem is error:
                 raise
             raise problem from (None if secrets.held_by(error) else error)
-        record.end("unchanged" if earlier else "done", time.monotonic() - clock)
+        record.end("unchanged" if earlier or done.unchanged else "done", time.monotonic() - clock)
         if earlier and not callable(earlier.rows_in):
             record.rows_in, record.rows_out = earlier.rows_in, earlier.rows_out
         self.outcome.done.append(done)

@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 EXTENSIONS = "spark.sql.extensions"
 DRIVER_CLASS_PATH = "spark.driver.extraClassPath"
 DRIVER_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+EXECUTOR_JAVA_OPTIONS = "spark.executor.extraJavaOptions"
 JARS = "spark.jars"
 PY_FILES = "spark.submit.pyFiles"
-JOINED = {EXTENSIONS: ",", DRIVER_CLASS_PATH: os.pathsep, DRIVER_JAVA_OPTIONS: " ", JARS: ",", PY_FILES: ","}
+JOINED = {
+    EXTENSIONS: ",",
+    DRIVER_CLASS_PATH: os.pathsep,
+    DRIVER_JAVA_OPTIONS: " ",
+    EXECUTOR_JAVA_OPTIONS: " ",
+    JARS: ",",
+    PY_FILES: ",",
+}
 "Lists: what the user gives is added to Headrace's, it does not replace it."
 
 DELTA = {

@@ -18,7 +18,16 @@ _DATA = frozenset(
     "NUMERIC_VALUE_OUT_OF_RANGE FAILED_READ_FILE MALFORMED_RECORD_IN_PARSING CAST_OVERFLOW CANNOT_PARSE_DECIMAL".split()
 )
 """Conditions that come from values in the data."""
-
+_FILES = {
+    "FAILED_READ_FILE": "Mend, replace or remove the file, or set source.on_corrupt: skip, which leaves such files out, "
+    "names and counts them",
+    "COLUMN_ALREADY_EXISTS": "A name may not stand twice; those that differ only by case are told apart with spark: "
+    "{stages: {ingest: {spark.sql.caseSensitive: true}}}",
+    "UNSUPPORTED_TIME_TYPE": "Write the column as text or as a timestamp",
+    "PARQUET_TYPE_ILLEGAL": "Write the files with another type; timestamps of nanoseconds with "
+    "coerce_timestamps='us' (pyarrow, pandas)",
+}
+"""Conditions that come from files, and what to do."""
 
 _HOUSE = re.compile(r"^(headrace\.errors\.\w+|OverflowError): |lookup")
 """What the house's own code in a worker or a plan raises of the data."""
@@ -84,6 +93,8 @@ def translated(error: Exception, step: str) -> Exception:
         told = _foreign(error) or secrets.held_by(error)
         return HeadraceError(f"{step}: {type(error).__name__}: {_first_lines(message)}") if told else error
     condition, text = found
+    if condition in _FILES and step.startswith("ingest"):
+        return DataError(f"{step}: {text} [{condition}] {_FILES[condition]}")
     if condition in _MENDABLE:
         return ConfigError(f"{step}: {text} [{condition}] Mend the expression or the name in the YAML")
     if condition in ("PYTHON_EXCEPTION", "USER_RAISED_EXCEPTION") and _HOUSE.search(text):

@@ -6,7 +6,7 @@ commits and logs around each of them, once, for all stages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -37,8 +37,10 @@ class Output:
     Attributes:
         table: Its name, without the schema.
         frame: What to write. A function is called just before the write, after the earlier outputs are committed.
-        mode: `overwrite` the table, `append`, or `insert`: add rows whose `keys` are not there yet.
-        keys: With `insert`, the columns that make a row unique.
+        mode: `overwrite` the table, `append`, `insert`: add rows whose `keys` are not there yet, or `merge`: put in,
+            replace and take out rows by their `keys`, as the column `_change` says (insert, update, delete).
+        keys: With `insert` and `merge`, the columns that make a row unique.
+        only: With `merge`, SQL over the table (`t`) that all rows fulfil which can be concerned.
         counts: Row counts known before the commit, written into it.
         expect_rows: What Delta must say it wrote; on a difference the version is restored and the run fails.
         merge_schema: Columns that are new are added to the table.
@@ -49,13 +51,16 @@ class Output:
         based_on: The version of the table that the frame was computed from, -1 where there was none: when another
             run has written since, this one gives way. None: no matter.
         adds_nothing: The frame is empty and only the facts are new: to those who read the table it is as it was.
-        views: SQL of views over the table, by name; `{schema}` stands for the schema.
+        views: SQL of views over the table, by name; `{schema}` stands for the schema. Where several tables bring a view
+            of the same name, it is all of them, one below the other.
+        change_feed: Those who follow the table find its changes in Delta's change data feed.
     """
 
     table: str
     frame: DataFrame | Callable[[], DataFrame]
-    mode: Literal["overwrite", "append", "insert"] = "overwrite"
+    mode: Literal["overwrite", "append", "insert", "merge"] = "overwrite"
     keys: tuple[str, ...] = ()
+    only: str | None = None
     counts: Mapping[str, int] | Callable[[], Mapping[str, int]] = field(default_factory=dict)
     expect_rows: int | Callable[[], int] | None = None
     merge_schema: bool = False
@@ -66,6 +71,7 @@ class Output:
     based_on: int | None = None
     adds_nothing: bool = False
     views: Mapping[str, str] = field(default_factory=dict)
+    change_feed: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class Done:
         expires: Unchanged only until this moment, when more becomes due or known; None: for ever.
         refused: Why a gate refused the model (the run ends with exit code 4, after the later stages).
         cleanup: Called when the outputs are written.
+        unchanged: The work found that all is as it was: nothing is written, and nothing need be.
     """
 
     outputs: tuple[Output, ...] = ()
@@ -94,6 +101,7 @@ class Done:
     expires: datetime | None = None
     refused: str | None = None
     cleanup: Callable[[], None] | None = None
+    unchanged: bool = False
 
 
 class Run(Protocol):
@@ -185,8 +193,14 @@ class Run(Protocol):
         """Tells one state of the table's rows from another, as pinned for this step; or of a version, empty where
         it is not known any more."""
 
+    def made_alike(self, table: str) -> bool:
+        """Whether the table's newest rows were made by this step, of the same configuration and code."""
+
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries: `run_id, stage, inputs, counts, ...`."""
+
+    def history(self, table: str) -> Iterator[dict[str, Any]]:
+        """What the commits of a table carry, the newest first; those of others are left out."""
 
     def append(self, table: str, frame: DataFrame) -> None:
         """Append rows at once, before the step ends (finished trials). One commit, Serializable."""

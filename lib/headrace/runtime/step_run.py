@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -60,10 +61,20 @@ class StepRun:
         commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)
         return commit.identity if commit else ""
 
+    def made_alike(self, table: str) -> bool:
+        """Whether the table's newest rows were made by this step, of the same configuration and code."""
+        before, now = self._pin(table).note, self.note
+        alike = [before.get("hashes", {}).get(part) == now["hashes"][part] for part in ("config", "code")]
+        return before.get("step") == now["step"] and all(alike)
+
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries."""
         commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)
         return commit.note if commit else {}
+
+    def history(self, table: str) -> Iterator[dict[str, Any]]:
+        """What the commits of a table carry, the newest first; those of others are left out."""
+        return (commit.note for commit in self.tables.log.newest_first(table) if commit.note)
 
     def append(self, table: str, frame: DataFrame) -> None:
         """Append rows at once, before the step ends."""

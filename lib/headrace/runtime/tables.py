@@ -17,7 +17,9 @@ from headrace.config.texts import TableText
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.comments import alter, commented, digests, lost_race
 from headrace.runtime.commits import Commit, CommitLog, files_for
+from headrace.runtime.merging import merge
 from headrace.runtime.step import Output
+from headrace.runtime.views import united
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -131,7 +133,22 @@ class Tables:
         frame = output.frame() if callable(output.frame) else output.frame
         if output.mode == "insert" and before is not None:
             frame = self._new_rows(frame, output, before.version)
-        frame = commented(frame, text.columns) if whole else frame
+        txn = (f"headrace/{self.schema}/{output.table}", number)
+        try:
+            if output.mode == "merge":
+                merge(frame, self.path(output.table), output.keys, output.only, carried, txn)
+            else:
+                self._save(frame, output, carried, txn, text if whole else TableText())
+        except Exception as error:  # Delta's conflicts have no common base class
+            if lost_race(error):
+                return None
+            raise
+        return self._ours(output.table, before, token)
+
+    def _save(
+        self, frame: DataFrame, output: Output, carried: Mapping[str, Any], txn: tuple[str, int], text: TableText
+    ) -> None:
+        frame = commented(frame, text.columns)
         writer = (
             frame.write.format("delta")
             .mode("overwrite" if output.mode == "overwrite" else "append")
@@ -139,20 +156,16 @@ class Tables:
             .options(**RETENTION)
         )
         if output.mode != "append" or output.serializable:
-            writer = writer.option("txnAppId", f"headrace/{self.schema}/{output.table}").option("txnVersion", number)
+            writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
         if output.serializable:
             writer = writer.option("delta.isolationLevel", "Serializable")
+        if output.change_feed:
+            writer = writer.option("delta.enableChangeDataFeed", "true")
         if output.merge_schema:
             writer = writer.option("mergeSchema", "true")
         if output.mode == "overwrite":
             writer = writer.option("overwriteSchema", "true")
-        try:
-            writer.save(self.path(output.table))
-        except Exception as error:  # Delta's conflicts have no common base class
-            if lost_race(error):
-                return None
-            raise
-        return self._ours(output.table, before, token)
+        writer.save(self.path(output.table))
 
     def _new_rows(self, frame: DataFrame, output: Output, version: int) -> DataFrame:
         there = self.read(output.table, version).select(*output.keys)
@@ -188,7 +201,10 @@ class Tables:
         self._spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.schema}.{output.table} USING delta LOCATION '{self.path(output.table)}'"
         )
-        for name, sql in output.views.items():
+        notes = [last.note for t in self.log.tables() if output.views and (last := self.log.last(t))]
+        for name, sql in united(note.get("views", {}) for note in notes).items():
+            if name not in output.views:
+                continue
             self._spark.sql(f"CREATE OR REPLACE VIEW {self.schema}.{name} AS {sql.format(schema=self.schema)}")
 
     def _undo(self, table: str, version: int) -> None:

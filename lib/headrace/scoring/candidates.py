@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType
 
 
-def due(as_of: datetime, since: datetime | None, until: datetime | None, labelled: bool = True) -> Column:
-    """Whether a spine row is to be scored: in the `score` part, its time has come, inside the window asked for.
+def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Column:
+    """Whether a spine row of the `score` part is to be scored: its time has come, inside the window asked for.
 
     Of a task without a label all parts are scored: what cluster a row is in is not known from anywhere else.
 
@@ -27,7 +27,7 @@ def due(as_of: datetime, since: datetime | None, until: datetime | None, labelle
         labelled: Whether the task has a label.
     """
     at = F.col("predict_at")
-    wanted = _part(labelled) & (at.isNull() | (at <= moment(as_of)))
+    wanted = at.isNull() | (at <= moment(as_of))
     if since is not None:
         wanted = wanted & (at >= moment(since))
     return wanted if until is None else wanted & (at < moment(until))

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config import hooks
 from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment
+from headrace.models.admission import admitted
+from headrace.models.definitions import Made, made
 from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE, predict
-from headrace.models.store import CHAMPION, ModelStore, Version
+from headrace.models.store import CHAMPION, ModelStore
+from headrace.models.version import Version
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, proven
 from headrace.scoring.candidates import changed, due, unscored
@@ -20,8 +24,9 @@ from headrace.scoring.candidates import changed, due, unscored
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-Spine = Callable[[Run], "DataFrame"]
-"""The spine's rows with their split; given by the flow."""
+Pick = Callable[["DataFrame"], "DataFrame"]
+Spine = Callable[[Run, Pick], "DataFrame"]
+"""The spine's rows with their split, chosen by key and times before any label is made; given by the flow."""
 Features = Callable[..., "DataFrame"]
 """Rows of the spine, chosen by a function, with all features; given by the flow: the same path as in training."""
 
@@ -47,7 +52,7 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
             outputs=(*_tables(pipeline), pipeline.scoring.output),
             config=config,
             state=lambda run: [_number(_version(run)), str(run.since), str(run.until), run.rescore],
-            run=lambda run: _score(run, spine, features),
+            run=lambda run: _score(run, spine, features, lambda: _made(run, inputs, rows)),
         ),
     )
 
@@ -67,64 +72,72 @@ def _number(version: Version | None) -> int | None:
     return None if version is None else version.number
 
 
-def _score(run: Run, spine: Spine, features: Features) -> Done:
+def _made(run: Run, inputs: tuple[str, ...], rows: Any) -> Made:
+    """How the rows are made that this run scores."""
+    versions = {table: run.version(table) for table in inputs}
+    return made(rows, versions, run.facts, hooks.meanings(run.pipeline, "training_set"))
+
+
+def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Made]) -> Done:
     version = _version(run)
-    rows = spine(run)
     key = _key(run)
     if version is None:
         reason = f"no version of {run.model_name} is champion: nothing was scored"
-        return Done((_output(run.pipeline.scoring, _no_rows(run, rows, key), key),), rows_in=0, notes=(reason,))
+        nobody = spine(run, lambda spine_rows: spine_rows.where("false"))
+        return Done((_output(run.pipeline.scoring, _no_rows(run, nobody, key), key),), rows_in=0, notes=(reason,))
     earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
 
-    def pick(spine_rows: DataFrame) -> DataFrame:
-        wanted = spine_rows.where(due(run.as_of, run.since, run.until, _labelled(run)))
+    def among(spine_rows: DataFrame) -> DataFrame:
+        wanted = spine_rows.where(due(run.as_of, run.since, run.until))
         return wanted if run.rescore else unscored(wanted, earlier, key)
 
+    rows, pick = spine(run, among), _parts(run)
     count, span = _span(pick(rows))
-    later = _next_due(rows if _labelled(run) else rows.withColumn("split", F.lit("score")), run.as_of)
-    lists = _lists(run, version, rows)
+    later = _next_due(run, spine, pick)
+    if count == 0 and not _tables(run.pipeline):
+        nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
+        return Done((nothing,), rows_in=0, notes=("nothing new to score",), expires=later)
+    store = ModelStore(run.tracking_uri)
+    warning = admitted(store, version, store.card(version.run_id), made_of())
+    lists = _lists(run, version, spine)
     if count == 0:
         nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
         return Done((*lists, nothing), rows_in=0, notes=("nothing new to score",), expires=later)
-    made, release = features(run, pick, span), None
+    frame, release = features(run, pick, span, among), None
     if run.pipeline.training_set and run.pipeline.training_set.transform:
-        made, release = proven(run.pipeline, TRANSFORM, pick(rows), made, (*key, "predict_at"))
+        frame, release = proven(run.pipeline, TRANSFORM, pick(rows), frame, (*key, "predict_at"))
     try:
-        scored = _predictions(run, version, made, key)
+        scored = _predictions(run, version, frame, key)
     except BaseException:
         if release:
             release()
         raise
     if run.rescore and earlier is not None:
         scored = changed(scored, earlier, key)
-    note = f"{count:,} rows scored by {version.name} version {version.number}"
+    notes = [f"{count:,} rows scored by {version.name} version {version.number}", *([warning] if warning else [])]
     output = _output(run.pipeline.scoring, scored, key, version)
-    return Done((*lists, output), rows_in=count, notes=(note,), expires=later, cleanup=release)
+    return Done((*lists, output), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
 
 
-def _lists(run: Run, version: Version, rows: DataFrame) -> tuple[Output, ...]:
+def _lists(run: Run, version: Version, spine: Spine) -> tuple[Output, ...]:
     """Of a recommendation: the items that each user is recommended, without those that they have had."""
     training = run.pipeline.training_set
-    if training is None or training.kind != "recommendation":
+    if training is None or not _tables(run.pipeline):
         return ()
     from headrace.models.recommend import Recommender, recommendations
 
     store = ModelStore(run.tracking_uri)
-    had = rows.where("label is not null").select(str(training.user), str(training.item))
+    had = spine(run, lambda rows: rows).where("label is not null").select(str(training.user), str(training.item))
     listed = recommendations(Recommender.whole(store.load(version.uri)), store.card(version.run_id), had)
     stamped = listed.withColumn("model_version", F.lit(version.number).cast("int"))
     told = f"The {training.top_k} best items for each user, without those they have had, as of the last scoring"
     return (Output("recommendations", stamped, description=told, facts={"model_version": version.number}),)
 
 
-def _labelled(run: Run) -> bool:
-    return run.pipeline.training_set is None or run.pipeline.training_set.labelled
-
-
 def _key(run: Run) -> tuple[str, ...]:
     training = run.pipeline.training_set
     assert training is not None, "the flow makes no such step without a training_set"
-    return run.pipeline.tables[training.from_].key or ("row_id",)
+    return run.pipeline.tables[training.spine].key or ("row_id",)
 
 
 def _span(rows: DataFrame) -> tuple[int, tuple[datetime, datetime] | None]:
@@ -136,11 +149,20 @@ def _span(rows: DataFrame) -> tuple[int, tuple[datetime, datetime] | None]:
     return int(found["n"]), (_utc(found["first"]), _utc(found["last"]))
 
 
-def _next_due(rows: DataFrame, as_of: datetime) -> datetime | None:
-    """When the next row is to be scored that is not due yet."""
-    waiting = rows.where((F.col("split") == "score") & (F.col("predict_at") > moment(as_of)))
+def _parts(run: Run) -> Pick:
+    """Chooses the rows of the `score` part; of a task without a label all: what cluster a row is in, nobody else knows."""
+    training = run.pipeline.training_set
+    labelled = training is None or training.labelled
+    return (lambda rows: rows.where("split = 'score'")) if labelled else (lambda rows: rows)
+
+
+def _next_due(run: Run, spine: Spine, pick: Pick) -> datetime | None:
+    """When the next row is to be scored that is not due yet, or not there yet."""
+    waiting = pick(spine(run, lambda rows: rows.where(F.col("predict_at") > moment(run.as_of))))
     found: Any = waiting.agg(F.unix_micros(F.min("predict_at")).alias("next")).first()
-    return None if found["next"] is None else _utc(found["next"])
+    grid = run.pipeline.training_set.grid if run.pipeline.training_set else None
+    times = (None if found["next"] is None else _utc(found["next"]), grid.next_after(run.as_of) if grid else None)
+    return min((at for at in times if at is not None), default=None)
 
 
 def _utc(micros: int) -> datetime:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from headrace.errors import HeadraceError
-from headrace.models.store import PREFIX, ModelStore
+from headrace.models.store import ModelStore
+from headrace.models.version import PREFIX
 from headrace.runtime.step import Run
 from headrace.search.space import Point
 

@@ -14,6 +14,7 @@ from headrace.config import hook_types
 from headrace.config.hooks import WANTED, Use, use
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.hooks import load, naming
+from headrace.search import outliers
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.recipe import Parameter, Recipe
 
@@ -127,12 +128,12 @@ def check_saveable(where: Use, stage: object) -> None:
 
 
 def stages(spark: SparkSession, pipeline: Pipeline) -> tuple[Stage, ...]:
-    """The user's transformers, not fitted yet, in the order of the YAML.
+    """What becomes of outliers, then the user's transformers, not fitted yet, in the order of the YAML.
 
     Raises:
         ConfigError: If a class is neither Transformer nor Estimator of Spark ML, or refuses its parameters.
     """
-    found = []
+    found = [Stage(where, made) for where, made in outliers.estimators(pipeline)]
     for number, one in enumerate(pipeline.search.transformers):
         where = use(pipeline, f"search.transformers[{number}].class")
         kind = load(spark, pipeline, where)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
 
 from headrace.config import modules
 from headrace.config.metrics import larger_is_better
@@ -21,6 +25,7 @@ from headrace.search.ledger import Ledger, Row, frame, read_back
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
+from headrace.search.space import Point
 from headrace.search.trial import fit_special, fit_whole
 from headrace.search.trials import run_trials
 
@@ -37,8 +42,7 @@ def search(run: Run) -> Done:
     name = attempt(run)
     earlier = read_back(run, name)
     tags = {"pipeline": run.pipeline.pipeline, "task": problem.target.task}
-    rounds = checkpoints(run.spark) if problem.target.task == "recommendation" else nullcontext()
-    with rounds, Ledger(run, name, store, tags) as ledger:
+    with rounds(run.spark, problem.target.task), Ledger(run, name, store, tags) as ledger:
         guess = first(run, problem, ledger)
         rows = earlier + run_trials(run, problem, earlier, ledger)
         return _winner(run, problem, rows, guess, store, ledger)
@@ -67,15 +71,7 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
     began, clock = datetime.now(UTC), time.monotonic()
     conf, task = run.pipeline.search, problem.target.task
     slots = max(1, run.parallelism)
-    both = problem.raw.train.unionByName(problem.raw.validation)
-    own = PipelineModel(fit_stages(problem.stages, both))
-    used = own.transform(both).select("label", *[f"`{name}`" for name in problem.columns.used or problem.features])
-    learned = None
-    if problem.special:
-        fitted, learned = fit_special(best.point, task, used, problem.columns, conf.seed, slots, problem.special)
-    else:
-        fitted = fit_whole(best.point, task, used, problem.columns, conf.seed, slots, problem.recipes)
-    model = PipelineModel([*own.stages, *fitted.stages])
+    again = refitted(problem, best.point, conf.seed, slots)
     card = ModelCard(
         task=task,
         features=problem.features,
@@ -85,11 +81,12 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
         estimator=best.estimator,
         params=dict(best.point.params),
         validation={best.metric: float(best.value or 0.0)},
-        learned=learned,
+        learned=again.learned,
+        trained={"seed": conf.seed, "slots": slots, "parallelism": run.parallelism, "partitions": again.partitions},
     )
     parent = ledger.wait_for_parent()
     recipe = problem.recipes[best.estimator]
-    uri = store.log_model(parent, model, card, packages(recipe), _code(run, problem, recipe))
+    uri = store.log_model(parent, again.model, card, packages(recipe), _code(run, problem, recipe))
     store.client.log_metric(parent, f"validation_{best.metric}", float(best.value or 0.0))
     store.client.set_terminated(parent)
     ended = datetime.now(UTC)
@@ -111,6 +108,42 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
         notes=tuple(_notes(problem, best, rows, guess)),
         metrics={"validation": {best.metric: _against(problem, best, guess)}},
     )
+
+
+@dataclass(frozen=True)
+class Refit:
+    """A point fitted on the training and validation parts.
+
+    Attributes:
+        model: The user's stages first.
+        learned: What the task learns beside the model; None of a task with a label.
+        partitions: In how many its rows came: what draws rows by chance draws others in others.
+    """
+
+    model: PipelineModel
+    learned: Mapping[str, Any] | None
+    partitions: int
+
+
+def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
+    """Fit a point on the training and validation parts; runs Spark jobs.
+
+    Recommendations need `rounds` around it, and around all that is done with the model.
+    """
+    both, task = problem.raw.train.unionByName(problem.raw.validation), problem.target.task
+    own = PipelineModel(fit_stages(problem.stages, both))
+    used = own.transform(both).select("label", *[f"`{name}`" for name in problem.columns.used or problem.features])
+    learned = None
+    if problem.special:
+        fitted, learned = fit_special(point, task, used, problem.columns, seed, slots, problem.special)
+    else:
+        fitted = fit_whole(point, task, used, problem.columns, seed, slots, problem.recipes)
+    return Refit(PipelineModel([*own.stages, *fitted.stages]), learned, used.rdd.getNumPartitions())
+
+
+def rounds(spark: SparkSession, task: str) -> AbstractContextManager[None]:
+    """Where the many rounds of a task are cut short by checkpoints."""
+    return checkpoints(spark) if task == "recommendation" else nullcontext()
 
 
 def _code(run: Run, problem: Problem, recipe: Recipe) -> dict[str, bytes]:

@@ -42,7 +42,7 @@ def _config(pipeline: Pipeline) -> Any:
         "search": pipeline.search.model_dump(mode="json", by_alias=True),
         **({"metrics": {pipeline.search.metric: own.model_dump(mode="json")}} if own else {}),
         "estimators are written out": "estimators" in pipeline.search.model_fields_set,
-        "training_set": pipeline.training_set.model_dump(mode="json", include=LEARNED),
+        "training_set": pipeline.training_set.model_dump(mode="json", by_alias=True, include=LEARNED),
     }
 
 

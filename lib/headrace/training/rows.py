@@ -14,9 +14,11 @@ from headrace.config.types import Table
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
+DRAWN = 500
+"""Rows for which a transform is called once more, alone."""
 FEATURE_TYPES = (NumericType, BooleanType, StringType)
 
 
@@ -32,7 +34,7 @@ def add_row_features(frame: DataFrame, training: TrainingSet, table: Table, clea
         }
         if unknown:
             why = (
-                f"it is known only at {table.available_at}; list it in tables.{training.from_}.known_early if it is known before"
+                f"it is known only at {table.available_at}; list it in tables.{training.spine}.known_early if it is known before"
                 if table.available_at
                 else "the label is made of it"
             )
@@ -72,3 +74,9 @@ def feature_names(
 
 def _is_feature(kind: DataType) -> bool:
     return isinstance(kind, FEATURE_TYPES)
+
+
+def drawn(key: tuple[str, ...], rows: int) -> Column:
+    """Whether a row is among the few hundred, at most half of all, drawn by a hash of the key."""
+    parts = 1_000_000
+    return F.pmod(F.xxhash64(*key), F.lit(parts)) < int(min(0.5, DRAWN / max(1, rows)) * parts)

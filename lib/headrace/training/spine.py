@@ -9,16 +9,22 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
-from headrace.config.checks.leaks import derived_from
+from headrace.config.checks.leaks import hidden_columns
 from headrace.config.durations import microseconds
 from headrace.config.learning import TrainingSet
-from headrace.config.sql.expressions import columns
 from headrace.config.types import Pipeline, Table
 from headrace.engine.time import moment
 from headrace.errors import ConfigError
+from headrace.training.future import entity_of, named, with_label
+from headrace.training.grid import on_grid
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from collections.abc import Callable
+
+    from pyspark.sql import Column, DataFrame
+
+    Pick = Callable[[DataFrame], DataFrame]
+    Read = Callable[[str], DataFrame]
 
 ROW_ID = "row_id"
 MADE = ("predict_at", "label", "label_known_at", "split")
@@ -28,7 +34,7 @@ def spine_table(pipeline: Pipeline) -> tuple[TrainingSet, Table]:
     """The training set's section and its spine's table."""
     training = pipeline.training_set
     assert training is not None, "the flow makes no such step without a training_set"
-    return training, pipeline.tables[training.from_]
+    return training, pipeline.tables[training.spine]
 
 
 def spine_key(table: Table) -> tuple[str, ...]:
@@ -36,26 +42,62 @@ def spine_key(table: Table) -> tuple[str, ...]:
     return table.key or (ROW_ID,)
 
 
-def usable_columns(cleaned: list[str], training: TrainingSet, table: Table) -> tuple[str, ...]:
+def usable_columns(cleaned: list[str], pipeline: Pipeline) -> tuple[str, ...]:
     """The row's own columns that were known when the prediction was made.
 
-    With `available_at`: key, event time, and what is listed in `known_early`. Without: all but what the label uses,
-    and what derives from that.
+    With `available_at`: key, event time, and what is listed in `known_early`. Without, and of entities, which are there
+    only when they are known: all but what the label uses, and what derives from that.
     """
-    hidden = derived_from(columns(training.expression or "") or set(), table)
-    if table.available_at is None:
+    training, table = spine_table(pipeline)
+    hidden = hidden_columns(pipeline)
+    if table.available_at is None or training.grid:
         return tuple(c for c in cleaned if c not in hidden)
     early = [*table.key, table.event_time, *table.known_early]
     return tuple(c for c in cleaned if c in early and c not in hidden)
 
 
-def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
+def _own_columns(cleaned: list[str], pipeline: Pipeline) -> tuple[str, ...]:
+    """The usable columns, without excluded ones that have a name which the training set gives.
+
+    Raises:
+        ConfigError: If one that is not excluded has such a name.
+    """
+    training, _ = spine_table(pipeline)
+    usable = tuple(c for c in usable_columns(cleaned, pipeline) if c not in MADE or c not in training.exclude)
+    taken = [c for c in usable if c in MADE]
+    if taken:
+        raise ConfigError(
+            f"tables.{training.spine} has columns named {', '.join(taken)}, which the training set makes; rename them under `columns`"
+        )
+    return usable
+
+
+def with_times(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
+    """The rows to predict: the cleaned columns, `predict_at` and `label_known_at` (timestamps; null: never).
+
+    Args:
+        cleaned: The cleaned table of `training_set.from`.
+        pipeline: The configuration.
+        as_of: The logical now, where a grid of times ends.
+    """
+    training, table = spine_table(pipeline)
+    if training.grid:
+        rows = on_grid(cleaned, training.grid, table, as_of)
+    else:
+        predict = f"cast({training.predict_at or table.event_time or 'null'} as timestamp)"
+        rows = cleaned.withColumn("predict_at", F.expr(predict))
+    return rows.withColumn("label_known_at", _known_at(training, table))
+
+
+def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime, read: Read, among: Pick | None = None) -> DataFrame:
     """The spine's rows.
 
     Args:
         cleaned: The cleaned table of `training_set.from`.
         pipeline: The configuration.
         as_of: The logical now: a label not known by then is null.
+        read: Gives the cleaned table of the events that a label may be counted over, by its name.
+        among: Chooses rows by key and times, before labels are made; default: all.
 
     Returns:
         The usable columns (and `row_id` where there is no key), `predict_at` (timestamp), `label` (NaN is null),
@@ -63,37 +105,58 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime) -> DataFrame:
         and nothing has to be waited for: it is known at `predict_at`.
     """
     training, table = spine_table(pipeline)
-    usable = usable_columns(cleaned.columns, training, table)
-    usable = tuple(c for c in usable if c not in MADE or c not in training.exclude)
-    taken = [c for c in usable if c in MADE]
-    if taken:
-        raise ConfigError(
-            f"tables.{training.from_} has columns named {', '.join(taken)}, which the training set makes; rename them under `columns`"
-        )
+    usable = _own_columns(cleaned.columns, pipeline)
     if not table.key:
         cleaned = with_row_id(cleaned, usable)
         usable = (ROW_ID, *usable)
-    known = _known_at(training, table)
-    predict = f"cast({training.predict_at or table.event_time or 'null'} as timestamp)"
-    unknown = F.expr(known) > moment(as_of)
-    if table.available_at and training.labelled:
-        unknown = unknown | F.expr(known).isNull()  # null: never known
-    label = F.when(unknown, F.lit(None)).otherwise(F.expr(training.expression or "cast(null as double)"))
-    kept = [F.col(f"`{c}`") for c in usable]
-    with_times = cleaned.withColumn("predict_at", F.expr(predict))
-    rows = with_times.select(*kept, "predict_at", label.alias("label"), F.expr(known).alias("label_known_at"))
+    timed = with_times(cleaned, pipeline, as_of)
+    chosen = among(timed) if among else timed
+    kept = [F.col(f"`{c}`") for c in (*usable, "predict_at", "label_known_at")]
+    if training.future:
+        rows = _counted(chosen, cleaned.columns, kept, pipeline, as_of, read(training.future.from_))
+    else:
+        rows = chosen.select(*kept, _own_label(training, table, as_of).alias("label"))
+    rows = rows.select(*[F.col(f"`{c}`") for c in usable], "predict_at", "label", "label_known_at")
     fraction = isinstance(rows.schema["label"].dataType, DoubleType | FloatType)
     return rows.withColumn("label", F.nanvl("label", F.lit(None))) if fraction else rows  # NaN says nothing
 
 
-def _known_at(training: TrainingSet, table: Table) -> str:
+def _own_label(training: TrainingSet, table: Table, as_of: datetime) -> Column:
+    """SQL over the row, as far as it is known."""
+    known = F.col("label_known_at")
+    unknown = known > moment(as_of)
+    if table.available_at and not training.grid:
+        unknown = unknown | known.isNull()  # null: never known
+    return F.when(unknown, F.lit(None)).otherwise(F.expr(training.expression or "cast(null as double)"))
+
+
+def _counted(
+    rows: DataFrame, there: list[str], kept: list[Column], pipeline: Pipeline, as_of: datetime, events: DataFrame
+) -> DataFrame:
+    """The rows with a label over later events."""
+    training, _ = spine_table(pipeline)
+    label = training.future
+    assert label is not None
+    entity = entity_of(pipeline, there, events.columns)
+    delay = microseconds(training.label_delay) if training.label_delay else 0
+    mine = rows.select(*kept, *named(list(entity)))
+    theirs = events.select("*", *named(list(entity.values())))
+    return with_label(mine, theirs, label, pipeline.tables[label.from_], delay, as_of)
+
+
+def _known_at(training: TrainingSet, table: Table) -> Column:
+    """When a label is known: with the row, or so long after the prediction as it waits and counts; at once without."""
     if not training.labelled:
-        return "predict_at"
-    if table.available_at:
-        return f"cast(`{table.available_at}` as timestamp)"
-    if training.label_delay:
-        return f"predict_at + make_dt_interval(0, 0, 0, {microseconds(training.label_delay) / 1e6:.6f})"
-    return "predict_at"
+        return F.col("predict_at")
+    available = F.col(f"`{table.available_at}`").cast("timestamp") if table.available_at and not training.grid else None
+    if available is not None and not training.future:
+        return available
+    waits = [training.label_delay, training.future.within if training.future else None]
+    micros = sum(microseconds(wait) for wait in waits if wait)
+    known = F.timestamp_micros(F.unix_micros("predict_at") + micros) if micros else F.col("predict_at")
+    if available is None:
+        return known
+    return F.when(available.isNotNull() & known.isNotNull(), F.greatest(available, known))
 
 
 def with_row_id(frame: DataFrame, columns: tuple[str, ...]) -> DataFrame:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from headrace.config import hooks
 from headrace.config.checks.privacy import guarded
 from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline
@@ -15,15 +16,15 @@ from headrace.engine.time import known_by, moment
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, prove_alone, proven, transformed
-from headrace.training.rows import add_row_features, feature_names
-from headrace.training.spine import MADE, spine, spine_key, spine_table
+from headrace.training.rows import add_row_features, drawn, feature_names
+from headrace.training.spine import MADE, spine, spine_key, spine_table, with_times
 from headrace.training.split import only_scored, split_column, taught
-from headrace.training.task import label_counts, task_of
+from headrace.training.task import label_counts, refuse_empty, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     Pick = Callable[[DataFrame], DataFrame]
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 HIDDEN = ("split", "label", "label_known_at")
 """What a transform does not see: a feature made of it would know the future."""
 
-DRAWN = 500
-"""Rows for which a transform is called once more, alone."""
+PUBLISHED = frozenset({"publish", "every"})
+"""What of a feature table says only at which times people find it published."""
 
 TAKEN = frozenset({"features", "prediction", "probability", "rawprediction", "revision"})
 """What Spark ML and the predictions call their own columns."""
@@ -55,28 +56,38 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
 
 
 def inputs(pipeline: Pipeline) -> tuple[str, ...]:
-    """The spine's table, the events of window features, the tables of looked-up features."""
+    """The spine's table, the events of its label and of window features, the tables of looked-up features."""
     training, _ = spine_table(pipeline)
     named = [(name, pipeline.feature_tables[name]) for name in training.features]
     read = [table.from_ if table.kind == "aggregates" else name for name, table in named]
-    return tuple(dict.fromkeys([training.from_, *read]))
+    return tuple(dict.fromkeys([*label_inputs(pipeline), *read]))
+
+
+def label_inputs(pipeline: Pipeline) -> tuple[str, ...]:
+    """The tables that the spine's labels are made of."""
+    training, _ = spine_table(pipeline)
+    return (training.spine, training.future.from_) if training.future else (training.spine,)
 
 
 def config_of(pipeline: Pipeline) -> dict[str, Any]:
     """What of the configuration decides the training set."""
     training, table = spine_table(pipeline)
     times = {"key", "event_time", "available_at", "known_early", "columns", "sensitive"}
-    tables = {t.from_: pipeline.tables[t.from_] for t in (pipeline.feature_tables[n] for n in training.features)}
-    clocks = {n: t.model_dump(mode="json", include={"event_time", "available_at"}) for n, t in tables.items()}
+    clocks = _clocks(pipeline, *(pipeline.feature_tables[n].from_ for n in training.features), *label_inputs(pipeline))
     features = {
-        n: pipeline.feature_tables[n].model_dump(mode="json", by_alias=True, exclude=set(DESCRIPTIVE))
+        n: pipeline.feature_tables[n].model_dump(mode="json", by_alias=True, exclude={*DESCRIPTIVE, *PUBLISHED})
         for n in training.features
     }
     return {
         "training_set": training.model_dump(mode="json", by_alias=True),
-        "tables": clocks | {training.from_: table.model_dump(mode="json", include=times)},
+        "tables": clocks | {training.spine: table.model_dump(mode="json", include=times)},
         "feature_tables": features,
     }
+
+
+def _clocks(pipeline: Pipeline, *names: str) -> dict[str, Any]:
+    times = {"event_time", "available_at"}
+    return {n: pipeline.tables[n].model_dump(mode="json", include=times) for n in dict.fromkeys(names)}
 
 
 def labels_config(pipeline: Pipeline) -> dict[str, Any]:
@@ -86,22 +97,24 @@ def labels_config(pipeline: Pipeline) -> dict[str, Any]:
     times = {"key", "event_time", "available_at"}
     return {
         "training_set": training.model_dump(mode="json", by_alias=True, include=decides),
-        "tables": {training.from_: table.model_dump(mode="json", include=times)},
+        "tables": _clocks(pipeline, *label_inputs(pipeline))
+        | {training.spine: table.model_dump(mode="json", include=times)},
     }
 
 
-def training_rows(run: Run, pick: Pick | None = None, span: Span | None = None) -> DataFrame:
+def training_rows(run: Run, pick: Pick | None = None, span: Span | None = None, among: Pick | None = None) -> DataFrame:
     """The spine with its split, joined features, row features, and what a transform makes of them.
 
     Args:
         run: The run.
         pick: Chooses rows of the spine, before any feature is computed; default: all.
         span: First and last `predict_at` of these rows: only events that can count for them are read.
+        among: Chooses rows by key and times, before labels are made; default: all.
     """
     pipeline = run.pipeline
     training, table = spine_table(pipeline)
-    cleaned = run.read(training.from_)
-    rows = split_spine(run)
+    cleaned = run.read(training.spine)
+    rows = split_spine(run, among)
     joined = add_features(
         pick(rows) if pick else rows, pipeline, training.features, reader(pipeline, run.read, run.as_of, span)
     )
@@ -112,11 +125,27 @@ def training_rows(run: Run, pick: Pick | None = None, span: Span | None = None) 
     return transformed(pipeline, TRANSFORM, made, kept=tuple(dict.fromkeys(own)), hidden=HIDDEN)
 
 
-def split_spine(run: Run) -> DataFrame:
-    """The spine's rows with their split, without features."""
+def split_spine(run: Run, among: Pick | None = None) -> DataFrame:
+    """The spine's rows with their split, without features.
+
+    Args:
+        run: The run.
+        among: Chooses rows by key and times, before labels are made; default: all.
+    """
     training, table = spine_table(run.pipeline)
-    rows = spine(run.read(training.from_), run.pipeline, run.as_of)
+    rows = spine(run.read(training.spine), run.pipeline, run.as_of, run.read, among)
     return rows.withColumn("split", split_column(training.split, spine_key(table), run.as_of, training.labelled))
+
+
+def labelled_spine(run: Run, among: Pick) -> DataFrame:
+    """The spine's rows with their label and split, at least those asked for: counting others over later events is work.
+
+    Args:
+        run: The run.
+        among: Chooses rows by key and times.
+    """
+    training, _ = spine_table(run.pipeline)
+    return split_spine(run, among if training.future else None)
 
 
 def reader(pipeline: Pipeline, table: Callable[[str], DataFrame], as_of: datetime, span: Span | None = None) -> Read:
@@ -142,8 +171,8 @@ def _training_set(run: Run) -> Done:
     bare = split_spine(run).select("label", "split", only_scored(training.split).alias("only_scored"))
     task, labels = task_of(bare, training.kind)
     parts = {r["split"]: r for r in label_counts(bare, training.labelled).collect()}
-    later = next_label(run)
-    _refuse_empty(parts)
+    later = next_change(run)
+    refuse_empty(parts)
     key, rows_in = spine_key(table), sum(int(r["rows"]) for r in parts.values())
     frame, release = training_rows(run), None
     if training.transform:
@@ -156,7 +185,7 @@ def _training_set(run: Run) -> Done:
         raise
     # sensitive columns teach nothing, and slices may ask them
     asked = [
-        c for c in frame.columns if c in guarded(run.pipeline, training.from_) and c not in (*MADE, *training.exclude)
+        c for c in frame.columns if c in guarded(run.pipeline, training.spine) and c not in (*MADE, *training.exclude)
     ]
     output = Output(
         "training_set",
@@ -170,9 +199,15 @@ def _training_set(run: Run) -> Done:
         ),
         expect_rows=rows_in,
         counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
-        facts={"features": features, "key": list(key), "task": task, "labels": labels},
+        facts={"features": features, "key": list(key), "task": task, "labels": labels, **_code(run.pipeline)},
     )
     return Done((output,), rows_in=rows_in, notes=_notes(task, features, left, parts), expires=later, cleanup=release)
+
+
+def _code(pipeline: Pipeline) -> dict[str, Any]:
+    """What the transform's modules do, for the commit: it is part of what features mean."""
+    code = hooks.meanings(pipeline, "training_set")
+    return {"code": code} if code else {}
 
 
 def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[str]]:
@@ -186,7 +221,7 @@ def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[st
     key = spine_key(table)
     if training.user and training.item:
         return [training.user, training.item], []
-    features, left = feature_names(frame, training, table, (*MADE, *key), guarded(run.pipeline, training.from_))
+    features, left = feature_names(frame, training, table, (*MADE, *key), guarded(run.pipeline, training.spine))
     refused = sorted({f for f in features if f in TAKEN})
     if refused:
         raise ConfigError(
@@ -199,7 +234,7 @@ def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[st
         )
     if training.transform:
         known = (*key, "predict_at")
-        some = training_rows(run, lambda spine_rows: spine_rows.where(_drawn(known, rows)))
+        some = training_rows(run, lambda spine_rows: spine_rows.where(drawn(known, rows)))
         prove_alone(run.pipeline, TRANSFORM, frame, some, known, features)
     return features, left
 
@@ -216,24 +251,17 @@ def _notes(task: str, features: list[str], left: list[str], parts: dict[str, Any
     return tuple(notes)
 
 
-def _drawn(key: tuple[str, ...], rows: int) -> Column:
-    """Whether a row is among the few hundred, at most half of all, drawn by a hash of the key."""
-    parts = 1_000_000
-    return F.pmod(F.xxhash64(*key), F.lit(parts)) < int(min(0.5, DRAWN / max(1, rows)) * parts)
+def next_change(run: Run) -> datetime | None:
+    """When the training set will have become another though nothing was added to its inputs.
 
-
-def next_label(run: Run) -> datetime | None:
-    """When the next label becomes known that is hidden now, of rows that it can move to another part."""
+    That is when the next label becomes known that is hidden now, of rows that it can move to another part, or when a
+    grid of times has its next point.
+    """
     training, _ = spine_table(run.pipeline)
-    waiting = split_spine(run).where((F.col("label_known_at") > moment(run.as_of)) & taught(training.split))
+    rows = with_times(run.read(training.spine), run.pipeline, run.as_of)
+    hidden = (F.col("label_known_at") > moment(run.as_of)) & taught(training.split)
+    waiting = rows.where(hidden if training.labelled else "false")
     found: Any = waiting.agg(F.unix_micros(F.min("label_known_at")).alias("next")).first()
-    return None if found["next"] is None else datetime.fromtimestamp(found["next"] / 1_000_000, UTC)
-
-
-def _refuse_empty(parts: dict[str, Any]) -> None:
-    empty = [s for s in ("train", "validation", "test") if s not in parts or not parts[s]["labelled"]]
-    if empty:
-        raise DataError(
-            f"no labelled row in {', '.join(empty)}; rows per part: "
-            f"{ {s: int(r['rows']) for s, r in parts.items()} }. Mend training_set.split, or bring more data"
-        )
+    label = None if found["next"] is None else datetime.fromtimestamp(found["next"] / 1_000_000, UTC)
+    point = training.grid.next_after(run.as_of) if training.grid else None
+    return min((at for at in (label, point) if at is not None), default=None)

@@ -84,3 +84,17 @@ def label_counts(spine: DataFrame, needed: bool = True) -> DataFrame:
         F.count("label" if needed else "*").alias("labelled"),
         F.count_if("only_scored").alias("only_scored"),
     )
+
+
+def refuse_empty(parts: dict[str, Any]) -> None:
+    """Refuse a split without labelled rows in a part that needs them.
+
+    Raises:
+        DataError: With the rows per part.
+    """
+    empty = [s for s in ("train", "validation", "test") if s not in parts or not parts[s]["labelled"]]
+    if empty:
+        raise DataError(
+            f"no labelled row in {', '.join(empty)}; rows per part: "
+            f"{ {s: int(r['rows']) for s, r in parts.items()} }. Mend training_set.split, or bring more data"
+        )

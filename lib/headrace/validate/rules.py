@@ -2,60 +2,122 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, MapType, StructType, VariantType
 
-from headrace.config.types import Rule
-from headrace.errors import DataError
+from headrace.config.types import Table
+from headrace.engine.outliers import Thresholds, beside
+from headrace.runtime.transforms import PRINT, checksum
+from headrace.validate.checks import SPREAD, Check, checks_of, shuffles
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-EXAMPLES = 5
+_WINDOW = "_window_"
 
 
-def broken(rule: Rule) -> Column:
-    """Whether a row breaks a rule; a check that yields NULL passes."""
-    return ~F.coalesce(F.expr(rule.check), F.lit(True))
+def kinds_of(frame: DataFrame) -> dict[str, str]:
+    """Spark's type of each column, by its name in lower case."""
+    return {f.name.lower(): f.dataType.simpleString() for f in frame.schema}
 
 
-def judge(frame: DataFrame, rules: tuple[Rule, ...], key: tuple[str, ...], reasons: str = "_reasons") -> DataFrame:
+def judge(
+    frame: DataFrame, table: Table, learned: Mapping[str, Any] | None = None, reasons: str = "_reasons"
+) -> DataFrame:
     """Add to `reasons` what sets a row aside, and in `_warnings` what is only counted.
 
     Args:
         frame: Typed rows with the array column `reasons`.
-        rules: The table's rules; those that fail the run are in `_failures`.
-        key: Columns of the key; none of them may be null.
+        table: The table: its rules over rows (those that fail the run are in `_failures`), and its key, of which
+            no column may be null.
+        learned: Thresholds of its rules for outliers, as `thresholds.recorded` gives them; without any none is one.
+        reasons: Name of the array column.
 
     Returns:
         The rows with `reasons` completed, and the array columns `_warnings` and `_failures`; of rows that break
-        nothing `_raw` is null: nobody asks for it, and it would be most of what is kept of a pass.
+        nothing that could stop the run `_raw` is null: nobody asks for it, and it would be most of what is kept of
+        a pass.
     """
-    by_kind = {kind: [r for r in rules if r.on_fail == kind] for kind in ("quarantine", "warn", "fail")}
-    keys = [F.when(F.col(c).isNull(), F.lit(f"key:{c}")) for c in key]
-    named = {kind: [F.when(broken(r), F.lit(r.name)) for r in found] for kind, found in by_kind.items()}
-    judged = frame.select(
+    checks = checks_of(table, {**kinds_of(frame), **_foreign_kinds(frame, table)})
+    windowed = _with_windows(_with_thresholds(frame, table, checks, learned or {}), checks)
+    keys = [F.when(F.col(c).isNull(), F.lit(f"key:{c}")) for c in table.key]
+    # a row that deletes its key need not be whole
+    counts = ~F.col("_deleted") if "_deleted" in frame.columns else F.lit(True)
+    kinds = ("quarantine", "warn", "fail")
+    named = {kind: [F.when(counts, _name_if_broken(c)) for c in checks if c.on_fail == kind] for kind in kinds}
+    judged = windowed.select(
         *[c for c in frame.columns if c != reasons],
         F.array_union(F.col(reasons), _names(*keys, *named["quarantine"])).alias(reasons),
         _names(*named["warn"]).alias("_warnings"),
         _names(*named["fail"]).alias("_failures"),
     )
     bad = (F.size(reasons) > 0) | (F.size("_failures") > 0)
+    limited = [F.lit(c.name) for c in checks if c.at_most and c.on_fail == "warn"]
+    bad = bad | F.arrays_overlap("_warnings", F.array(*limited)) if limited else bad
     return judged.withColumn("_raw", F.when(bad, F.col("_raw")))
+
+
+def _foreign_kinds(frame: DataFrame, table: Table) -> dict[str, str]:
+    """The same of the columns that foreign keys are looked for in, as `airports.faa`; the tables are views by name."""
+    keys = [rule.foreign for rule in table.rules if rule.foreign]
+    views = {other: kinds_of(frame.sparkSession.table(other)) for other, _ in keys}
+    return {f"{other}.{column}": views[other][column] for other, column in keys if column in views[other]}
+
+
+def _with_thresholds(frame: DataFrame, table: Table, checks: Sequence[Check], learned: Mapping[str, Any]) -> DataFrame:
+    """The thresholds of each row's groups, as columns."""
+    names = {name for rule in table.rules if rule.outlier for name in rule.parts}
+    for check in checks:
+        if check.name in names:
+            kept = learned.get(check.name)
+            found = Thresholds.from_dict(kept) if kept else Thresholds()
+            frame = frame.withColumn(check.bounds, F.expr(beside(found, check.groups)))
+    return frame
+
+
+def _with_windows(frame: DataFrame, checks: Sequence[Check]) -> DataFrame:
+    """The checks that look at other rows, as columns: one shuffle for all that can share it."""
+    nested = (MapType, VariantType, ArrayType, StructType)
+    plain = [F.col(f"`{f.name}`") for f in frame.schema if not isinstance(f.dataType, nested)]
+    for group in shuffles(checks):
+        absent = F.lit(False)
+        for column in group[0].together:
+            absent = absent | F.col(f"`{column}`").isNull()
+        frame = frame.withColumn(SPREAD, F.when(absent, F.xxhash64(*plain)))
+        for check in group:
+            frame = frame.withColumn(_WINDOW + check.name, F.expr(check.sql))
+    return frame
+
+
+def _name_if_broken(check: Check) -> Column:
+    holds = F.col(f"`{_WINDOW}{check.name}`") if check.together else F.expr(check.sql)
+    return F.when(~F.coalesce(holds, F.lit(True)), F.lit(check.name))
 
 
 def _names(*columns: Column) -> Column:
     return F.array_compact(F.array(*columns, F.lit(None).cast("string")))
 
 
-def tally(judged: DataFrame, reasons: str = "_reasons") -> DataFrame:
-    """Counts of a pass: one row per reason, with how it acted; `rows` and `quarantined` count rows."""
+def tally(judged: DataFrame, reasons: str = "_reasons", most: Mapping[str, Column] | None = None) -> DataFrame:
+    """Counts of a pass: one row per reason, with how it acted; `rows` and `quarantined` count rows.
+
+    Args:
+        judged: Judged rows. If they have fingerprints (`_print`), their checksum becomes the column `_print`.
+        reasons: Name of the array column.
+        most: Expressions over a row by name: their greatest value becomes the column `_most_<name>`.
+    """
     kinds = [(reasons, "quarantine"), ("_warnings", "warn"), ("_failures", "fail")]
     tagged = [_tagged(column, kind) for column, kind in kinds]
     totals = F.array(_fact("total", F.lit("rows")), F.when(F.size(reasons) > 0, _fact("total", F.lit("quarantined"))))
     each = F.explode(F.array_compact(F.concat(totals, *tagged))).alias("fact")
-    return judged.select(each).groupBy("fact.kind", "fact.name").count()
+    named = {f"_most_{name}": column for name, column in (most or {}).items()}
+    prints = [PRINT] if PRINT in judged.columns else []
+    facts = judged.select(each, *prints, *[column.alias(name) for name, column in named.items()])
+    greatest = [F.max(F.col(f"`{name}`")).alias(name) for name in named]
+    return facts.groupBy("fact.kind", "fact.name").agg(F.count("*").alias("count"), *greatest, *map(checksum, prints))
 
 
 def _fact(kind: str, name: Column) -> Column:
@@ -64,25 +126,3 @@ def _fact(kind: str, name: Column) -> Column:
 
 def _tagged(column: str, kind: str) -> Column:
     return F.transform(F.col(column), lambda name: _fact(kind, name))
-
-
-def refuse_failures(judged: DataFrame, counts: dict[tuple[str, str], int], table: str) -> None:
-    """Stop where a rule of `on_fail: fail` is broken.
-
-    Raises:
-        DataError: With the counts per rule and at most five examples.
-    """
-    failures = {name: n for (kind, name), n in counts.items() if kind == "fail"}
-    if not failures:
-        return
-    shown = judged.where(F.size("_failures") > 0).select("_failures", "_raw").limit(EXAMPLES).collect()
-    lines = [f"  {', '.join(r['_failures'])}: {_short(r['_raw'].asDict())}" for r in shown]
-    told = ", ".join(f"{name}: {n:,} of {counts[('total', 'rows')]:,} rows" for name, n in sorted(failures.items()))
-    raise DataError(
-        f"table {table} breaks rules that fail the run ({told}). Mend the data, or the rule, or set on_fail to "
-        "quarantine. Examples:\n" + "\n".join(lines)
-    )
-
-
-def _short(row: dict[str, object]) -> str:
-    return ", ".join(f"{k}={v}" for k, v in row.items() if not k.startswith("_"))[:300]

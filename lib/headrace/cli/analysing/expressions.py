@@ -7,6 +7,7 @@ whole part is refused, its expressions are tried one by one; what depends on a w
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,12 @@ from headrace.clean.columns import RAW, REASONS, ROW, inferred_types, kept_colum
 from headrace.cli.analysing.attempts import Found
 from headrace.cli.analysing.sources import raw_rows
 from headrace.cli.analysing.training import TrainingAnalysis
-from headrace.config.needs import in_order, tables_in
+from headrace.config.needs import asked, in_order, tables_in
 from headrace.config.types import FeatureTable, Pipeline, Table
-from headrace.features.stage import latest, lookup, windows
+from headrace.features.kinds import latest, lookup, windows
 from headrace.runtime.transforms import transformed
-from headrace.validate.rules import judge
+from headrace.validate.rules import judge, tally
+from headrace.validate.stage import newest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -42,7 +44,7 @@ class Analysis(TrainingAnalysis):
         for name, feature in self.pipeline.feature_tables.items():
             self._feature_table(name, feature)
         training = self.pipeline.training_set
-        if training and self.wrong[training.from_] is not None:
+        if training and self.wrong[training.spine] is not None:
             self.training_set(training)
         return self.found
 
@@ -99,13 +101,17 @@ class Analysis(TrainingAnalysis):
 
     def _rules(self, name: str, table: Table, frame: DataFrame) -> None:
         where = f"tables.{name}"
-        if not self.fails(lambda: judge(frame, table.rules, table.key)):
+        if not self.fails(partial(_judged, frame, table)):
             return
         for number, rule in enumerate(table.rules):
-            if not self.spoilt(name, rule.check):
-                self.attempt(f"{where}.rules[{number}].check", partial(judge, frame, (rule,), ()))
+            groups = rule.outlier.by if rule.outlier else ()
+            names = (*rule.not_null, *rule.unique, *rule.ordered, *rule.column, *rule.by, *groups, rule.time)
+            if not self.spoilt(name, rule.check, *names, *asked(rule)):
+                alone = table.model_copy(update={"rules": (rule,), "key": ()})
+                self.attempt(f"{where}.rules[{number}].{rule.kind}", partial(_judged, frame, alone))
         for number, column in enumerate(table.key):
-            self.attempt(f"{where}.key[{number}]", partial(judge, frame, (), (column,)))
+            bare = table.model_copy(update={"rules": (), "key": (column,)})
+            self.attempt(f"{where}.key[{number}]", partial(_judged, frame, bare))
 
     def _feature_table(self, name: str, feature: FeatureTable) -> None:
         source, events = self.pipeline.tables[feature.from_], self.tables.get(feature.from_)
@@ -140,6 +146,11 @@ class Analysis(TrainingAnalysis):
             self.attempt(f"{at}.{'column' if self.fails(partial(made, bare)) else 'where'}", partial(made, alone))
         if len(self.found) == noted and not self.spoilt(feature.from_, *(p.where for p in feature.aggregates)):
             self.attempt(where, lambda: made(feature))
+
+
+def _judged(frame: DataFrame, table: Table) -> DataFrame:
+    judged = judge(frame, table)
+    return tally(judged, most=newest(judged, table, datetime.now(UTC)))
 
 
 def analysed(spark: SparkSession, pipeline: Pipeline) -> list[Found]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.config import secrets
 from headrace.config.types import Pipeline
@@ -25,18 +25,19 @@ def raw_rows(spark: SparkSession, pipeline: Pipeline, name: str) -> DataFrame:
     """
     from pyspark.sql import functions as F
 
-    from headrace.ingest.files import listed, rows
+    from headrace.ingest.files import listed
+    from headrace.ingest.others import rows as rows_of
     from headrace.ingest.privacy import protected
-    from headrace.ingest.python import python_rows
+    from headrace.ingest.reading import How, read
 
     source = pipeline.tables[name].source
     frame: DataFrame | None
-    if source.python:
-        run: Any = SimpleNamespace(spark=spark, pipeline=pipeline)
-        frame = python_rows(run, name, source)
+    if source.kind != "files":
+        frame = rows_of(SimpleNamespace(spark=spark, pipeline=pipeline, parallelism=1), name, source)
     else:
         files = listed(spark, unpacked(source.path, Path(home()) / "examples"))
-        frame = rows(spark, source.format, secrets.revealed(source.options), files)
+        how = How(source.format, secrets.revealed(source.options), source.on_drift)
+        frame = read(spark, how, files).frame
     if frame is None:
         raise ConfigError(f"{source.path} has not even a header; put data there, or mend source.path")
     frame = protected(frame, pipeline.tables[name].sensitive, b"nothing lands, so any key does", f"tables.{name}")

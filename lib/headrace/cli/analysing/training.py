@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.cli.analysing.attempts import Attempts
 from headrace.config.learning import TrainingSet
 from headrace.config.names import feature_columns
+from headrace.config.spines import FutureLabel
+from headrace.config.sql import aggregates
 from headrace.config.sql import expressions as sql
 from headrace.config.types import Table
 from headrace.engine.assemble import add_features
@@ -29,7 +32,7 @@ class TrainingAnalysis(Attempts):
 
     def training_set(self, training: TrainingSet) -> None:
         """Analyse it; its spine's table can be had."""
-        table, cleaned = self.pipeline.tables[training.from_], self.tables[training.from_]
+        table, cleaned = self.pipeline.tables[training.spine], self.tables[training.spine]
         now = datetime.now(UTC)
         rows = self._spine(training, cleaned, now)
         if rows is None:
@@ -41,7 +44,7 @@ class TrainingAnalysis(Attempts):
         read = reader(self.pipeline, lambda name: self.tables[name], now)
         for number, name in enumerate(training.features):
             feature = self.pipeline.feature_tables[name]
-            known = self.wrong[name] is not None and not self.spoilt(training.from_, *feature.entity)
+            known = self.wrong[name] is not None and not self.spoilt(training.spine, *feature.entity)
             joined = None
             if known:
                 where = f"training_set.features[{number}]"
@@ -52,29 +55,50 @@ class TrainingAnalysis(Attempts):
         self._row_features(training, table, cleaned, self.empty(frame), lost)
 
     def _spine(self, training: TrainingSet, cleaned: DataFrame, now: datetime) -> DataFrame | None:
-        def made(**changes: str) -> DataFrame:
+        def made(**changes: Any) -> DataFrame:
             changed = self.pipeline.model_copy(update={"training_set": training.model_copy(update=changes)})
-            return spine(cleaned, changed, now)
+            return spine(cleaned, changed, now, self.tables.__getitem__)
 
-        table = self.pipeline.tables[training.from_]
-        if self.spoilt(training.from_, training.expression, training.predict_at, table.event_time, table.available_at):
+        table = self.pipeline.tables[training.spine]
+        if self.spoilt(training.spine, training.expression, training.predict_at, table.event_time, table.available_at):
+            return None
+        if training.future and self._events_spoilt(training.future):
             return None
         if not self.fails(made):
             return self.empty(made())
         noted, never = len(self.found), "cast(null as timestamp)"
         key = training.target_key
-        self.attempt(f"training_set.{key}", lambda: made(predict_at=never))
-        self.attempt("training_set.predict_at", lambda: made(**({key: "1"} if training.expression else {})))
+        if training.future:
+            self._future(training.future, made)
+        else:
+            self.attempt(f"training_set.{key}", lambda: made(predict_at=never))
+        self.attempt("training_set.predict_at", lambda: made(**({key: "1"} if training.labelled else {})))
         if len(self.found) == noted:
             self.attempt("training_set", made)
         return None
+
+    def _events_spoilt(self, label: FutureLabel) -> bool:
+        events, texts = self.pipeline.tables[label.from_], aggregates.texts(label.aggregate)
+        return self.spoilt(
+            label.from_, label.where, events.event_time, events.available_at, *texts, *label.entity.values()
+        )
+
+    def _future(self, label: FutureLabel, made: Callable[..., DataFrame]) -> None:
+        """Its expressions one by one; `entity` where each of them alone is right."""
+        noted, counted = len(self.found), {"aggregate": "count(*)"}
+        bare = label.model_copy(update={"where": None, **counted})
+        for name, other in (("aggregate", {"where": None}), ("where", counted)):
+            if not self.fails(lambda: made(label=bare)):
+                self.attempt(f"training_set.label.{name}", partial(made, label=label.model_copy(update=other)))
+        if len(self.found) == noted:
+            self.attempt("training_set.label", made)
 
     def _row_features(
         self, training: TrainingSet, table: Table, cleaned: DataFrame, frame: DataFrame, lost: set[str]
     ) -> None:
         for name, text in training.row_features.items():
             one = training.model_copy(update={"row_features": {name: text}})
-            if self.spoilt(training.from_, text) or {column.lower() for column in sql.columns(text)} & lost:
+            if self.spoilt(training.spine, text) or {column.lower() for column in sql.columns(text)} & lost:
                 lost.add(name)
                 continue
             where = f"training_set.row_features.{name}"

@@ -10,7 +10,6 @@ from headrace.cli.profiling.facts import ColumnFacts, DataFacts, Request
 from headrace.cli.profiling.personal import personal
 from headrace.config import secrets
 from headrace.config.schema import SCHEMA
-from headrace.sources import FILES
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = ("true", "false", "null", "none", "nan", "inf", "yes", "no", "on", "off", "y", "n")
@@ -88,15 +87,19 @@ def _indented(spaces: int, lines: list[str]) -> list[str]:
     return [" " * spaces + line for line in lines]
 
 
+_OF_JDBC = {"url": "url", "dbtable": "table", "query": "query", "user": "user", "password": "password"}
+"""Options of Spark's reader of databases that the YAML has as keys."""
+
+
 def _source(facts: DataFacts, request: Request) -> list[str]:
-    files = facts.read.format in FILES
-    options = dict(facts.read.options)
-    if files:
-        lines = ["source:", f"  format: {facts.read.format}", f"  path: {yaml(request.data)}"]
-    else:
-        lines = ["# Read whole in each run; the rows land anew where they differ from those of before.", "source:"]
-        lines.append('  python: "headrace.sources:read"')
-        options = {"format": facts.read.format, **({"path": request.data} if request.data else {}), **options}
+    name, options = facts.read.format, dict(facts.read.options)
+    lines = ["source:", f"  format: {name}"]
+    if name == "jdbc":
+        own = {_OF_JDBC[key.lower()]: key for key in options if key.lower() in _OF_JDBC}
+        lines += [f"  {key}: {_option(written, options.pop(written))}" for key, written in own.items()]
+        lines += ["  # watermark: COLUMN  # one that grows with every new or changed row: then only those are read"]
+    elif request.data:
+        lines.append(f"  {'table' if name == 'table' else 'path'}: {yaml(request.data)}")
     if options:
         lines.append("  options:")
         lines += [f"    {yaml(key)}: {_option(key, value)}{_why(key, facts)}" for key, value in options.items()]

@@ -33,6 +33,7 @@ WORDS = {
     "code": "its code, or Spark's version, changed",
     "options": "--as-of or --sample differ from the last run's",
     "ingest": "its source changed",
+    "register": "the champion was changed",
     "score": "the model to score with, or --since, --until, --rescore, are other ones",
 }
 """Reasons by part of the fingerprint; what lies outside the tables by stage."""
@@ -112,7 +113,7 @@ class _Planner:
         if decision != "unchanged":
             sure = decision == "run" and (step.stage != "ingest" or lands(outputs, changed, state))
             self._new |= {t: sure for t in step.outputs if decision != "stopped" or t not in self._new}
-            if step.stage == "register":
+            if step.name == "register":
                 self._new[CHAMPION] = False  # its gates decide
         versions = [{t: c.version if c else None for t, c in tables.items()} for tables in (inputs, outputs)]
         return Planned(step.stage, step.name, decision, tuple(reasons), changed, *versions)
@@ -148,7 +149,8 @@ class _Planner:
     def _decision(
         self, step: Step, inputs: Commits, outputs: Commits, before: Mapping[str, Any], state: Any
     ) -> tuple[Decision, list[str]]:
-        follows = step.stage == "score" and not self._pipeline.scoring.model.isdigit()
+        scores = step.stage == "score" and not self._pipeline.scoring.model.isdigit()
+        follows = scores or step.name == "register:model_changes"
         feeding = [*step.inputs, *([CHAMPION] if follows else [])]
         sure = [t for t in feeding if self._new.get(t)]
         reasons = ["--force"] if self._options.force in ("", step.stage) else []

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
 
 from headrace.cli.profiling.facts import Read, Request
 from headrace.config import secrets
@@ -15,7 +13,9 @@ from headrace.config.file.complaints import meant
 from headrace.config.names import column_names
 from headrace.errors import ConfigError, DataError
 from headrace.examples import unpacked
-from headrace.ingest.files import CORRUPT, SourceFile, listed, rows
+from headrace.ingest.files import SourceFile, listed
+from headrace.ingest.reading import rows
+from headrace.ingest.schemas import CORRUPT
 from headrace.runtime.home import home
 from headrace.sources import FILES, read
 
@@ -76,25 +76,24 @@ def opened(spark: SparkSession, request: Request) -> Opened:
 
 def _files(spark: SparkSession, request: Request, path: str) -> Opened:
     files = listed(spark, path)
-    # the reader takes paths as they are, not as URIs: `my file.csv`, not `my%20file.csv`
-    files = [replace(file, path=unquote(file.path)) if file.path.startswith("file:") else file for file in files]
     if not sum(file.size for file in files):
         raise DataError(f"{request.data} is empty; there is nothing to learn from")
     files = [file for file in files if file.size]
     how = Read((request.format or _format(path, files)).lower(), dict(request.options))
     if how.format == "csv":
-        how = _dialect(spark, files[0].path, request.options)
+        how = _dialect(spark, files[0].literal, request.options)
     frame = rows(spark, how.format, secrets.revealed(how.options), files)
     if frame is None:
         raise DataError(f"{request.data} holds blank lines only; there is nothing to learn from")
     frame = frame.select(*[c for c in frame.columns if c not in (CORRUPT, "_source", "_source_version")])
     if how.format == "csv":
         options = {"header": "true", **how.options}
-        original = spark.read.options(**options).csv(files[0].path).columns
+        original = spark.read.options(**options).csv(files[0].literal).columns
     else:
         reader = spark.read.format(how.format).options(**secrets.revealed(how.options))
-        original = [c for c in reader.load([f.path for f in files]).columns if c != CORRUPT]
-    return Opened(how, frame, dict(zip(column_names(original), original, strict=True)))
+        original = [c for c in reader.load([f.literal for f in files]).columns if c != CORRUPT]
+    folders = {name: name for name in frame.columns}
+    return Opened(how, frame, folders | dict(zip(column_names(original), original, strict=True)))
 
 
 def _by_reader(spark: SparkSession, name: str, options: Mapping[str, str], path: str | None) -> Opened:

@@ -1,1 +1,1 @@
-"""The work of commands that tend to tables that are there: replay."""
+"""The work of commands that tend to tables that are there: replay, maintain."""

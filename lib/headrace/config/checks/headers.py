@@ -38,7 +38,7 @@ def source_columns(source: Source) -> tuple[str, ...] | None:
         The names, or None where they cannot be known at once.
     """
     kind = source.format.lower()
-    if kind not in ("csv", "parquet"):
+    if kind not in ("csv", "parquet") or source.on_drift != "fail":  # other files may have other columns
         return None
     try:
         found = _csv_header(source) if kind == "csv" else _parquet_footer(source.path)
@@ -130,7 +130,12 @@ def _files(path: Path) -> Iterator[str]:
     if path.is_file():
         yield str(path)
     for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(("_", "."))]
+        folders[:] = [name for name in folders if not hidden(name)]
         for name in names:
-            if not name.startswith(("_", ".")) and os.path.isfile(os.path.join(folder, name)):
+            if not hidden(name) and os.path.isfile(os.path.join(folder, name)):
                 yield os.path.join(folder, name)
+
+
+def hidden(name: str) -> bool:
+    """Whether a writer hides a file or folder, as Spark tells it: unfinished, or about other files."""
+    return name.startswith(".") or name.endswith("._COPYING_") or (name.startswith("_") and "=" not in name)

@@ -4,49 +4,100 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headrace.config.learning import TrainingSet
+from headrace.config.sql import aggregates
 from headrace.config.sql import expressions as sql
 from headrace.config.types import FeatureTable, Pipeline, Table
 
 
 def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
-    """Feature tables over a column that the label uses, from a table without `available_at`, or without time at all.
+    """Feature tables that know the label before it is known.
 
     The label's columns are followed through `columns` expressions, in both directions: `late: delay > 15` makes
-    `late` as telling as `delay`. A second table of the same source has the same columns.
+    `late` as telling as `delay`. A second table of the same source has the same columns. Of a label over later events
+    the same columns may be aggregated by the same clock: these are the events before the prediction.
     """
     training = pipeline.training_set
-    spine = pipeline.tables.get(training.from_) if training else None
-    if training is None or spine is None:
+    told = _label_table(pipeline)
+    if training is None or told is None:
         return
-    used = label_columns(pipeline)
+    named, labelled = told
+    used = _sources(labelled, _named_by(training))
     for name, feature in pipeline.feature_tables.items():
         table = pipeline.tables.get(feature.from_)
         if table is None or (table.available_at and feature.kind != "lookup"):
             continue
-        if feature.from_ != training.from_ and not _same_source(table, spine):
+        if feature.from_ != named and not _same_source(table, labelled):
+            continue
+        if training.future and feature.kind != "lookup" and _same_clock(feature, table, labelled):
             continue
         telling = derived(table, used)
         for where, columns in feature_reads(f"feature_tables.{name}", feature):
             hit = sorted(column for column in columns if column.lower() in telling)
-            if hit and feature.kind == "lookup":
-                yield where, f"the label uses {', '.join(map(repr, hit))}, and a lookup knows no time; leave it out"
-            elif hit:
+            uses = f"the label uses {', '.join(map(repr, hit))}"
+            if training.future and not hit:
+                uses = f"the label counts rows of {named}"  # which of them there are tells as much as what is in them
+            if (hit or training.future) and feature.kind == "lookup":
+                yield where, f"{uses}, and a lookup knows no time; leave it out"
+            elif hit or training.future:
                 place = f"tables.{feature.from_}"
                 message = (
-                    f"the label uses {', '.join(map(repr, hit))}, and {place} has no available_at, so the feature "
-                    f"would know the label before it is known; give {place}.available_at (the column with the time "
-                    "when a row became known)"
+                    f"{uses}, and {place} has no available_at, so the feature would know the label before it is known; "
+                    f"give {place}.available_at (the column with the time when a row became known)"
                 )
                 yield where, message
 
 
-def label_columns(pipeline: Pipeline) -> set[str]:
-    """Columns, in lower case, that the label reads, also through `columns` expressions of its table."""
+def _label_table(pipeline: Pipeline) -> tuple[str, Table] | None:
+    """The table that the label is made of, with its name."""
     training = pipeline.training_set
-    spine = pipeline.tables.get(training.from_) if training else None
-    if training is None or spine is None:
+    if training is None or training.spine not in pipeline.tables:
+        return None
+    name = training.future.from_ if training.future else training.spine
+    return (name, pipeline.tables[name]) if name in pipeline.tables else None
+
+
+def _named_by(training: TrainingSet) -> set[str]:
+    """Columns, in lower case, that the label's SQL names."""
+    if training.future is None:
+        return {column.lower() for column in sql.columns(training.expression or "null")}
+    condition = sql.columns(training.future.where) if training.future.where else set()
+    return {column.lower() for column in aggregates.columns(training.future.aggregate) | condition}
+
+
+def _same_clock(feature: FeatureTable, table: Table, labelled: Table) -> bool:
+    """Whether a feature table goes by the time of the label's events, so that it ends where they begin."""
+    clock, other = feature.time or table.event_time, labelled.event_time
+    return clock == other and table.columns.get(clock or "") == labelled.columns.get(other or "")
+
+
+def label_columns(pipeline: Pipeline) -> set[str]:
+    """Columns of the spine's table, in lower case, that the label reads, also through `columns` expressions."""
+    training = pipeline.training_set
+    if training is None or training.spine not in pipeline.tables or not _in_spine(pipeline):
         return set()
-    return _sources(spine, {column.lower() for column in sql.columns(training.expression or "")})
+    return _sources(pipeline.tables[training.spine], _named_by(training))
+
+
+def hidden_columns(pipeline: Pipeline) -> set[str]:
+    """Columns of the spine's table, in lower case, that give the label away: no row may have them as features.
+
+    A label over later events hides columns only where the row itself can be one of them: it is of the same source,
+    and predicted at another time than its own.
+    """
+    training = pipeline.training_set
+    assert training is not None
+    return derived_from(_named_by(training), pipeline.tables[training.spine]) if _in_spine(pipeline) else set()
+
+
+def _in_spine(pipeline: Pipeline) -> bool:
+    training = pipeline.training_set
+    assert training is not None
+    if training.future is None:
+        return True
+    spine, events = pipeline.tables[training.spine], pipeline.tables.get(training.future.from_)
+    same = events is not None and (training.future.from_ == training.spine or _same_source(spine, events))
+    return same and training.predict_at is not None
 
 
 def _sources(table: Table, names: set[str]) -> set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from headrace.config.checks import tasks as task_keys
 from headrace.config.file.complaints import meant
+from headrace.config.learning import TrainingSet
 from headrace.config.metrics import ALL_METRICS, METRICS
 from headrace.config.sql import expressions as sql
 from headrace.config.types import Pipeline
@@ -32,7 +33,7 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     training = pipeline.training_set
     if training:
         yield from task_keys.check(pipeline, training)
-    if training and training.task == "regression" and sql.is_condition(training.label or "0"):
+    if training and training.task == "regression" and _condition(training):
         yield "training_set.task", "a regression needs a number; the label is true or false: write `task: binary`"
     task = task_of(pipeline)
     yield from _estimators(pipeline, task)
@@ -58,7 +59,11 @@ def task_of(pipeline: Pipeline) -> str | None:
     training = pipeline.training_set
     if training is None or training.kind:
         return training.kind if training else None
-    return "binary" if training.label and sql.is_condition(training.label) else None
+    return "binary" if _condition(training) else None
+
+
+def _condition(training: TrainingSet) -> bool:
+    return sql.is_condition(training.future.aggregate if training.future else training.expression or "0")
 
 
 def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:

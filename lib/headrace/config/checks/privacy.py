@@ -55,7 +55,7 @@ def _features(pipeline: Pipeline) -> Iterator[Found]:
     """Features made of sensitive columns. Entities, keys and slices may be sensitive: they are asked, not learned."""
     training = pipeline.training_set
     assert training is not None
-    own = guarded(pipeline, training.from_)
+    own = guarded(pipeline, training.spine)
     for name, text in training.row_features.items():
         yield from _refused(f"training_set.row_features.{name}", sql.columns(text), own)
     for name in training.features:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from headrace.config.checks import aggregates, leaks, modelling, privacy, scopes, sinks, sources
+from headrace.config.checks import aggregates, leaks, modelling, privacy, rules, scopes, sinks, sources, spines, syntax
+from headrace.config.checks.unknown import no_such
 from headrace.config.file.complaints import meant
 from headrace.config.names import feature_columns
+from headrace.config.needs import asked
 from headrace.config.sql import expressions as sql
 from headrace.config.sql.types import wrong_type
 from headrace.config.types import FeatureTable, Pipeline, Table
@@ -16,7 +18,7 @@ Found = tuple[str, str]
 
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
-    "drift_metrics", "quality_metrics", "runs",
+    "latest_features", "drift_metrics", "quality_metrics", "model_changes", "runs",
 )  # fmt: skip
 SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
 
@@ -33,6 +35,7 @@ def check(pipeline: Pipeline) -> list[Found]:
     for name, feature in pipeline.feature_tables.items():
         found += _feature_table(f"feature_tables.{name}", name, feature, pipeline)
     found += _subqueries(pipeline)
+    found += rules.pinned(pipeline)
     if pipeline.training_set:
         found += _training_set(pipeline)
         found += leaks.check(pipeline)
@@ -54,38 +57,20 @@ def _reserved(where: str, name: str) -> Iterator[Found]:
         yield where, f"{name!r} has '__', which stands between feature table and column; rename"
 
 
-def _expression(where: str, text: str | None) -> Iterator[Found]:
-    wrong = sql.check(text) if text is not None else None
-    if wrong:
-        yield where, f"no SQL expression: {wrong}"
-
-
-def _alone(where: str, text: str | None) -> Iterator[Found]:
-    """An expression that may not ask other tables: the step it belongs to does not read them."""
-    yield from _expression(where, text)
-    asked = sorted(sql.tables(text)) if text is not None else []
-    if asked:
-        message = f"a subquery over {', '.join(asked)} cannot stand here; compute it under `columns` of a table"
-        yield where, f"{message}, or look it up with a feature table"
-
-
 def _table(where: str, name: str, table: Table) -> Iterator[Found]:
     yield from _reserved(where, name)
     yield from sources.check(f"{where}.source", table.source)
+    yield from sources.check_upsert(where, table)
+    yield from syntax.alone(f"{where}.source.delete_when", table.source.delete_when)
     for column, kind in table.types.items():
         wrong = wrong_type(kind)
         if wrong:
             yield f"{where}.types{_key(column)}", wrong
     for column, text in table.columns.items():
-        yield from _expression(f"{where}.columns{_key(column)}", text)
+        yield from syntax.expression(f"{where}.columns{_key(column)}", text)
         if column.startswith("_"):
             yield f"{where}.columns{_key(column)}", f"{column!r}: names with a leading underscore are Headrace's own"
-    names: set[str] = set()
-    for number, rule in enumerate(table.rules):
-        yield from _expression(f"{where}.rules[{number}].check", rule.check)
-        if rule.name in names:
-            yield f"{where}.rules[{number}].name", f"two rules are called {rule.name!r}; rename one"
-        names.add(rule.name)
+    yield from rules.check(where, table)
     yield from _double(f"{where}.columns", table.columns)
     for part in ("key", "known_early"):
         yield from _double(f"{where}.{part}", getattr(table, part))
@@ -113,17 +98,20 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
     yield from _reserved(where, name)
     if name in pipeline.tables:
         yield where, f"a table is called {name!r} too; rename one"
+    view = f"latest_{name}"
+    if view == "latest_features" or view in pipeline.tables or view in pipeline.feature_tables:
+        yield where, f"{name!r} brings a view {view!r}, a name that is taken; rename one"
     yield from _double(f"{where}.entity", feature.entity)
     table = pipeline.tables.get(feature.from_)
     if table is None and feature.from_ in pipeline.feature_tables:
         yield f"{where}.from", f"{feature.from_!r} is a feature table; features are made from tables"
     elif table is None:
-        yield f"{where}.from", _unknown("table", feature.from_, pipeline.tables)
+        yield f"{where}.from", no_such("table", feature.from_, pipeline.tables)
     elif feature.kind != "lookup" and not feature.time and not table.event_time:
         yield where, f"{feature.kind} needs a clock: give `time`, or tables.{feature.from_}.event_time"
     yield from aggregates.check(where, feature)
     for number, part in enumerate(feature.aggregates):
-        yield from _alone(f"{where}.aggregates[{number}].where", part.where)
+        yield from syntax.alone(f"{where}.aggregates[{number}].where", part.where)
     yield from _double(where, feature_columns(feature))
     told = [*feature.entity, *feature_columns(feature), "valid_from", "valid_until", "event_time", "available_at"]
     for column in feature.describe:
@@ -135,23 +123,18 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
             yield where, f"the feature {early!r} has the name of an entity column; leave it out"
 
 
-def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    return f"no {kind} is called {name!r}; there are: {', '.join(known) or 'none'}{meant(name, known)}"
-
-
 def _subqueries(pipeline: Pipeline) -> Iterator[Found]:
     """Tables named in subqueries: those unknown, and cycles between tables."""
     reads: dict[str, dict[str, str]] = {name: {} for name in pipeline.tables}
     for name, table in pipeline.tables.items():
         if table.shared:
             continue  # its SQL is checked where the table is made
-        texts = {f"tables.{name}.columns{_key(c)}": text for c, text in table.columns.items()}
-        texts |= {f"tables.{name}.rules[{i}].check": rule.check for i, rule in enumerate(table.rules)}
-        for where, text in texts.items():
-            for other in sorted(sql.tables(text)):
+        named = {f"tables.{name}.columns{_key(c)}": sql.tables(text) for c, text in table.columns.items()}
+        named |= {f"tables.{name}.rules[{i}].{rule.kind}": asked(rule) for i, rule in enumerate(table.rules)}
+        for where, others in named.items():
+            for other in sorted(others):
                 if other not in pipeline.tables:
-                    yield where, _unknown("table", other, pipeline.tables)
+                    yield where, no_such("table", other, pipeline.tables)
                 else:
                     reads[name].setdefault(other, where)
     reported: set[frozenset[str]] = set()
@@ -184,28 +167,26 @@ def _training_set(pipeline: Pipeline) -> Iterator[Found]:
     training = pipeline.training_set
     assert training is not None
     where = "training_set"
-    spine = pipeline.tables.get(training.from_)
-    if spine is None:
-        yield f"{where}.from", _unknown("table", training.from_, pipeline.tables)
+    spine = pipeline.tables.get(training.spine)
+    timed = bool(training.grid or training.predict_at or (spine and spine.event_time))
+    yield from spines.check(pipeline, timed)
     for number, name in enumerate(training.features):
         if name.lower() not in pipeline.feature_tables:
-            yield f"{where}.features[{number}]", _unknown("feature table", name, pipeline.feature_tables)
+            yield f"{where}.features[{number}]", no_such("feature table", name, pipeline.feature_tables)
     yield from _double(f"{where}.features", training.features)
-    yield from _alone(f"{where}.{training.target_key}", training.expression)
-    yield from _alone(f"{where}.predict_at", training.predict_at)
+    yield from syntax.alone(f"{where}.predict_at", training.predict_at)
     for name, text in training.row_features.items():
-        yield from _alone(f"{where}.row_features{_key(name)}", text)
+        yield from syntax.alone(f"{where}.row_features{_key(name)}", text)
     yield from _double(f"{where}.row_features", training.row_features)
     yield from _final_names(pipeline)
-    timed = training.predict_at or (spine and spine.event_time)
     if spine and training.split.by == "time" and not timed:
-        message = f"`by: time` needs a time: give training_set.predict_at or tables.{training.from_}.event_time"
+        message = f"`by: time` needs a time: give training_set.predict_at or tables.{training.spine}.event_time"
         yield f"{where}.split", message
     if spine and training.features and not timed:
         for number, name in enumerate(training.features):
             feature = pipeline.feature_tables.get(name.lower())
             if feature and feature.kind != "lookup":
-                times = f"training_set.predict_at or tables.{training.from_}.event_time"
+                times = f"training_set.predict_at or tables.{training.spine}.event_time"
                 message = f"{name!r} is joined as of a time: give {times}"
                 yield f"{where}.features[{number}]", message
 
@@ -214,7 +195,7 @@ def _final_names(pipeline: Pipeline) -> Iterator[Found]:
     """Row features must not take the name of anything else in the training set."""
     training = pipeline.training_set
     assert training is not None
-    spine = pipeline.tables.get(training.from_)
+    spine = pipeline.tables.get(training.spine)
     taken = dict.fromkeys(SPINE_COLUMNS, "a column of every training set")
     taken |= {column.lower(): "a key column" for column in (spine.key if spine else ())}
     taken |= {column.lower(): "a column that is known early" for column in (spine.known_early if spine else ())}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from headrace.config.checks import training_scope
 from headrace.config.checks.headers import source_columns
 from headrace.config.checks.unknown import Columns, Found, expression, missing, named, single, unknown_read
+from headrace.config.rules import Rule
 from headrace.config.sql.reads import reads
 from headrace.config.types import FeatureTable, Pipeline, Source, Table
 
@@ -39,7 +40,7 @@ def check(pipeline: Pipeline, header: Header = source_columns) -> Iterator[Found
             yield from _table(name, table, sources[name], cleaned)
     for name, feature in pipeline.feature_tables.items():
         yield from _feature_table(f"feature_tables.{name}", feature, cleaned)
-    if pipeline.training_set and pipeline.training_set.from_ in pipeline.tables:
+    if pipeline.training_set and pipeline.training_set.spine in pipeline.tables:
         yield from training_scope.check(pipeline, cleaned)
 
 
@@ -67,7 +68,8 @@ def _table(name: str, table: Table, source: tuple[str, ...] | None, cleaned: dic
             yield f"{where}.columns.{column}", told or unknown_read(what, read, known)
         there = None if there is None else there | {column}
     for number, rule in enumerate(table.rules):
-        yield from expression(f"{where}.rules[{number}].check", what, rule.check, there, cleaned)
+        yield from _rule(f"{where}.rules[{number}]", what, rule, there, cleaned)
+    yield from expression(f"{where}.source.delete_when", what, table.source.delete_when, there, cleaned)
     yield from named(f"{where}.keep", what, table.keep, there)
     for column in () if table.keep else table.describe:
         yield from single(f"{where}.describe.{column}", what, column, there)
@@ -78,6 +80,17 @@ def _table(name: str, table: Table, source: tuple[str, ...] | None, cleaned: dic
     yield from single(f"{where}.event_time", what, table.event_time, there)
     yield from single(f"{where}.available_at", what, table.available_at, there)
     yield from named(f"{where}.known_early", what, table.known_early, cleaned[name])
+
+
+def _rule(where: str, what: str, rule: Rule, there: Columns, cleaned: dict[str, Columns]) -> Iterator[Found]:
+    yield from expression(f"{where}.check", what, rule.check, there, cleaned)
+    for part in ("not_null", "unique", "ordered", "column", "by"):
+        yield from named(f"{where}.{part}", what, getattr(rule, part), there)
+    yield from named(f"{where}.outlier.by", what, rule.outlier.by if rule.outlier else (), there)
+    yield from single(f"{where}.time", what, rule.time, there)
+    if rule.foreign:
+        other, column = rule.foreign
+        yield from single(f"{where}.in", f"the table {other}", column, cleaned.get(other))
 
 
 def _waits(table: Table, column: str, read: str, source: tuple[str, ...] | None) -> str | None:

@@ -8,17 +8,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from headrace.config.checks import places
 from headrace.config.file.complaints import meant
 from headrace.config.file.document import shown
-from headrace.config.types import Pipeline, Source
+from headrace.config.source_types import FILES
+from headrace.config.types import Pipeline, Source, Table
 from headrace.examples import PREFIX
 
 Found = tuple[str, str]
 
-FILES = ("csv", "json", "parquet", "orc", "avro", "text", "xml", "binaryFile")
-"""Formats whose files ingest follows one by one; those of Spark's plugins pass as well."""
-
-NO_FILES = ("delta", "iceberg", "hudi", "jdbc", "kafka", "table")
+NO_FILES = ("delta", "jdbc", "kafka", "table", "iceberg", "hudi")
 """What Spark reads, but not file by file."""
 
 _SWITCHES = frozenset(
@@ -35,6 +34,7 @@ def check(where: str, source: Source) -> Iterator[Found]:
     """Formats and options of which it is sure that they are wrong: pairs (where, what came and what is allowed)."""
     if re.search(r"[\x00-\x1f\x7f]", source.path):
         yield f"{where}.path", f"{source.path!r} has control characters; leave them out"
+    yield from places.check(where, source)
     if source.python:
         return
     wrong = _wrong_format(source.format)
@@ -51,19 +51,25 @@ def check(where: str, source: Source) -> Iterator[Found]:
                 yield here, f"{shown(value)} came; write true or false"
 
 
+def check_upsert(where: str, table: Table) -> Iterator[Found]:
+    """What an upsert needs, and what only an upsert has."""
+    upsert = table.source.mode == "upsert"
+    if upsert and not table.key:
+        yield f"{where}.source.mode", f"'upsert' goes by key: give {where}.key, or write append"
+    if table.source.delete_when and not upsert:
+        yield f"{where}.source.delete_when", "only rows of `mode: upsert` delete; set the mode, or leave this out"
+
+
 def _wrong_format(name: str) -> str | None:
     lowered = name.lower()
     if lowered in NO_FILES:
-        return (
-            f'{name!r} is not read file by file; write `python: "headrace.sources:read"` in place of format and path, '
-            f"and `options: {{format: {lowered}, ...}}`"
-        )
+        return None
     if lowered in ("tsv", "tab"):
         return f'{name!r} is no format of Spark; write `format: csv` with `options: {{sep: "\\t"}}`'
-    close = meant(name, FILES)
+    close = meant(name, (*FILES, *NO_FILES))
     if lowered.endswith(tuple(known.lower() for known in FILES)) or lowered.startswith("xls") or not close:
         return None  # one of them, or a plugin's (geojson)
-    return f"{name!r} is no format of files; there are: {', '.join(FILES)}{close}"
+    return f"{name!r} is no format; there are: {', '.join((*FILES, *NO_FILES))}{close}"
 
 
 def missing_files(pipeline: Pipeline, slips: bool) -> Iterator[Found]:
@@ -77,7 +83,7 @@ def missing_files(pipeline: Pipeline, slips: bool) -> Iterator[Found]:
     for name, table in pipeline.tables.items():
         source = table.source
         known = source.format.lower() in {known.lower() for known in FILES}
-        told = missing(source.path) if known and not source.python and not table.shared else None
+        told = missing(source.path) if known and source.kind == "files" and not table.shared else None
         slip = not source.path.strip() or bool(_beside(_plain(source.path)))
         if told and slip == slips:
             yield f"tables.{name}.source.path", told

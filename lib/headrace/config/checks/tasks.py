@@ -62,7 +62,7 @@ def _unlabelled(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
 def _recommendation(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
     for key in ("user", "item"):
         if getattr(training, key) is None:
-            yield "training_set", f"task: recommendation needs `{key}`: a column of the table {training.from_}"
+            yield "training_set", f"task: recommendation needs `{key}`: a column of the table {training.spine}"
     if training.user and training.user == training.item:
         yield "training_set.item", f"{training.item!r} is the user already"
     if (training.rating is None) == (training.implicit is None):
@@ -79,8 +79,9 @@ def _recommendation(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found
     for key in _NO_FEATURES:
         if getattr(training, key):
             yield f"training_set.{key}", f"a recommendation learns from user, item and rating only; leave `{key}` out"
-    if pipeline.search.transformers:
-        yield "search.transformers", "a recommendation has no features to transform; leave it out"
+    for key in ("transformers", "outliers"):
+        if getattr(pipeline.search, key):
+            yield f"search.{key}", "a recommendation has no features to transform; leave it out"
     for name in pipeline.metrics:
         yield f"metrics.{name}", "a metric in Python cannot see what is recommended; use Spark's, as ndcgAtK"
     for number, gate in enumerate(pipeline.gates):

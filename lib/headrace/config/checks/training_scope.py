@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headrace.config.checks.leaks import derived_from, label_columns
+from headrace.config.checks import spines
+from headrace.config.checks.leaks import hidden_columns, label_columns
 from headrace.config.checks.unknown import Columns, Found, expression, unknown
 from headrace.config.learning import TrainingSet
 from headrace.config.names import feature_columns
-from headrace.config.sql import expressions as sql
 from headrace.config.sql.reads import Read, reads
 from headrace.config.types import Pipeline, Table
 
@@ -29,9 +29,11 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
     """
     training = pipeline.training_set
     assert training is not None
-    there = cleaned[training.from_]
-    what = f"the table {training.from_}"
-    yield from expression(f"training_set.{training.target_key}", what, training.expression, there, cleaned)
+    there = cleaned[training.spine]
+    what = f"the table {training.spine}"
+    row = None if there is None else there | {"predict_at"}
+    yield from expression(f"training_set.{training.target_key}", what, training.expression, row, cleaned)
+    yield from spines.columns(pipeline, cleaned)
     yield from expression("training_set.predict_at", what, training.predict_at, there, cleaned)
     scope = _scope(pipeline, training, there)
     for number, name in enumerate(training.features):
@@ -44,13 +46,14 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
     yield from scope.row_features()
     yield from scope.excluded()
     yield from scope.chosen()
+    yield from scope.outliers()
 
 
 def _scope(pipeline: Pipeline, training: TrainingSet, there: Columns) -> _Scope:
-    spine = pipeline.tables[training.from_]
-    hidden = derived_from(sql.columns(training.expression or ""), spine)
+    spine = pipeline.tables[training.spine]
+    hidden = hidden_columns(pipeline)
     known = there
-    if spine.available_at is not None:
+    if spine.available_at is not None and training.grid is None:
         known = frozenset(c for c in (*spine.key, spine.event_time, *spine.known_early) if c)
     tables = {name: pipeline.feature_tables[name] for name in training.features if name in pipeline.feature_tables}
     joined = {name: [f"{name}__{c}".lower() for c in feature_columns(table)] for name, table in tables.items()}
@@ -86,11 +89,11 @@ class _Scope:
 
     def late(self, column: str) -> str:
         """Why the spine does not have a column when the prediction is made."""
-        name, table = column.lower(), f"tables.{self.training.from_}"
+        name, table = column.lower(), f"tables.{self.training.spine}"
         if name in label_columns(self.pipeline):
             return f"{column!r} is not known when the prediction is made: the label is made of it"
         if self.there is not None and name not in self.there:
-            return unknown(f"the table {self.training.from_}", column, self.there)
+            return unknown(f"the table {self.training.spine}", column, self.there)
         if name in self.hidden:
             return f"{column!r} is not known when the prediction is made: it is made of what the label is made of"
         return (
@@ -104,7 +107,7 @@ class _Scope:
         if taken:
             yield (
                 "training_set.from",
-                f"the table {self.training.from_} has columns named {', '.join(taken)}, which the training set makes; "
+                f"the table {self.training.spine} has columns named {', '.join(taken)}, which the training set makes; "
                 "rename them under `columns` and leave the old ones out of `keep`, or list them in `exclude`",
             )
 
@@ -164,10 +167,21 @@ class _Scope:
         for number, gate in enumerate(self.pipeline.gates):
             if gate.slice is None or gate.slice in (*self.spine.key, "predict_at", "row_id"):
                 continue
-            where, name = f"gates[{number}].slice", gate.slice
-            if name in self.training.exclude:
-                yield where, f"{name!r} is excluded from the training set (training_set.exclude); leave it in"
-            elif "__" in name:
-                yield from self._feature(where, name, None, made)
-            elif self.early is not None and not self.training.transform and name not in self.early | made:
-                yield where, self.late(name)
+            yield from self._used(f"gates[{number}].slice", gate.slice, made)
+
+    def outliers(self) -> Iterator[Found]:
+        """Features whose outliers are drawn in or flagged, and the columns of their groups."""
+        made = self.features | frozenset(self.training.row_features)
+        for number, treatment in enumerate(self.pipeline.search.outliers):
+            for part in ("column", "by"):
+                for name in getattr(treatment, part):
+                    yield from self._used(f"search.outliers[{number}].{part}", name, made)
+
+    def _used(self, where: str, name: str, made: frozenset[str]) -> Iterator[Found]:
+        """A column that the training set has to have."""
+        if name in self.training.exclude:
+            yield where, f"{name!r} is excluded from the training set (training_set.exclude); leave it in"
+        elif "__" in name:
+            yield from self._feature(where, name, None, made)
+        elif self.early is not None and not self.training.transform and name not in self.early | made:
+            yield where, self.late(name)

@@ -26,6 +26,12 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"no column of {what} is called {name!r}{hint}"
 
 
+def no_such(kind: str, name: str, known: Iterable[str]) -> str:
+    """No table or feature table of this name, and what could be meant."""
+    known = list(known)
+    return f"no {kind} is called {name!r}; there are: {', '.join(known) or 'none'}{meant(name, known)}"
+
+
 def named(where: str, what: str, names: Iterable[str], known: Columns) -> Iterator[Found]:
     """Names in a list that are no columns."""
     for number, name in enumerate(names):

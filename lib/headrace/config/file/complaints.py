@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from headrace.config.file.document import Document, Loc, shown
 from headrace.config.file.repair import misspelt
+from headrace.config.spines import MAPPING, TEXT
 from headrace.config.types import Environment, Pipeline
 from headrace.errors import Mistake
 
@@ -53,9 +54,15 @@ _SYNONYMS = {
 
 def mistakes_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Mistake]:
     """All mistakes of a document, each with its place."""
-    problems = error.errors(include_url=False)
+    problems = [_unmarked(problem) for problem in error.errors(include_url=False)]
     unknown = {tuple(problem["loc"]) for problem in problems if problem["type"] == "extra_forbidden"}
     return [_mistake(p, model, document) for p in problems if not _only_misspelt(p, document, unknown)]
+
+
+def _unmarked(problem: ErrorDetails) -> ErrorDetails:
+    """Without the marks of what was written where a text or a mapping may stand."""
+    problem["loc"] = tuple(part for part in problem["loc"] if part not in (TEXT, MAPPING))
+    return problem
 
 
 def _only_misspelt(problem: ErrorDetails, document: Document, unknown: set[tuple[str | int, ...]]) -> bool:
@@ -150,5 +157,6 @@ def _bare(kind: Any) -> Any:
         return _bare(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         rest = [arg for arg in get_args(kind) if arg is not type(None)]
-        return _bare(rest[0]) if len(rest) == 1 else kind
+        sections = [arg for arg in map(_bare, rest) if isinstance(arg, type) and issubclass(arg, BaseModel)]
+        return _bare(rest[0]) if len(rest) == 1 else sections[0] if sections else kind
     return None if get_origin(kind) is Literal else kind

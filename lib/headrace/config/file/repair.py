@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from headrace.config.file.document import Loc, dotted
+from headrace.config.spines import MAPPING, TEXT
 from headrace.config.types import Pipeline
 
 _ROUNDS = 12
@@ -58,7 +59,7 @@ def repaired(data: Any) -> Repaired:
             pipeline = Pipeline.model_validate(whole)
             return Repaired(pipeline, dropped, {dotted(loc).lower(): numbers for loc, numbers in kept.items()})
         except ValidationError as error:
-            places = [tuple(x for x in p["loc"] if x != "[key]") for p in error.errors()]
+            places = [tuple(x for x in p["loc"] if x not in ("[key]", TEXT, MAPPING)) for p in error.errors()]
             problems = [(p["type"], _numbered(loc, kept)) for p, loc in zip(error.errors(), places, strict=True)]
         missing = {loc for kind, loc in problems if kind == "missing"}
         for kind, loc in sorted(problems, key=lambda p: [str(x).zfill(6) for x in p[1]], reverse=True):

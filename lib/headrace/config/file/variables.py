@@ -107,7 +107,8 @@ def _secret(match: re.Match[str], loc: Loc, outside: Outside) -> str:
         if match.group(1):
             return written[1:]
         raise ConfigError(
-            f"{written} cannot stand here; secrets belong into `options`, `spark`, `on_failure`, and `mlflow` of an overlay (--env)"
+            f"{written} cannot stand here; secrets belong into `options`, a source's `url`, `user`, `password`, into `spark`, "
+            "`on_failure`, and `mlflow` of an overlay (--env)"
         )
     if match.group(1):
         raise ConfigError(f"{written}: the text ${{secret: cannot be written here; it always means a secret")

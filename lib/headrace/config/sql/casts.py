@@ -96,7 +96,7 @@ class _Rewriter:
             elif kind is TokenType.L_BRACKET:
                 close = self.partner[end]
                 inner = self.stretch(end + 1, close)
-                text = part.text + self.gap(end) + "[" + inner.text + "]"
+                text = part.text + self.gap(end) + "[" + (inner.text or self.gap(close)) + "]"
                 part = Part(text, part.pairs + inner.pairs, close + 1)
             elif kind is TokenType.DCOLON and end + 1 < stop:
                 after = self.type_end(end + 1, stop)

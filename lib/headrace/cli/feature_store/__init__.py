@@ -1,0 +1,1 @@
+"""What `headrace features` tells: facts, words, and the query of a sample."""

@@ -1,0 +1,160 @@
+"""Which entities of a feature table new, late and withdrawn events touch, and what that changes in it: pure functions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import reduce
+from operator import and_, or_
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from headrace.engine import buckets
+from headrace.engine.aggregates import windows_of
+from headrace.engine.grid import next_instant
+from headrace.engine.published import VALID_FROM, VALID_UNTIL, Published
+from headrace.engine.refreshed import PREVIOUS, SINCE, refreshed_windows, within_reach
+from headrace.engine.time import moment
+from headrace.runtime.merging import CHANGE
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+AFFECTED = "__headrace_affected"
+"""How many rows of the table lie in what is computed anew."""
+_DAY, _HASH = "__headrace_day", "__headrace_hash"
+_SUMS = ("__headrace_rows", "__headrace_low", "__headrace_high")
+_HALF = 1 << 32
+FIRST = 62_135_596_800_000_000
+"""Microseconds from the year 1 to 1970."""
+
+
+def comparable(events: DataFrame) -> bool:
+    """Whether the events can be told apart by hashes of their columns."""
+    return not any(isinstance(f.dataType, T.MapType | T.VariantType) for f in events.schema)
+
+
+def differing(old: DataFrame, new: DataFrame, of: Published) -> DataFrame:
+    """Entities whose events differ, and since when.
+
+    Both sides are added up by entity and day of knowledge: how many rows there are, and sums of their hashes. No row
+    is sorted or joined, and where nothing differs nothing is left.
+
+    Args:
+        old: Prepared events as they were.
+        new: Prepared events as they are, of the same columns.
+        of: What the table holds.
+
+    Returns:
+        Entity columns, `SINCE` (timestamp): no event known before it differs.
+    """
+    day = F.date_trunc("day", _due(of)).alias(_DAY)
+    row = F.xxhash64(*(part for c in old.columns for part in (F.col(f"`{c}`"), F.col(f"`{c}`").isNull())))
+    sides = [_signed(frame, of, day, row, sign) for frame, sign in ((old, -1), (new, 1))]
+    sums = sides[0].unionByName(sides[1]).groupBy(*of.entity, _DAY)
+    differ = sums.agg(*(F.sum(part).alias(part) for part in _SUMS))
+    return (
+        differ.where(reduce(or_, (F.col(part) != 0 for part in _SUMS)))
+        .groupBy(*of.entity)
+        .agg(F.min(_DAY).alias(SINCE))
+    )
+
+
+def _signed(frame: DataFrame, of: Published, day: Column, row: Column, sign: int) -> DataFrame:
+    """Rows counted, and the halves of their hashes (so that sums do not overflow), as plus or minus."""
+    there = reduce(and_, (F.col(name).isNotNull() for name in [*of.entity, _DAY]))
+    low, high = F.pmod(F.col(_HASH), F.lit(_HALF)), F.shiftright(_HASH, 32).cast("bigint")
+    named = frame.select(*of.entity, day, row.alias(_HASH)).where(there)
+    parts = zip(_SUMS, (F.lit(1).cast("bigint"), low, high), strict=True)
+    return named.select(*of.entity, _DAY, *((part * sign).alias(name) for name, part in parts))
+
+
+def newly_known(events: DataFrame, of: Published, after: datetime) -> DataFrame:
+    """Entities with events that became known after a moment, and since when; the events being the same otherwise."""
+    there = reduce(and_, (F.col(name).isNotNull() for name in of.entity))
+    later = events.withColumn(SINCE, _due(of)).where(there & (F.col(SINCE) > moment(after)))
+    return later.groupBy(*of.entity).agg(F.min(SINCE).alias(SINCE))
+
+
+def instants_to_come(events: DataFrame, of: Published, after: datetime) -> DataFrame:
+    """Entities that can have rows at a grid's instants after a moment, and the first of these."""
+    assert of.every is not None
+    there = reduce(and_, (F.col(name).isNotNull() for name in of.entity))
+    asked = of.asked(events)
+    reach = timedelta(microseconds=(windows_of(asked)[-1] if asked else 0) + of.every)
+    active = events.where(there & (_due(of) > moment(after - reach)) | there & (_happened(of) > moment(after - reach)))
+    return active.select(*of.entity).distinct().withColumn(SINCE, moment(next_instant(after, of.every)))
+
+
+def earliest(*touched: DataFrame, entity: list[str]) -> DataFrame:
+    """Of several findings, per entity the earliest."""
+    return reduce(lambda a, b: a.unionByName(b), touched).groupBy(*entity).agg(F.min(SINCE).alias(SINCE))
+
+
+def with_rows_before(touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:
+    """Add `PREVIOUS`, the times of rows before `SINCE` that held until then or longer, and `AFFECTED`.
+
+    Such a row may now end elsewhere: just after events it is the last one, on a grid there may be several. A row that
+    had ended before stays as it is.
+    """
+    rows = touched.join(table.select(*of.entity, VALID_FROM, VALID_UNTIL), of.entity, "left")
+    before = F.when(_concerned() & (F.col(VALID_FROM) < F.col(SINCE)), F.col(VALID_FROM))
+    return rows.groupBy(*of.entity, SINCE).agg(
+        F.collect_list(before).alias(PREVIOUS), F.count_if(F.col(VALID_FROM) >= F.col(SINCE)).alias(AFFECTED)
+    )
+
+
+def _concerned() -> Column:
+    """Whether a row of the table can differ when something does from `SINCE` on."""
+    until = F.col(VALID_UNTIL)
+    return (F.col(VALID_FROM) >= F.col(SINCE)) | until.isNull() | (until >= F.col(SINCE))
+
+
+def near(events: DataFrame, since: int, of: Published) -> DataFrame:
+    """The events that can matter at or after a moment (microseconds): files without any are not read."""
+    asked = of.asked(events)
+    reach = (windows_of(asked)[-1] if asked else 0) + (of.every or 0)
+    wanted = F.col(of.event_time) >= F.timestamp_micros(F.lit(since - min(reach, since + FIRST)))
+    if of.available_at is None:
+        return events.where(wanted)
+    return events.where(wanted | (F.col(of.available_at) >= F.timestamp_micros(F.lit(since))))
+
+
+def changed_rows(events: DataFrame, touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:
+    """What a table must be given, and lose, to be as if made anew.
+
+    Args:
+        events: Prepared events as they are; those that cannot matter may be missing.
+        touched: Of `with_rows_before`.
+        table: The table as it stands.
+        of: What it holds.
+
+    Returns:
+        The table's columns and `_change` (insert, update, delete); rows that stay as they are are not among them.
+    """
+    keys = [*of.entity, VALID_FROM]
+    fresh = refreshed_windows(within_reach(events, touched, of), touched, of)
+    stands = table.join(touched.select(*of.entity, SINCE), of.entity).where(_concerned())
+    new = fresh.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("new"))
+    old = stands.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("old"))
+    both = new.join(old, keys, "full")
+    differs = reduce(
+        or_, (~F.col(f"new.{n}").eqNullSafe(F.col(f"old.{n}")) for n in map(buckets.quoted, fresh.columns))
+    )
+    gone, come = F.col("new").isNull(), F.col("old").isNull()
+    change = F.when(gone, "delete").when(come, "insert").when(differs, "update")
+    row = F.coalesce("new", "old")
+    return both.select(row.alias("row"), change.alias(CHANGE)).where(F.col(CHANGE).isNotNull()).select("row.*", CHANGE)
+
+
+def _happened(of: Published) -> Column:
+    return F.col(of.event_time).cast("timestamp")
+
+
+def _due(of: Published) -> Column:
+    """When an event is known; null: never."""
+    if of.available_at is None:
+        return _happened(of)
+    available = F.col(of.available_at).cast("timestamp")
+    return F.when(_happened(of).isNotNull() & available.isNotNull(), F.greatest(_happened(of), available))

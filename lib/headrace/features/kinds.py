@@ -1,0 +1,83 @@
+"""The rows of feature tables of each kind, made from cleaned events: pure functions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from headrace.config.durations import microseconds
+from headrace.config.types import FeatureTable, Table
+from headrace.engine.definitions import clock, longest_window, prepared_events, published
+from headrace.engine.grid import next_instant
+from headrace.engine.published import published_windows
+from headrace.engine.time import moment
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def windows(events: DataFrame, table: FeatureTable, source: Table, as_of: datetime | None = None) -> DataFrame:
+    """Entity, `valid_from`, `valid_until`, aggregates: just after each moment of knowledge, or on a grid of times."""
+    return published_windows(prepared_events(events, table, source), published(table, source, as_of))
+
+
+def latest(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
+    """Entity, `event_time`, `available_at`, columns: every row that could be the latest at some time."""
+    time = F.col(clock(table, source))
+    available = F.col(source.available_at) if source.available_at else time
+    columns = [c for c in table.latest if c not in table.entity]
+    kept = events.select(*table.entity, time.alias("event_time"), available.alias("available_at"), *columns)
+    return kept.where("event_time is not null and available_at is not null")
+
+
+def lookup(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
+    """Entity and columns, one row per entity."""
+    return events.select(*table.entity, *[c for c in table.lookup if c not in table.entity])
+
+
+def due(table: FeatureTable, source: Table) -> Column | None:
+    """From when on an event is in the feature table; null: never. None: always."""
+    if table.kind != "aggregates":
+        column = source.available_at or source.event_time
+        return F.col(column).cast("timestamp") if column else None
+    happened = F.col(clock(table, source)).cast("timestamp")
+    if source.available_at is None:
+        return happened
+    available = F.col(source.available_at).cast("timestamp")
+    return F.when(happened.isNotNull() & available.isNotNull(), F.greatest(happened, available))
+
+
+def next_change(events: DataFrame, table: FeatureTable, source: Table, as_of: datetime) -> datetime | None:
+    """When the feature table changes though its events stay as they are; None: never. One pass over two columns.
+
+    Args:
+        events: All rows of the cleaned table, also those that become known later.
+        table: The feature table.
+        source: The cleaned table's configuration.
+        as_of: The logical now.
+    """
+    known = due(table, source)
+    if known is None:
+        return None
+    now = moment(as_of)
+    later = F.min(F.when(known > now, known))
+    wanted = [F.unix_micros(later).alias("later")]
+    if table.grid:
+        last = F.max(F.when(known <= now, F.col(clock(table, source)).cast("timestamp")))
+        wanted.append(F.unix_micros(last).alias("last"))
+    found = events.agg(*wanted).first()
+    assert found is not None  # an aggregate without groups has one row
+    moments = [_utc(found["later"])] if found["later"] is not None else []
+    reach = longest_window(table)
+    if table.grid and reach and found["last"] is not None:
+        step = microseconds(table.grid)
+        ahead = next_instant(as_of, step)
+        if found["last"] + microseconds(reach) > round(ahead.timestamp() * 1_000_000) - step:
+            moments.append(ahead)
+    return min(moments, default=None)
+
+
+def _utc(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)

@@ -1,0 +1,164 @@
+"""A published feature table brought up to date: only entities and times that new, late or withdrawn events touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from headrace.config.types import FeatureTable, Table
+from headrace.engine.definitions import clock, prepared_events, published
+from headrace.engine.published import VALID_FROM, Published, published_schema
+from headrace.engine.refreshed import PREVIOUS, SINCE
+from headrace.engine.time import known_by, moment
+from headrace.features import changes
+from headrace.runtime.merging import CHANGE
+from headrace.runtime.step import Output, Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+SHARE = 0.5
+"""Of the table's rows: where more than these lie in what is touched, building it anew is faster."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a feature table was made of.
+
+    Attributes:
+        version: Of the cleaned table.
+        same: Whether that is the version to be used now.
+        as_of: The logical now of then.
+    """
+
+    version: int
+    same: bool
+    as_of: datetime
+
+
+def made_of(run: Run, table: FeatureTable) -> dict[str, Any]:
+    """What a commit of a feature table carries, so that a later run can build on it."""
+    return {"as_of": run.as_of.isoformat(), "events": run.facts(table.from_).get("headrace")}
+
+
+def base_of(run: Run, name: str, table: FeatureTable) -> Base | None:
+    """What the feature table was made of, if a refresh can build on it: else it is made anew."""
+    if run.forced or not run.exists(name) or not run.made_alike(name):
+        return None
+    note = run.facts(name)
+    facts, version = note.get("facts", {}), note.get("inputs", {}).get(table.from_)
+    if version is None or not facts.get("events"):
+        return None
+    as_of = datetime.fromisoformat(facts["as_of"])
+    if run.facts(table.from_, version).get("headrace") != facts["events"] or as_of > run.as_of:
+        return None
+    return Base(version, version == run.version(table.from_), as_of)
+
+
+def events_at(cleaned: DataFrame, table: FeatureTable, source: Table, as_of: datetime) -> DataFrame:
+    """The prepared events that are known, and have happened, at a logical now."""
+    known = known_by(cleaned, source, as_of)
+    return prepared_events(known.where(F.col(clock(table, source)) <= moment(as_of)), table, source)
+
+
+def refreshed(
+    run: Run, name: str, table: FeatureTable, source: Table, output: Callable[..., Output]
+) -> tuple[Output, Callable[[], None], str] | None:
+    """The changes that bring the table up to date, what to call when they are written, and what to say of them.
+
+    Args:
+        run: The run.
+        name: The feature table.
+        table: Its configuration.
+        source: The cleaned table's configuration.
+        output: Makes an output of a frame and how it is written.
+
+    Returns:
+        None where the table is to be made anew: it was made of other configuration or code, its base is gone, or most
+        of it is touched.
+    """
+    base = base_of(run, name, table)
+    if base is None:
+        return None
+    of, stands = published(table, source, run.as_of), run.read(name)
+    new = events_at(run.read(table.from_), table, source, run.as_of)
+    old = events_at(run.read_version(table.from_, base.version), table, source, base.as_of)
+    if not _alike(old, new, stands, of):
+        return None
+    touched = changes.with_rows_before(_touched(old, new, of, base, run.as_of), stands, of).persist()
+    try:
+        found = _measured(touched)
+    except Exception as error:  # Spark has no class for files that were vacuumed
+        touched.unpersist()
+        if "FILE_NOT_EXIST" not in str(error):
+            raise
+        return None
+    if not found["entities"]:
+        nothing = output(stands.limit(0), mode="append", adds_nothing=True, based_on=run.version(name))
+        return nothing, lambda: _release(touched), "no event that is new, late or gone: every row stays"
+    if found["affected"] > SHARE * stands.count():
+        touched.unpersist()
+        return None
+    rows = changes.changed_rows(changes.near(new, found["since"], of), touched, stands, of).persist()
+
+    try:
+        return _merged(run, name, of, rows, found, output), lambda: _release(rows, touched), _told(found)
+    except Exception:  # whatever it was, it is raised again; only the room is given back
+        _release(rows, touched)
+        raise
+
+
+def _release(*frames: DataFrame) -> None:
+    for frame in frames:
+        frame.unpersist()
+
+
+def _alike(old: DataFrame, new: DataFrame, stands: DataFrame, of: Published) -> bool:
+    """Whether the events have the same columns as before, and make those of the table."""
+    shapes = [[(f.name, f.dataType) for f in frame.schema] for frame in (old, new)]
+    wanted = [(f.name, f.dataType) for f in published_schema(new, of, of.asked(new))]
+    there = [(f.name, f.dataType) for f in stands.schema]
+    return shapes[0] == shapes[1] and wanted == there and changes.comparable(new)
+
+
+def _touched(old: DataFrame, new: DataFrame, of: Published, base: Base, as_of: datetime) -> DataFrame:
+    found = [changes.newly_known(new, of, base.as_of) if base.same else changes.differing(old, new, of)]
+    if of.every is not None and as_of > base.as_of:
+        found.append(changes.instants_to_come(new, of, base.as_of))
+    return changes.earliest(*found, entity=of.entity)
+
+
+def _measured(touched: DataFrame) -> Mapping[str, Any]:
+    found = touched.agg(
+        F.count("*").alias("entities"),
+        F.unix_micros(F.min(SINCE)).alias("since"),
+        F.unix_micros(F.min(F.coalesce(F.array_min(PREVIOUS), SINCE))).alias("from"),
+        F.coalesce(F.sum(changes.AFFECTED), F.lit(0)).alias("affected"),
+    ).first()
+    assert found is not None  # an aggregate without groups has one row
+    return found.asDict()
+
+
+def _merged(
+    run: Run, name: str, of: Published, rows: DataFrame, found: Mapping[str, Any], output: Callable[..., Output]
+) -> Output:
+    counts = {str(r[CHANGE]): int(r["count"]) for r in rows.groupBy(CHANGE).count().collect()}
+    if not counts:
+        return output(run.read(name).limit(0), mode="append", adds_nothing=True, based_on=run.version(name))
+    return output(
+        rows,
+        mode="merge",
+        keys=(*of.entity, VALID_FROM),
+        only=f"t.{VALID_FROM} >= timestamp_micros({found['from']})",
+        counts=counts,
+        expect_rows=sum(counts.values()),
+        based_on=run.version(name),
+    )
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    return f"refreshed: events of {found['entities']:,} entities are new, late or gone; the other rows stay"

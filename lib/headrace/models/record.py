@@ -1,0 +1,111 @@
+"""What a version carries beside the model: where it comes from, whole, as `version.json`; and as a page for people.
+
+Tags of MLflow are short (5,000 characters in its databases), so they hold digests and what commands list; all else is
+in files of the version's MLflow run.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from headrace.config.secrets import redacted
+from headrace.models.card import ModelCard
+from headrace.models.store import ModelStore
+from headrace.models.version import Version
+
+RECORD_FILE = "version.json"
+PAGE_FILE = "model_card.md"
+EXAMPLE_FILE = "input_example.json"
+DEFINITIONS = "definitions"
+"""Tag of a version: the digest of what its features are made of."""
+PACKAGES = ("headrace", "pyspark", "delta-spark", "mlflow", "xgboost-cpu", "numpy", "pandas", "pyarrow", "hyperopt")
+
+
+def record_of(store: ModelStore, found: Version) -> dict[str, Any] | None:
+    """The record of a version; None of one that was registered before there were records."""
+    return store.read_json(found.run_id, RECORD_FILE) if DEFINITIONS in found.tags else None
+
+
+def environment(spark_version: str) -> dict[str, str]:
+    """What a training ran with: Python, Spark, packages."""
+    found = {"python": platform.python_version(), "spark": spark_version}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # an extra that is not installed
+            continue
+    return found
+
+
+def page(record: Mapping[str, Any], card: ModelCard) -> str:
+    """The model card: Markdown for people.
+
+    Args:
+        record: What the version carries.
+        card: What is needed to score with it.
+    """
+    parts = [f"# {record['model']} version {record['version']}", record["description"], _origin(record)]
+    parts.append(f"## What it does\n{_purpose(record, card)}")
+    parts.append("## How it was tested\n" + _tested(record))
+    gates = [f"- {'passed' if one['passed'] else '**refused**'}: {one['text']}" for one in record["gates"]]
+    parts.append("## Gates\n" + ("\n".join(gates) or "None."))
+    params = [f"- {name}: {value}" for name, value in {"estimator": card.estimator, **(card.params or {})}.items()]
+    parts.append("## How it was trained\n" + "\n".join(params))
+    inputs = _table(("table", "version"), sorted(record["inputs"].items()))
+    parts.append(f"## Data\nDelta versions of the tables that it was made of:\n\n{inputs}")
+    made = record["definitions"]
+    parts.append(f"## Features\n{len(card.features)} columns.\n\n" + _table(("column", "type"), card.features.items()))
+    parts.append("## Definitions\n" + _table(("", "made of"), made.items()))
+    parts.append("## Environment\n" + _table(("", "version"), record["environment"].items()))
+    return redacted("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _origin(record: Mapping[str, Any]) -> str:
+    lines = [("Owner", record["owner"]), ("Tags", ", ".join(record["tags"])), ("Registered", record["registered_at"])]
+    lines += [("Run", record["run_id"]), ("Code", record["code"].get("stages"))]
+    return "\n".join(f"- {name}: {value}" for name, value in lines if value)
+
+
+def _purpose(record: Mapping[str, Any], card: ModelCard) -> str:
+    learned = card.learned or {}
+    if card.task == "clustering":
+        return "Puts rows into clusters (clustering); it learned without a label."
+    if card.task == "anomaly":
+        return f"Finds odd rows (anomaly), about {learned['contamination']:g} of them; it learned without a label."
+    if card.task == "recommendation":
+        what = f"the {learned['top_k']} best `{learned['item']}` for each `{learned['user']}`"
+        return f"Recommends {what} (recommendation), from `{_label(record)}`."
+    return f"Predicts `{_label(record)}` ({card.task}), with {_classes(card)}."
+
+
+def _label(record: Mapping[str, Any]) -> str:
+    training = record["configuration"].get("training_set") or {}
+    label = next((training[key] for key in ("label", "rating", "implicit") if key in training), "label")
+    told = label if isinstance(label, str) else ", ".join(f"{key}: {value}" for key, value in label.items())
+    return told.replace("`", "'")
+
+
+def _classes(card: ModelCard) -> str:
+    if card.task == "regression":
+        return "a number"
+    return f"the classes {', '.join(str(label) for label in card.labels[:20])}"
+
+
+def _tested(record: Mapping[str, Any]) -> str:
+    rows = [
+        (name, *("" if one[k] is None else f"{one[k]:.4f}" for k in ("value", "lower", "upper")))
+        for name, one in record["metrics"].items()
+    ]
+    return "On the test part, with 95 % intervals:\n\n" + _table(("metric", "value", "lower", "upper"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Any) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(str(cell)) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,107 @@
+"""Jars that a pipeline's sources need: drivers of databases, connectors. Fetched once, kept in `HEADRACE_HOME`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from headrace.config import secrets
+from headrace.config.types import Pipeline, Source
+from headrace.errors import ConfigError, HeadraceError
+from headrace.runtime import cache
+from headrace.runtime.ivy import fetched, said
+
+MARIADB = "org.mariadb.jdbc:mariadb-java-client:3.5.11"
+DRIVERS = {
+    "jdbc:postgresql:": "org.postgresql:postgresql:42.7.14",
+    "jdbc:mysql:": "com.mysql:mysql-connector-j:9.7.0",
+    "jdbc:mariadb:": MARIADB,
+}
+EXCLUDES = ("org.slf4j:*",)  # Spark has its own
+
+
+def coordinates(pipeline: Pipeline) -> tuple[str, ...]:
+    """What the pipeline's own tables need, by coordinates: as the YAML says, else what the url asks for."""
+    sources = [table.source for table in pipeline.tables.values() if not table.shared]
+    return tuple(dict.fromkeys(package for source in sources for package in needed(source)))
+
+
+def needed(source: Source) -> tuple[str, ...]:
+    """What one source needs."""
+    if source.packages is not None:
+        return source.packages
+    if source.kind != "jdbc":
+        return ()
+    return of_url(source.url or "")
+
+
+def of_url(url: str) -> tuple[str, ...]:
+    """The driver that a database's URL asks for; none where it is not known."""
+    try:
+        url = secrets.reveal(url)
+    except ConfigError:  # the stage that reads it says so; others go on without
+        return ()
+    if "permitMysqlScheme" in url:
+        return (MARIADB,)
+    return tuple(package for prefix, package in DRIVERS.items() if url.startswith(prefix))
+
+
+def jars(
+    home: Path,
+    spark_home: Path,
+    wanted: Sequence[str],
+    env: Mapping[str, str] = os.environ,
+    options: Sequence[str] = (),
+) -> tuple[Path, ...]:
+    """The jars of some coordinates, with all that they need.
+
+    Args:
+        home: `HEADRACE_HOME`.
+        spark_home: Spark's folder, whose Ivy fetches what is not there.
+        wanted: As `group:artifact:version`.
+        env: The environment.
+        options: Options of spark-submit that say where from.
+
+    Raises:
+        HeadraceError: If they cannot be fetched.
+    """
+    return tuple(jar for package in wanted for jar in _of(home, spark_home, package, env, options))
+
+
+def _of(home: Path, spark_home: Path, package: str, env: Mapping[str, str], options: Sequence[str]) -> tuple[Path, ...]:
+    folder = cache.folder(home, "packages")
+    target = folder / f"{package.split(':')[1]}-{cache.digest(package)}"
+    if not target.is_dir():
+        with cache.alone(folder):
+            if not target.is_dir():
+                _fetch(folder, target, spark_home, package, env, options)
+    return tuple(sorted(target.glob("*.jar")))
+
+
+def _fetch(
+    folder: Path, target: Path, spark_home: Path, package: str, env: Mapping[str, str], options: Sequence[str]
+) -> None:
+    started = time.monotonic()
+    sys.stderr.write(f"headrace: fetching {package} (once) ...\n")
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as scratch:
+        found, output = fetched(Path(scratch), spark_home, env, options, (package,), EXCLUDES)
+        if not found:
+            raise HeadraceError(
+                f"{package} could not be fetched from the Maven repository. Spark's Ivy said:\n  {said(output)}\n"
+                "What to do, one of these:\n"
+                "- mend `packages` of the source, if a version is not there\n"
+                "- name a mirror: DEFAULT_ARTIFACT_REPOSITORY=URL, or --conf spark.jars.ivySettings=FILE\n"
+                "- have the jars already: `packages: []` of the source, and --jars, or `jars` of an overlay"
+            )
+        ready = Path(scratch, "ready")
+        ready.mkdir()
+        for jar in found:
+            shutil.move(jar, ready / jar.name)
+        ready.replace(target)
+    size = sum(jar.stat().st_size for jar in target.glob("*.jar")) / 1e6
+    sys.stderr.write(f"headrace: fetched {target.name}: {time.monotonic() - started:.0f} s, {size:.1f} MB\n")

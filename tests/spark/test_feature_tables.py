@@ -1,0 +1,186 @@
+"""Published feature tables: at which times they have rows, how long these stay true, and the views over them."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import functions as F
+
+from headrace.cli.sql import init_sql
+from headrace.runtime import runner
+from headrace.runtime.commits import CommitLog, LocalFiles
+from tests.support.runs import Project, statuses
+
+DAY = timedelta(days=1)
+START = datetime(2024, 1, 1, tzinfo=UTC)
+YAML = """
+pipeline: shop
+tables:
+  orders: {source: {format: csv, path: orders.csv}, key: id, event_time: at, available_at: known}
+feature_tables:
+  spending:
+    from: orders
+    entity: [customer, shop]
+    aggregates:
+      - {column: amount, functions: [count, sum, max, last], windows: [6 hours, 3 days]}
+  daily:
+    from: orders
+    entity: [customer, shop]
+    publish: {every: 1 day}
+    aggregates:
+      - {column: "*", functions: count, windows: [2 days]}
+      - {column: amount, functions: [sum], windows: [1 day, 2 days]}
+  last_order: {from: orders, entity: customer, latest: [amount]}
+"""
+
+
+def orders(count: int = 60, seed: int = 3, more: str = "") -> str:
+    """Orders of three customers in two shops, some known late, some never, some of nobody; with a silence of weeks."""
+    drawn, lines = random.Random(seed), ["id,customer,shop,at,known,amount"]
+    for i in range(count):
+        at = START + timedelta(hours=drawn.randrange(150) + 800 * (i % 5 == 0))
+        known = at + timedelta(hours=drawn.choice([0, 0, 1, 7, 100]))
+        told = "" if i % 11 == 5 else known.isoformat()
+        lines.append(
+            f"{i},{'' if i % 13 == 7 else 'abc'[i % 3]},{i % 2},{at.isoformat()},{told},{drawn.choice([1, 2, '', 5])}"
+        )
+    return "\n".join(lines) + "\n" + more
+
+
+class Clock(datetime):
+    """A clock that stands."""
+
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return cls.at
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    Clock.at = datetime(2025, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(runner, "datetime", Clock)
+    return Clock
+
+
+def events(project: Project, until: datetime) -> list[tuple[Any, datetime, datetime, int | None]]:
+    """Entity, when it happened, when it was known, amount: what can count until a moment."""
+    found = [r.asDict() for r in project.table("orders").collect()]
+    rows = [((r["customer"], r["shop"]), r["at"], r["known"], r["amount"]) for r in found]
+    usable = [(e, *(t and t.replace(tzinfo=UTC) for t in times), v) for e, *times, v in rows if e[0] is not None]
+    return [(e, s, max(s, k), v) for e, s, k, v in usable if k is not None and max(s, k) <= until]
+
+
+def expected(rows: list[Any], entity: Any, at: datetime, windows: tuple[timedelta, ...]) -> list[list[Any]]:
+    """Per window the values of the events that count, oldest first."""
+    return [
+        [v for e, s, k, v in sorted(rows, key=lambda r: (r[1], r[2])) if e == entity and k <= at and at - w < s <= at]
+        for w in windows
+    ]
+
+
+def changes(rows: list[Any], entity: Any, at: datetime, windows: tuple[timedelta, ...]) -> datetime | None:
+    """When the next event of the entity is known, or one leaves a window."""
+    known = [k for e, s, k, _ in rows if e == entity and k > at]
+    left = [s + w for e, s, k, _ in rows for w in windows if e == entity and k <= at < s + w]
+    return min([*known, *left], default=None)
+
+
+def test_rows_hold_from_and_until_as_brute_force_says(scratch: Project, clock: type[Clock]) -> None:
+    scratch.write("orders.csv", orders())
+    scratch.run(YAML, to="features")
+    rows = events(scratch, clock.at)
+    published = {
+        ((r["customer"], r["shop"]), r["valid_from"].replace(tzinfo=UTC)): r
+        for r in scratch.table("spending").collect()
+    }
+    assert set(published) == {(e, k) for e, _, k, _ in rows}
+    windows = (timedelta(hours=6), 3 * DAY)
+    for (entity, at), row in published.items():
+        for name, inside in zip(("6h", "3d"), expected(rows, entity, at, windows), strict=True):
+            there = [v for v in inside if v is not None]
+            assert row[f"amount_count_{name}"] == len(there)
+            assert row[f"amount_sum_{name}"] == (sum(there) if there else None)
+            assert row[f"amount_max_{name}"] == max(there, default=None)
+        until = row["valid_until"] and row["valid_until"].replace(tzinfo=UTC)
+        assert until == changes(rows, entity, at, windows)
+    grid = {
+        ((r["customer"], r["shop"]), r["valid_from"].replace(tzinfo=UTC)): r for r in scratch.table("daily").collect()
+    }
+    assert set(grid) == set(instants(rows, DAY, 2 * DAY, clock.at))
+    for (entity, at), row in grid.items():
+        one, two = expected(rows, entity, at, (DAY, 2 * DAY))
+        assert row["count_2d"] == len(two)
+        assert row["amount_sum_1d"] == (sum(v or 0 for v in one) if any(v is not None for v in one) else None)
+        until = row["valid_until"] and row["valid_until"].replace(tzinfo=UTC)
+        assert until == changes(rows, entity, at, (DAY, 2 * DAY))
+
+
+def instants(rows: list[Any], every: timedelta, longest: timedelta, until: datetime) -> list[Any]:
+    """Per entity the instants at which something counts, and the first after."""
+    found, monday = [], datetime(1970, 1, 5, tzinfo=UTC)
+    for entity in {e for e, *_ in rows}:
+        at = min(k for e, _, k, _ in rows if e == entity)
+        at = monday - (monday - at) // every * every
+        last = False
+        while at <= until and at < START + 400 * DAY:
+            mine = [(s, k) for e, s, k, _ in rows if e == entity]
+            now = any(k <= at < s + longest for s, k in mine)
+            fresh = any(at - every < k <= at for _, k in mine)
+            if now or last or fresh:
+                found.append((entity, at))
+            last, at = now, at + every
+    return found
+
+
+def test_what_becomes_known_later_is_picked_up_though_nothing_changed(scratch: Project, clock: type[Clock]) -> None:
+    clock.at = datetime(2024, 1, 4, 12, tzinfo=UTC)
+    scratch.write("orders.csv", orders())
+    scratch.run(YAML, to="features")
+    log = CommitLog(str(scratch.folder / "home" / "warehouse" / "shop"), LocalFiles())
+    later = [r["known"].replace(tzinfo=UTC) for r in scratch.table("orders").collect() if r["known"]]
+    first = min(k for k in later if k > clock.at)
+    assert datetime.fromisoformat(log.last("last_order").note["expires"]) == first
+    before = scratch.table("last_order").count()
+    clock.at = first - timedelta(seconds=1)
+    assert set(statuses(scratch.run(YAML, to="features")).values()) == {"unchanged"}
+    clock.at = first
+    again = statuses(scratch.run(YAML, to="features"))
+    assert again["features:last_order"] == again["features:spending"] == "done"
+    assert again["clean:orders"] == "unchanged"
+    assert scratch.table("last_order").count() > before
+    assert datetime.fromisoformat(log.last("daily").note["expires"]) <= datetime(2024, 1, 5, tzinfo=UTC)
+    clock.at = datetime(2024, 1, 5, tzinfo=UTC)
+    assert statuses(scratch.run(YAML, to="features"))["features:daily"] == "done"
+    assert scratch.table("daily").where("valid_from = timestamp'2024-01-05'").count() > 0
+    assert scratch.table("daily").where("valid_from > timestamp'2024-01-05'").isEmpty()
+
+
+def test_views_of_the_newest_rows_and_the_change_feed(scratch: Project, clock: type[Clock]) -> None:
+    scratch.write("orders.csv", orders())
+    scratch.run(YAML, to="features")
+    spark, warehouse = scratch.spark, scratch.folder / "home" / "warehouse"
+    for statement in init_sql(warehouse, "shop").split(";\n"):
+        if statement.startswith("CREATE"):
+            spark.sql(statement)
+    newest = {(r["customer"], r["shop"]): r["valid_from"] for r in spark.table("shop.latest_spending").collect()}
+    want = scratch.table("spending").groupBy("customer", "shop").agg(F.max("valid_from").alias("at")).collect()
+    assert newest == {(r["customer"], r["shop"]): r["at"] for r in want}
+    rows = [r for r in scratch.table("orders").collect() if r["known"] and r["customer"]]
+    last = {r["customer"]: r["amount"] for r in spark.table("shop.latest_last_order").collect() if r["customer"]}
+    for customer, amount in last.items():
+        mine = [(r["at"], r["known"]) for r in rows if r["customer"] == customer]
+        assert amount in {r["amount"] for r in rows if r["customer"] == customer and (r["at"], r["known"]) == max(mine)}
+    every = spark.table("shop.latest_features")
+    assert every.columns == ["feature_table", "entity", "valid_from", "valid_until", "features"]
+    assert {r[0] for r in every.select("feature_table").distinct().collect()} == {"spending", "daily", "last_order"}
+    one = every.where("feature_table = 'spending' and entity['customer'] = 'a' and entity['shop'] = '0'").collect()
+    assert [r["valid_from"] for r in one] == [newest["a", 0]]
+    assert set(one[0]["features"]) == {f"amount_{f}_{w}" for f in ("count", "sum", "max", "last") for w in ("6h", "3d")}
+    feed = spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 0)
+    assert feed.load(str(warehouse / "shop" / "daily")).count() == scratch.table("daily").count()
+    spark.sql("DROP SCHEMA shop CASCADE")

@@ -1,0 +1,129 @@
+"""Databases, Delta and other readers as sources: what is checked before Spark starts, and which jars they need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql.types import DateType, LongType, TimestampType
+
+from headrace.config.checks import references
+from headrace.config.reading import read_pipeline
+from headrace.config.types import Pipeline, Source
+from headrace.errors import ConfigError
+from headrace.ingest.marks import before
+from headrace.runtime.packages import MARIADB, coordinates, needed
+
+BASE = {"format": "jdbc", "url": "jdbc:postgresql://db:5432/shop", "table": "orders"}
+
+
+def found(source: dict) -> list[tuple[str, str]]:
+    return references.check(Pipeline.model_validate({"pipeline": "p", "tables": {"t": {"source": source}}}))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        BASE | {"watermark": "updated_at", "overlap": "2 hours", "partition_column": "id", "bounds": [1, 100]},
+        BASE | {"watermark": "id", "overlap": 500},
+        BASE | {"url": "${secret:URL}"},
+        BASE | {"url": "jdbc:mariadb://db/shop?sessionVariables=sql_mode=ANSI_QUOTES"},
+        {"format": "delta", "path": "/data/orders"},
+        {"format": "delta", "table": "shop.orders"},
+        {"format": "table", "table": "shop.orders"},
+        {"format": "mongodb", "options": {"connection.uri": "mongodb://db", "collection": "orders"}},
+        {"format": "geojson", "path": "x.geojson", "packages": "a.b:c_2.13:1.0"},
+    ],
+)
+def test_what_is_right(source: dict) -> None:
+    assert found(source) == []
+    one = Source.model_validate(source)
+    assert Source.model_validate(one.model_dump()) == one
+
+
+@pytest.mark.parametrize(
+    ("source", "where", "says"),
+    [
+        ({"watermark": "id", "format": "csv", "path": "x.csv"}, "watermark", "belongs to the format jdbc"),
+        (BASE | {"url": "jdbc:mariadb://db:3306/shop"}, "url", "Write jdbc:mysql://host:3306/database"),
+        (BASE | {"url": "postgresql://db/shop"}, "url", "a URL begins with jdbc:"),
+        (BASE | {"query": "select 1"}, "query", "exactly one of table and query"),
+        (BASE | {"table": None}, "format", "exactly one of table and query"),
+        (BASE | {"path": "x"}, "path", "a database has no path"),
+        (BASE | {"table": None, "query": "select 1;"}, "query", "a query ends without"),
+        (BASE | {"partitions": 4}, "partitions", "no effect without partition_column"),
+        (BASE | {"overlap": "1 hour"}, "overlap", "no effect without watermark"),
+        (BASE | {"watermark": "id", "mode": "snapshot"}, "mode", "rows are appended"),
+        (BASE | {"mode": "append"}, "mode", "without a watermark all is read"),
+        (BASE | {"options": {"partitionColumn": "id"}}, "options.partitionColumn", "write it as partition_column"),
+        ({"format": "kafka", "path": "x"}, "path", "kafka has no path"),
+        ({"format": "delta"}, "format", "neither path nor table"),
+        ({"format": "delta", "path": "a", "table": "b"}, "path", "exclude each other"),
+        ({"format": "delat", "path": "a"}, "format", "did you mean 'delta'?"),
+        ({"format": "jbdc"}, "format", "did you mean 'jdbc'?"),
+    ],
+)
+def test_what_cannot_be(source: dict, where: str, says: str) -> None:
+    mistakes = found(source)
+    assert [place for place, _ in mistakes] == [f"tables.t.source.{where}"]
+    assert says in mistakes[0][1]
+
+
+def written(folder: Path, more: str) -> Path:
+    file = folder / "p.yaml"
+    file.write_text(f"pipeline: p\ntables:\n  t:\n    source:\n      format: jdbc\n      table: t\n{more}")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("      url: jdbc:mysql://db/x\n      password: hunter22\n", "a secret stands here in plain text"),
+        ("      url: jdbc:mysql://db/x?password=hunter22\n", "a password stands in this text"),
+        ("      url: jdbc:mysql://db/x\n      watermrk: id\n", "did you mean 'watermark'?"),
+        ("      url: jdbc:mysql://db/x\n      watermark: id\n      overlap: 1 month\n", "no fixed length"),
+        ("      url: jdbc:mysql://db/x\n      packages: [mysql]\n", "write group:artifact:version"),
+        ("      url: jdbc:mysql://db/x\n      partition_column: id\n      bounds: [1]\n", "two values are wanted"),
+    ],
+)
+def test_what_a_file_says_wrongly_has_its_place(tmp_path: Path, more: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=r"p\.yaml:") as raised:
+        read_pipeline(written(tmp_path, more))
+    assert says in raised.value.message
+    assert "hunter22" not in raised.value.message
+
+
+def test_secrets_stay_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PW", "hunter22")
+    monkeypatch.setenv("DB_URL", "jdbc:postgresql://db/shop?password=hunter22")
+    file = written(tmp_path, '      url: "${secret:DB_URL}"\n      password: "${secret:DB_PW}"\n      user: u\n')
+    pipeline, _ = read_pipeline(file)
+    assert "hunter22" not in str(pipeline.model_dump())
+    assert coordinates(pipeline) == ("org.postgresql:postgresql:42.7.14",)
+
+
+@pytest.mark.parametrize(
+    ("source", "jars"),
+    [
+        (BASE, ("org.postgresql:postgresql:42.7.14",)),
+        (BASE | {"url": "jdbc:mysql://db/shop"}, ("com.mysql:mysql-connector-j:9.7.0",)),
+        (BASE | {"url": "jdbc:mysql://db/shop?permitMysqlScheme"}, (MARIADB,)),
+        (BASE | {"packages": []}, ()),
+        (BASE | {"packages": "a:b:1"}, ("a:b:1",)),
+        ({"format": "csv", "path": "x.csv"}, ()),
+    ],
+)
+def test_only_the_jars_that_a_source_needs(source: dict, jars: tuple[str, ...]) -> None:
+    assert needed(Source.model_validate(source)) == jars
+
+
+def test_how_far_before_the_last_value_reading_starts() -> None:
+    assert before("2024-03-01 00:00:00", TimestampType(), None) == "2024-02-29 23:00:00.000000"
+    assert before("0001-01-01 00:10:00", TimestampType(), "1 hour") == "0001-01-01 00:00:00.000000"
+    assert before("2024-03-01", DateType(), "1 hour") == "2024-02-29"
+    assert before("5", LongType(), None) == "-995"
+
+
+def test_where_a_source_is_says_no_secret() -> None:
+    one = Source.model_validate(BASE | {"url": "jdbc:mysql://me:pw@db:1/x?password=pw"})
+    assert one.path == "jdbc:mysql://db:1/x orders"
