@@ -74,3 +74,12 @@ def test_what_goes_together(training: dict) -> None:
 def test_what_does_not(training: dict, more: dict, where: str, says: str) -> None:
     found = [message for place, message in mistakes(training, **more) if place == where]
     assert any(says in message for message in found), mistakes(training, **more)
+
+
+def test_whom_a_model_keeps_by_name_is_said_in_so_many_words() -> None:
+    table = {"source": {"format": "csv", "path": "t.csv"}, "key": ["u", "i"], "sensitive": {"u": "hash"}}
+    content = {"pipeline": "p", "tables": {"t": table}, "training_set": {"from": "t", **RATED}}
+    found = references.check(Pipeline.model_validate(content))
+    assert [where for where, message in found if "would become a feature" in message] == ["training_set.user"]
+    content["training_set"] |= {"allow_sensitive": ["u"]}
+    assert references.check(Pipeline.model_validate(content)) == []

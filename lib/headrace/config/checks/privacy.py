@@ -58,6 +58,8 @@ def _features(pipeline: Pipeline) -> Iterator[Found]:
     own = guarded(pipeline, training.spine)
     for name, text in training.row_features.items():
         yield from _refused(f"training_set.row_features.{name}", sql.columns(text), own)
+    for key in ("user", "item"):  # the model keeps their values by name
+        yield from _refused(f"training_set.{key}", {getattr(training, key) or ""}, own)
     for name in training.features:
         feature = pipeline.feature_tables.get(name)
         if feature and not feature.shared:
