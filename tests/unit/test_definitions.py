@@ -193,7 +193,8 @@ def test_without_a_label_features_and_times_are_what_there_is() -> None:
         "tables.orders.columns.odd",
         "tables.orders.event_time",
         "training_set.from",
+        "training_set.task",
     }
-    config["training_set"] |= {"user": "customer", "item": "id", "rating": "odd + 1"}
+    config["training_set"] |= {"task": None, "user": "customer", "item": "id", "rating": "odd + 1"}
     assert definitions(rows(config), ["customer", "id"])["training_set.rating"] == "odd + 1"
     assert "tables.orders.columns.odd" in definitions(rows(config), ["customer", "id"])

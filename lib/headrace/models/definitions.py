@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from headrace.config.learning import UNLABELLED
 from headrace.config.names import aggregate_column
 from headrace.config.secrets import redacted
 from headrace.config.sql import aggregates
@@ -98,6 +99,7 @@ def definitions(rows: Made, features: Iterable[str]) -> dict[str, str]:
             for column in read(training.get(key)):
                 found.column(rows.tables, spine, column)
     found.say("training_set.from", spine)
+    found.say("training_set.task", training.get("task") if training.get("task") in UNLABELLED else None)
     if not training.get("predict_at"):
         found.say(f"tables.{spine}.event_time", rows.tables[spine].get("event_time"))
     if training.get("transform"):

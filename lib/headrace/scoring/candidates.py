@@ -16,25 +16,18 @@ if TYPE_CHECKING:
 
 
 def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Column:
-    """Whether a spine row of the `score` part is to be scored: its time has come, inside the window asked for.
-
-    Of a task without a label all parts are scored: what cluster a row is in is not known from anywhere else.
+    """Whether a spine row of a part that is scored is to be scored: its time has come, inside the window asked for.
 
     Args:
         as_of: The logical now.
         since: First `predict_at`, inclusive.
         until: Last `predict_at`, exclusive.
-        labelled: Whether the task has a label.
     """
     at = F.col("predict_at")
     wanted = at.isNull() | (at <= moment(as_of))
     if since is not None:
         wanted = wanted & (at >= moment(since))
     return wanted if until is None else wanted & (at < moment(until))
-
-
-def _part(labelled: bool) -> Column:
-    return F.col("split") == "score" if labelled else F.lit(True)
 
 
 def unscored(rows: DataFrame, predictions: DataFrame | None, key: tuple[str, ...]) -> DataFrame:

@@ -94,12 +94,11 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
     rows, pick = spine(run, among), _parts(run)
     count, span = _span(pick(rows))
     later = _next_due(run, spine, pick)
-    if count == 0 and not _tables(run.pipeline):
-        nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
-        return Done((nothing,), rows_in=0, notes=("nothing new to score",), expires=later)
-    store = ModelStore(run.tracking_uri)
-    warning = admitted(store, version, store.card(version.run_id), made_of())
-    lists = _lists(run, version, spine)
+    warning, lists = None, tuple[Output, ...]()
+    if count or _tables(run.pipeline):  # the version is asked
+        store = ModelStore(run.tracking_uri)
+        warning = admitted(store, version, store.card(version.run_id), made_of())
+        lists = _lists(run, version, spine)
     if count == 0:
         nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
         return Done((*lists, nothing), rows_in=0, notes=("nothing new to score",), expires=later)

@@ -75,11 +75,8 @@ def reproduced(run: Run, model: Any, card: ModelCard, tolerance: float) -> Compa
         point = Point(card.estimator, dict(card.params or {}))
         with rounds(run.spark, card.task):
             again = refitted(problem, point, then.get("seed", run.pipeline.search.seed), min(wanted, here))
-            before, after = (
-                _predicted(run, model, card),
-                _predicted(run, again.model, replace(card, learned=again.learned)),
-            )
-            told = _compared(before, after, card, tolerance)
+            new = replace(card, learned=again.learned)
+            told = _compared(_predicted(run, model, card), _predicted(run, again.model, new), card, tolerance)
     partitions = again.partitions
     pairs = (("task slots", wanted, min(wanted, here)), ("partitions", then.get("partitions", partitions), partitions))
     other = tuple(f"{now} {what} in place of {before}" for what, before, now in pairs if before != now)
