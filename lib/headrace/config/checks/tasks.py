@@ -32,8 +32,9 @@ def check(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
     elif kind != "recommendation" and training.label is None:
         yield (
             "training_set",
-            "`label` is missing: SQL over the table, what is to be predicted; without one there are task: clustering, "
-            "task: anomaly, and task: recommendation (user, item, rating or implicit)",
+            "`label` is missing: what is to be predicted, as SQL over the table, or {from, aggregate, within} over later "
+            "events; without one there are task: clustering, task: anomaly, and task: recommendation (user, item, rating "
+            "or implicit)",
         )
 
 
