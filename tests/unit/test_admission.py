@@ -12,7 +12,8 @@ from headrace.errors import ConfigError
 from headrace.models import admission
 from headrace.models.admission import accept, admitted
 from headrace.models.card import ModelCard
-from headrace.models.definitions import Made, digest, whole
+from headrace.models.definitions import digest, whole
+from headrace.models.made import Made
 from headrace.models.record import page
 from headrace.models.version import Version
 

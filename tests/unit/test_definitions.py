@@ -6,7 +6,8 @@ import copy
 import json
 from typing import Any
 
-from headrace.models.definitions import changed, definitions, digest, made, whole
+from headrace.models.definitions import changed, definitions, digest, whole
+from headrace.models.made import made
 
 CONFIG: dict[str, Any] = {
     "training_set": {

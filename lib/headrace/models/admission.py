@@ -9,7 +9,8 @@ from headrace.config.secrets import redacted
 from headrace.errors import ConfigError
 from headrace.models.card import ModelCard
 from headrace.models.changes import who
-from headrace.models.definitions import Made, changed, digest, whole
+from headrace.models.definitions import changed, digest, whole
+from headrace.models.made import Made
 from headrace.models.record import DEFINITIONS, record_of
 from headrace.models.store import ModelStore
 from headrace.models.version import Version

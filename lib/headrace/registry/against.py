@@ -15,7 +15,7 @@ from headrace.metrics.measure import Difference, difference
 from headrace.metrics.own import own_metric
 from headrace.models.admission import different
 from headrace.models.card import ModelCard, check_columns
-from headrace.models.definitions import Made
+from headrace.models.made import Made
 from headrace.models.predict import predict
 from headrace.models.store import ModelStore
 from headrace.models.version import Version

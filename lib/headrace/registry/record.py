@@ -8,7 +8,8 @@ from typing import Any
 
 from headrace.config import hooks
 from headrace.models.card import ModelCard
-from headrace.models.definitions import Made, made, whole
+from headrace.models.definitions import whole
+from headrace.models.made import Made, made
 from headrace.models.record import environment
 from headrace.runtime.carried import unpacked, without_secrets
 from headrace.runtime.step import Run

@@ -13,7 +13,7 @@ from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment
 from headrace.models.admission import admitted
-from headrace.models.definitions import Made, made
+from headrace.models.made import Made, made
 from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE, predict
 from headrace.models.store import CHAMPION, ModelStore
 from headrace.models.version import Version
