@@ -50,6 +50,8 @@ def safe_casts(expression: str) -> tuple[str, list[Pair]]:
         part = _Rewriter(expression, tokens).stretch(0, len(tokens))
     except (SqlglotError, RecursionError, _UnknownFormError):
         return expression, []  # left alone: Spark will say what is wrong with it
+    if not part.pairs and "try_" not in part.text:
+        return expression, []  # nothing was made safe: as it came, to the blank
     return expression[: tokens[0].start] + part.text + expression[tokens[-1].end + 1 :], part.pairs
 
 
