@@ -46,9 +46,6 @@ def test_appended_versions_land_alone_and_other_changes_read_anew(spark, scratch
     spark.sql(f"delete from {table} where id = 4")
     assert current(scratch, "id") == [(1,), (2,), (3,), (5,)]
     assert batches(scratch) == {1: 3, 2: 3, 3: 4}
-    spark.sql(f"create or replace table {table} (id bigint, UnitPrice double, p string) using delta")
-    spark.sql(f"insert into {table} values (9, 0, '')")
-    assert current(scratch, "id") == [(9,)]
 
 
 def test_by_its_feed_of_changes_updates_land_and_a_deleted_row_goes(spark, scratch):

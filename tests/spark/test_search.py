@@ -183,9 +183,9 @@ def test_a_failing_trial_is_recorded_and_all_failing_is_an_error(spark, home, tm
     assert [tuple(row) for row in rows] == [("failed", "ValueError: no such luck")] * 2
 
 
-def _trials(spark, parallelism=2, trial_timeout=None, deadline=None):
-    finished = []
-    return DriverTrials(spark.sparkContext, "t", parallelism, trial_timeout, deadline, finished.append), finished
+def _trials(spark, parallelism=2, trial_timeout=None, deadline=None, hopeful=False):
+    finished, of = [], (parallelism, trial_timeout, deadline)
+    return DriverTrials(spark.sparkContext, "t", *of, finished.append, hopeful=hopeful), finished
 
 
 def _search(trials, objective, max_evals):
@@ -220,6 +220,35 @@ def test_a_trial_whose_time_is_over_is_cancelled_and_the_others_are_not(spark):
     assert not spark.sparkContext.statusTracker().getActiveJobsIds()
 
 
+@pytest.mark.parametrize("late", [0.0, 2.5], ids=["before the first began", "while it ran"])
+def test_a_search_on_a_slow_day_ends_with_its_first_finished_trial(spark, late):
+    trials, finished = _trials(spark, deadline=time.monotonic() + late)
+    begun = []
+
+    def objective(x):
+        begun.append(x)
+        endless = len(begun) > 1
+        while True:
+            spark.range(2000, numPartitions=1).selectExpr("max(id)").collect()
+            if not endless and time.monotonic() - began > 4:
+                return {"status": "ok", "loss": x}
+
+    began = time.monotonic()
+    _search(trials, objective, 6)
+    assert sorted(one.status for one in finished) == (["ok"] if late == 0 else ["cancelled", "ok"])
+    assert len(trials.trials) == len(finished)
+
+
+def test_a_late_search_whose_trials_fail_ends(spark):
+    trials, finished = _trials(spark, deadline=time.monotonic())
+
+    def objective(_):
+        raise ValueError("no such luck")
+
+    _search(trials, objective, 6)
+    assert [one.status for one in finished] == ["failed"]
+
+
 @pytest.mark.parametrize("name", ["xgboost", "gbt"])
 def test_the_end_of_the_search_cancels_running_fits(spark, table, home, name):
     run = FakeRun(spark, home, pipeline(), sqlite(home))
@@ -228,7 +257,7 @@ def test_the_end_of_the_search_cancels_running_fits(spark, table, home, name):
     prepared = Prepared(problem.parts, problem.columns, [ESTIMATORS[name].kind])
     prepared.start()
     parts = prepared.get(ESTIMATORS[name].kind)
-    trials, finished = _trials(spark, deadline=time.monotonic() + 4, parallelism=1)
+    trials, finished = _trials(spark, deadline=time.monotonic() + 4, parallelism=1, hopeful=True)
     endless = Point(name, dict(ESTIMATORS[name].first) | {"trees": 100_000})
     began = time.monotonic()
     _search(trials, lambda _: run_trial(endless, "binary", "areaUnderROC", parts, 1, 1), 5)

@@ -47,7 +47,7 @@ DESCRIPTIONS = {
     "Search.estimators": "what is tried: logistic_regression, random_forest, gbt, xgboost ...",
     "Search.algorithm": "how hyperparameters are drawn",
     "Search.max_evals": "models tried, at most",
-    "Search.timeout": "how long the search goes on, at most, as `3 minutes`",
+    "Search.timeout": "how long the search goes on, as `3 minutes`; longer only until a first trial has finished",
     "Search.trial_timeout": "how long one model may take",
     "Search.parallelism": "models tried at a time",
     "Search.seed": "the same seed, the same draws",

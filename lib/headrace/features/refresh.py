@@ -98,8 +98,11 @@ def refreshed(
             raise
         return None
     if not found["entities"]:
-        nothing = output(stands.limit(0), mode="append", adds_nothing=True, based_on=run.version(name))
-        return nothing, lambda: _release(touched), "no event that is new, late or gone: every row stays"
+        return (
+            _nothing(run, name, stands, output),
+            lambda: _release(touched),
+            "no event that is new, late or gone: every row stays",
+        )
     if found["affected"] > SHARE * stands.count():
         touched.unpersist()
         return None
@@ -148,7 +151,7 @@ def _merged(
 ) -> Output:
     counts = {str(r[CHANGE]): int(r["count"]) for r in rows.groupBy(CHANGE).count().collect()}
     if not counts:
-        return output(run.read(name).limit(0), mode="append", adds_nothing=True, based_on=run.version(name))
+        return _nothing(run, name, run.read(name), output)
     return output(
         rows,
         mode="merge",
@@ -158,6 +161,13 @@ def _merged(
         expect_rows=sum(counts.values()),
         based_on=run.version(name),
     )
+
+
+def _nothing(run: Run, name: str, stands: DataFrame, output: Callable[..., Output]) -> Output:
+    """No row, and a commit that says what the table is now up to date with."""
+    # serializable: without a transaction number Delta makes no commit of no rows
+    how: dict[str, Any] = {"mode": "append", "serializable": True, "adds_nothing": True}
+    return output(stands.limit(0), based_on=run.version(name), **how)
 
 
 def _told(found: Mapping[str, Any]) -> str:

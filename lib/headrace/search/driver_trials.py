@@ -61,10 +61,13 @@ class DriverTrials(hyperopt.Trials):
         group: Prefix of job groups and pools.
         parallelism: Trials at once.
         trial_timeout: Seconds that a trial may take, or None.
-        deadline: `time.monotonic()` at which running trials are cancelled and no new ones started, or None.
+        deadline: `time.monotonic()` at which running trials are cancelled and no new ones started, or None. Where no
+            trial has finished by then, those that run (the first, if none does) go on until one has: a search on a
+            slow day is late, and not in vain.
         finished: Told of each trial that is over, in the dispatcher's thread; the objective returns a dictionary
             with `loss`.
         ready: Whether a sample's trial can start at once (its features are prepared).
+        hopeful: Whether an earlier trial of the search has finished.
     """
 
     asynchronous = True
@@ -78,11 +81,12 @@ class DriverTrials(hyperopt.Trials):
         deadline: float | None,
         finished: Callable[[Trial], None],
         ready: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+        hopeful: bool = False,
     ) -> None:
         super().__init__()
         self._context, self._group, self._parallelism = context, group, parallelism
         self._trial_timeout, self._deadline, self._finished = trial_timeout, deadline, finished
-        self._ready = ready
+        self._ready, self._hopeful, self._tried = ready, hopeful, False
         self._running: list[Trial] = []
         self._stop = threading.Event()
         self._broken: BaseException | None = None
@@ -122,7 +126,9 @@ class DriverTrials(hyperopt.Trials):
                 self._drop_queue()
 
     def _step(self, fn: Callable[[Any], Mapping[str, Any]], space: Any) -> None:
-        over = self._deadline is not None and time.monotonic() >= self._deadline
+        late = self._deadline is not None and time.monotonic() >= self._deadline
+        waiting = late and not self._hopeful and bool(self._running or not self._tried)
+        over = late and not waiting
         for trial in self._running:
             if over:
                 self._cancel(trial, "cancelled")
@@ -133,8 +139,13 @@ class DriverTrials(hyperopt.Trials):
             self._fmin_cancelled = True
             self._drop_queue()
             return
+        self._start_some(space, fn, 1 if waiting else self._parallelism)
+        if waiting and self._tried:
+            self._drop_queue()
+
+    def _start_some(self, space: Any, fn: Callable[[Any], Mapping[str, Any]], most: int) -> None:
         for doc in list(self._dynamic_trials):
-            if len(self._running) >= self._parallelism:
+            if len(self._running) >= most:
                 return
             if doc["state"] == JOB_STATE_NEW:
                 sample = hyperopt.space_eval(space, spec_from_misc(doc["misc"]))
@@ -143,6 +154,7 @@ class DriverTrials(hyperopt.Trials):
 
     def _start(self, doc: dict, sample: Mapping[str, Any], fn: Callable[[Any], Mapping[str, Any]]) -> None:
         trial = Trial(doc, sample, f"{self._group}-trial-{doc['tid']}")
+        self._tried = True
         doc["state"] = JOB_STATE_RUNNING
 
         def body() -> None:
@@ -176,6 +188,7 @@ class DriverTrials(hyperopt.Trials):
             else:
                 trial.error = _OVER[trial.status]
             ok = trial.status == "ok"
+            self._hopeful = self._hopeful or ok
             trial.doc["result"] = {"status": "ok", "loss": float(trial.result["loss"])} if ok else {"status": "fail"}
             if not quiet:
                 self._finished(trial)

@@ -45,6 +45,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
         began + limit if limit else None,
         book.enter,
         ready=lambda sample: prepared.ready(problem.recipes[sample[space.CHOICE]].kind),
+        hopeful=any(row.status == "ok" for row in earlier),
     )
     book.open(trials)
 
