@@ -220,7 +220,7 @@ def test_a_trial_whose_time_is_over_is_cancelled_and_the_others_are_not(spark):
     assert not spark.sparkContext.statusTracker().getActiveJobsIds()
 
 
-@pytest.mark.parametrize("late", [0.0, 2.5], ids=["before the first began", "while it ran"])
+@pytest.mark.parametrize("late", [0.0, 6.0], ids=["before the first began", "while it ran"])
 def test_a_search_on_a_slow_day_ends_with_its_first_finished_trial(spark, late):
     trials, finished = _trials(spark, deadline=time.monotonic() + late)
     begun = []
@@ -230,7 +230,7 @@ def test_a_search_on_a_slow_day_ends_with_its_first_finished_trial(spark, late):
         endless = len(begun) > 1
         while True:
             spark.range(2000, numPartitions=1).selectExpr("max(id)").collect()
-            if not endless and time.monotonic() - began > 4:
+            if not endless and time.monotonic() - began > late + 1:
                 return {"status": "ok", "loss": x}
 
     began = time.monotonic()
