@@ -139,9 +139,10 @@ class DriverTrials(hyperopt.Trials):
             self._fmin_cancelled = True
             self._drop_queue()
             return
-        self._start_some(space, fn, 1 if waiting else self._parallelism)
         if waiting and self._tried:
             self._drop_queue()
+        else:
+            self._start_some(space, fn, 1 if waiting else self._parallelism)
 
     def _start_some(self, space: Any, fn: Callable[[Any], Mapping[str, Any]], most: int) -> None:
         for doc in list(self._dynamic_trials):
