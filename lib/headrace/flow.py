@@ -19,6 +19,7 @@ from headrace.runtime.held import Held
 from headrace.runtime.step import STAGES, Step
 from headrace.scoring import stage as scoring
 from headrace.search import stage as search
+from headrace.training import definition
 from headrace.training import stage as training
 from headrace.validate import stage as validate
 from headrace.validate.rules import judge
@@ -81,7 +82,7 @@ def _scoring(pipeline: Pipeline) -> tuple[Step, ...]:
     """Scoring makes its rows as training does, by the same functions of the same configuration."""
     if pipeline.training_set is None:
         return ()
-    inputs, rows = training.inputs(pipeline), training.config_of(pipeline)
+    inputs, rows = definition.inputs(pipeline), definition.config_of(pipeline)
     return scoring.steps(pipeline, inputs, rows, training.split_spine, training.training_rows)
 
 
@@ -90,7 +91,7 @@ def _monitoring(pipeline: Pipeline) -> tuple[Step, ...]:
     if pipeline.training_set is None:
         return ()
     return monitoring.steps(
-        pipeline, training.label_inputs(pipeline), training.labels_config(pipeline), training.labelled_spine
+        pipeline, definition.label_inputs(pipeline), definition.labels_config(pipeline), training.labelled_spine
     )
 
 

@@ -239,6 +239,8 @@ def test_example_sources_are_read_in_their_package() -> None:
         (b"\xef\xbb\xbfa;b\n", {"sep": ";"}, ("a", "b")),
         (b"a\tb\r\n", {"delimiter": "\\t"}, ("a", "b")),
         (b'"a,1",b\n', {}, ("a_1", "b")),
+        (b'"a ""q""",b\n', {}, ("a_q", "b")),
+        (b'"a\\"",b\n', {"escape": "\\"}, None),
         (b"'a,1',b\n", {"quote": "'"}, ("a_1", "b")),
         (b"\n# c\na,b\n", {"comment": "#"}, ("a", "b")),
         ("größe,b\n".encode("latin-1"), {"encoding": "latin1"}, ("größe", "b")),

@@ -55,7 +55,8 @@ def _csv_header(source: Source) -> list[str] | None:
         return None
     encoding = options.get("encoding", options.get("charset", "utf-8"))
     line = _first_line(source.path, "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding, comment)
-    if line is None or options.get("escape", "\\") in line or line.count(quote) % 2:
+    escape = options.get("escape", '"')  # as ingest reads them
+    if line is None or (escape != quote and escape in line) or line.count(quote) % 2:
         return None
     names = next(csv.reader([line], delimiter=separator, quotechar=quote))
     if options.get("header", "true").lower() != "true":

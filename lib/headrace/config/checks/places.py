@@ -15,6 +15,13 @@ _OPTIONS = {"dbtable": "table", "query": "query", "url": "url", "user": "user", 
             "numpartitions": "partitions"}  # fmt: skip
 """Options of Spark's JDBC reader that have a key of their own."""
 
+_OF_FILES = {
+    "mode": ("upsert", "upsert belongs to files; of other sources leave out mode, and deduplicate by the table's key"),
+    "on_drift": ("evolve", "rescue", "policies of drift belong to files; leave out on_drift"),
+    "on_corrupt": ("skip", "only files can be left out; leave out on_corrupt"),
+}
+"""Values that only files know, and what to do instead."""
+
 
 def check(where: str, source: Source) -> Iterator[Found]:
     """What cannot be right: pairs (where, what came and what is allowed)."""
@@ -25,6 +32,8 @@ def check(where: str, source: Source) -> Iterator[Found]:
             has = f"; beside path and options it has: {', '.join(allowed)}"
             formats = " and ".join(known for known, keys in KEYS.items() if key in keys)
             yield f"{where}.{key}", f"{key!r} belongs to the format {formats}, and this one is {source.format}{has}"
+    if source.kind != "files":
+        yield from _of_files(where, source)
     if name == "jdbc":
         yield from _jdbc(where, source)
     elif name == "kafka" and source.kind == "files":
@@ -35,6 +44,12 @@ def check(where: str, source: Source) -> Iterator[Found]:
         yield f"{where}.format", "neither path nor table is named; write path: FOLDER, or table: schema.name"
     elif name in ("delta", "table") and source.table and source.path != source.table:
         yield f"{where}.path", "path and table exclude each other; leave out one"
+
+
+def _of_files(where: str, source: Source) -> Iterator[Found]:
+    for key, (*known, instead) in _OF_FILES.items():
+        if getattr(source, key) in known:
+            yield f"{where}.{key}", f"{getattr(source, key)!r}: {instead}"
 
 
 def _jdbc(where: str, source: Source) -> Iterator[Found]:
