@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.engine import published, refreshed
@@ -57,13 +57,15 @@ def keyed(found: pa.Table) -> dict[tuple[int, int], Any]:
     return dict(made)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600, deadline=None)
+@example([(0, 0, 30, 1.5), (0, 31, 0, 1.5)], [], {1}, 4, (60, 60))
+@example([(0, 7, 30, 1.5)], [], set(), 4, (38, 70))
 @given(
     events,
     events,
     st.sets(st.integers(0, 13)),
-    st.sampled_from([None, 4]),
-    st.sampled_from([(60, 60), (40, 70), (99, 99)]),
+    st.sampled_from([None, 4, 7]),
+    st.sampled_from([(60, 60), (40, 70), (38, 71), (41, 43), (99, 99)]),
 )
 def test_touched_rows_from_events_within_reach_are_those_of_the_whole(
     old: list[Any], more: list[Any], gone: set[int], every: int | None, ends: tuple[int, int]
@@ -91,7 +93,11 @@ def test_touched_rows_from_events_within_reach_are_those_of_the_whole(
         return
     held = {(k, at) for (k, at), (until, _) in stands.items() if k in since and (until is None or until >= since[k])}
     previous = [[MONDAY + at for k, at in sorted(held) if k == entity and at < since[entity]] for entity in since]
-    near = [r for r in after if r[0] in since and (r[1] >= since[r[0]] - LONGEST - step or r[1] + r[2] >= since[r[0]])]
+    near = [
+        r
+        for r in after
+        if r[0] in since and (r[1] >= since[r[0]] - LONGEST - step or r[1] + r[2] > since[r[0]] - max(step, 1))
+    ]
     left = pa.table(
         {
             "k": pa.array(list(since), pa.int64()),

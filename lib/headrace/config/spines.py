@@ -5,16 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic.config import JsonDict
 
-from headrace.config.durations import Duration, microseconds
+from headrace.config.durations import MINUTE, Duration, microseconds
 from headrace.config.section import Name, Section
 from headrace.config.values import Column, Moment, Sql
 
 TEXT, MAPPING = "<text>", "<mapping>"
 """Marks of what was written, in pydantic's places of mistakes."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _coarse(text: str) -> str:
+    if microseconds(text) < MINUTE:
+        raise ValueError(f"{text!r} is too fine for a row per entity and point; write a minute or more")
+    return text
 
 
 def _form(value: Any) -> str:
@@ -37,7 +43,9 @@ class EntityGrid(Section):
     """A spine of a row per entity and point of a grid of times."""
 
     entities: Name = Field(description="a table with a key: the things to predict for")
-    every: Duration = Field(description="distance of the grid's points, as `30 days`")
+    every: Annotated[Duration, AfterValidator(_coarse)] = Field(
+        description="distance of the grid's points, as `30 days`"
+    )
     since: Moment | None = Field(None, description="the first point, which the others follow; default: 1970-01-01")
     until: Moment | None = Field(None, description="no point from here on; default: up to now (--as-of)")
 

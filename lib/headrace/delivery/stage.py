@@ -53,7 +53,7 @@ def _deliver(run: Run, name: str, sink: Sink) -> Done:
     state, earlier = Sent(run.version(sink.from_), run.identity(sink.from_)), place.sent(known)
     if earlier is not None and earlier.identity == state.identity:
         return Done(rows_in=0, rows_out=0, notes=(f"version {state.version} of {sink.from_} has been sent before",))
-    keys = tuple(run.facts(sink.from_).get("keys", ()))
+    keys = () if sink.from_ in run.pipeline.feature_tables else tuple(run.facts(sink.from_).get("keys", ()))
     if keys and earlier is not None and sink.format == "parquet" and not _known(run, sink.from_, earlier):
         raise ConfigError(
             f"sinks.{name}: {sink.path} holds version {earlier.version} of a {sink.from_} that has been made anew since; "

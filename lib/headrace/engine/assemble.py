@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from headrace.config.durations import microseconds
 from headrace.config.names import feature_columns
 from headrace.config.types import FeatureTable, Pipeline, Table
-from headrace.engine.definitions import clock, definitions, longest_window, prepared_events
+from headrace.engine.definitions import clock, definitions, known_at, longest_window, prepared_events
 from headrace.engine.point_in_time import lookup_join, point_in_time_join
 from headrace.engine.time import moment
 from headrace.engine.windows import window_features
@@ -68,7 +68,7 @@ def _add(spine: DataFrame, pipeline: Pipeline, name: str, read: Read, spine_time
             entity=entity,
             spine_time=spine_time,
             event_time=clock(table, source),
-            available_at=source.available_at,
+            available_at=known_at(table, source),
             aggregates={f"{name}__{d.name}": (d.source, d.function, d.window) for d in definitions(table)},
         )
     columns = [f"{name}__{column}" for column in feature_columns(table)]

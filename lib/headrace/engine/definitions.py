@@ -64,7 +64,7 @@ def prepared_events(events: DataFrame, table: FeatureTable, source: Table) -> Da
     Returns:
         Entity columns, clock, `available_at` where there is one, and one column per aggregated value.
     """
-    times = [t for t in (clock(table, source), source.available_at) if t]
+    times = [t for t in (clock(table, source), known_at(table, source)) if t]
     values = {p.column for p in table.aggregates if p.where is None and p.column != "*"}
     plain = list(dict.fromkeys([*table.entity, *times, *sorted(values)]))
     filtered = [
@@ -89,6 +89,13 @@ def clock(table: FeatureTable, source: Table) -> str:
     return column
 
 
+def known_at(table: FeatureTable, source: Table) -> str | None:
+    """The column of the time from which an event is known; None: from its clock on."""
+    if source.available_at:
+        return source.available_at
+    return source.event_time if source.event_time != clock(table, source) else None
+
+
 def published(table: FeatureTable, source: Table, as_of: datetime | None = None) -> Published:
     """What a feature table of window aggregates holds, by its configuration.
 
@@ -100,7 +107,7 @@ def published(table: FeatureTable, source: Table, as_of: datetime | None = None)
     return Published(
         entity=list(table.entity),
         event_time=clock(table, source),
-        available_at=source.available_at,
+        available_at=known_at(table, source),
         aggregates={d.name: (d.source, d.function, d.window) for d in definitions(table)},
         every=microseconds(table.grid) if table.grid else None,
         until=None if as_of is None else round(as_of.timestamp() * 1_000_000),

@@ -54,7 +54,8 @@ def within_reach(events: DataFrame, touched: DataFrame, of: Published) -> DataFr
     reach = (windows_of(asked)[-1] if asked else 0) + (of.every or 0)
     known = [F.col(column).cast("timestamp") for column in (of.event_time, of.available_at) if column]
     happened = F.unix_micros(known[0]) >= F.unix_micros(SINCE) - reach
-    late = F.col(SINCE) <= (F.greatest(*known) if len(known) > 1 else known[0])
+    due = F.greatest(*known) if len(known) > 1 else known[0]
+    late = F.unix_micros(due) > F.unix_micros(SINCE) - max(of.every or 0, 1)  # its first instant may be SINCE
     joined = events.join(touched.select(*of.entity, SINCE), of.entity)
     return joined.where(happened | late).select(*events.columns)
 

@@ -118,7 +118,10 @@ def near(events: DataFrame, since: int, of: Published) -> DataFrame:
     wanted = F.col(of.event_time) >= F.timestamp_micros(F.lit(since - min(reach, since + FIRST)))
     if of.available_at is None:
         return events.where(wanted)
-    return events.where(wanted | (F.col(of.available_at) >= F.timestamp_micros(F.lit(since))))
+    first = since - min(
+        of.every or 0, since + FIRST
+    )  # what became known within a step before has its first instant here
+    return events.where(wanted | (F.col(of.available_at) >= F.timestamp_micros(F.lit(first))))
 
 
 def changed_rows(events: DataFrame, touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:

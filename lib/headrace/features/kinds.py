@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
+from headrace.config.spines import EPOCH
 from headrace.config.types import FeatureTable, Table
-from headrace.engine.definitions import clock, longest_window, prepared_events, published
+from headrace.engine.definitions import clock, known_at, longest_window, prepared_events, published
 from headrace.engine.grid import next_instant
 from headrace.engine.published import published_windows
 from headrace.engine.time import moment
@@ -26,7 +27,7 @@ def windows(events: DataFrame, table: FeatureTable, source: Table, as_of: dateti
 def latest(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
     """Entity, `event_time`, `available_at`, columns: every row that could be the latest at some time."""
     time = F.col(clock(table, source))
-    available = F.col(source.available_at) if source.available_at else time
+    available = F.col(known_at(table, source) or clock(table, source))
     columns = [c for c in table.latest if c not in table.entity]
     kept = events.select(*table.entity, time.alias("event_time"), available.alias("available_at"), *columns)
     return kept.where("event_time is not null and available_at is not null")
@@ -43,9 +44,10 @@ def due(table: FeatureTable, source: Table) -> Column | None:
         column = source.available_at or source.event_time
         return F.col(column).cast("timestamp") if column else None
     happened = F.col(clock(table, source)).cast("timestamp")
-    if source.available_at is None:
+    known = known_at(table, source)
+    if known is None:
         return happened
-    available = F.col(source.available_at).cast("timestamp")
+    available = F.col(known).cast("timestamp")
     return F.when(happened.isNotNull() & available.isNotNull(), F.greatest(happened, available))
 
 
@@ -65,19 +67,24 @@ def next_change(events: DataFrame, table: FeatureTable, source: Table, as_of: da
     later = F.min(F.when(known > now, known))
     wanted = [F.unix_micros(later).alias("later")]
     if table.grid:
-        last = F.max(F.when(known <= now, F.col(clock(table, source)).cast("timestamp")))
-        wanted.append(F.unix_micros(last).alias("last"))
+        happened = F.unix_micros(F.col(clock(table, source)).cast("timestamp"))
+        matters = F.greatest(happened + _reach(table), F.unix_micros(known))
+        wanted.append(F.max(F.when(known <= now, matters)).alias("matters_until"))
     found = events.agg(*wanted).first()
     assert found is not None  # an aggregate without groups has one row
     moments = [_utc(found["later"])] if found["later"] is not None else []
-    reach = longest_window(table)
-    if table.grid and reach and found["last"] is not None:
+    if table.grid and found["matters_until"] is not None:
         step = microseconds(table.grid)
         ahead = next_instant(as_of, step)
-        if found["last"] + microseconds(reach) > round(ahead.timestamp() * 1_000_000) - step:
+        if found["matters_until"] > round(ahead.timestamp() * 1_000_000) - step:
             moments.append(ahead)
     return min(moments, default=None)
 
 
+def _reach(table: FeatureTable) -> int:
+    window = longest_window(table)
+    return microseconds(window) if window else 0
+
+
 def _utc(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)
+    return EPOCH + timedelta(microseconds=micros)

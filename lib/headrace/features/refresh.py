@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F
 
 from headrace.config.types import FeatureTable, Table
@@ -86,8 +87,12 @@ def refreshed(
         return None
     of, stands = published(table, source, run.as_of), run.read(name)
     new = events_at(run.read(table.from_), table, source, run.as_of)
-    old = events_at(run.read_version(table.from_, base.version), table, source, base.as_of)
-    if not _alike(old, new, stands, of):
+    try:
+        old = events_at(run.read_version(table.from_, base.version), table, source, base.as_of)
+        alike = _alike(old, new, stands, of)
+    except AnalysisException:  # the version is gone, or had no such column yet
+        return None
+    if not alike:
         return None
     touched = changes.with_rows_before(_touched(old, new, of, base, run.as_of), stands, of).persist()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace.config.durations import microseconds
 from headrace.config.types import FeatureTable
 from headrace.engine.published import VALID_FROM, VALID_UNTIL
 
@@ -37,13 +38,20 @@ def _newest(name: str, table: FeatureTable, columns: list[str]) -> str:
 
 def _long(view: str, name: str, table: FeatureTable, columns: list[str]) -> str:
     """One row per entity: its key, times and values as text, so that tables of different entities stand in one view."""
-    times = {"aggregates": (VALID_FROM, VALID_UNTIL), "latest": ("event_time", "NULL"), "lookup": ("NULL", "NULL")}
+    times = {"aggregates": (VALID_FROM, VALID_UNTIL), "latest": ("event_time", _age(table)), "lookup": ("NULL", "NULL")}
     begin, end = times[table.kind]
     values = [c for c in columns if c not in (*table.entity, VALID_FROM, VALID_UNTIL, "event_time", "available_at")]
     return (
         f"SELECT '{name}' AS feature_table, {_map(table.entity)} AS entity, CAST({begin} AS TIMESTAMP) AS valid_from, "
         f"CAST({end} AS TIMESTAMP) AS valid_until, {_map(values)} AS features FROM {{schema}}.{view}"
     )
+
+
+def _age(table: FeatureTable) -> str:
+    """When a looked-up row is too old to count."""
+    if not table.max_age:
+        return "NULL"
+    return f"timestamp_micros(unix_micros(CAST(event_time AS TIMESTAMP)) + {microseconds(table.max_age)})"
 
 
 def _map(columns: tuple[str, ...] | list[str]) -> str:

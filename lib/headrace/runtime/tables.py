@@ -198,16 +198,24 @@ class Tables:
         if self._spark.conf.get("spark.sql.catalogImplementation") != "hive":
             return
         self._spark.sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema} LOCATION '{self._root}'")
-        self._spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self.schema}.{output.table} USING delta LOCATION '{self.path(output.table)}'"
-        )
-        notes = [last.note for t in self.log.tables() if output.views and (last := self.log.last(t))]
-        for name, sql in united(note.get("views", {}) for note in notes).items():
-            if name not in output.views:
-                continue
-            self._spark.sql(f"CREATE OR REPLACE VIEW {self.schema}.{name} AS {sql.format(schema=self.schema)}")
+        # views may be made of others' tables, too: a run may have been killed before it named them
+        named = self.log.tables() if output.views else [output.table]
+        for table in named:
+            self._spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.schema}.{table} USING delta LOCATION '{self.path(table)}'"
+            )
+        views = united(last.note.get("views", {}) for t in named if (last := self.log.last(t)))
+        for name in output.views:
+            sql = views[name].format(schema=self.schema)
+            self._spark.sql(f"CREATE OR REPLACE VIEW {self.schema}.{name} AS {sql}")
 
     def _undo(self, table: str, version: int) -> None:
+        newest = next(iter(self.log.newest_first(table)), None)
+        if newest is not None and newest.version > version:
+            raise HeadraceError(
+                f"{self.schema}.{table}: version {version} has a wrong number of rows, and others have written since; "
+                f"look at it, and put it right with RESTORE TABLE"
+            )
         if version > 0:
             self._spark.sql(f"RESTORE TABLE delta.`{self.path(table)}` TO VERSION AS OF {version - 1}")
             return

@@ -43,7 +43,8 @@ def query(schema: str, name: str, table: FeatureTable, at: datetime, entity: dic
     if table.kind == "lookup":
         return f"SELECT * FROM {_name(schema)}.{_name(name)}{_where(wheres)} ORDER BY {keys} LIMIT {ROWS}"
     if table.kind == "latest":
-        first, extra = "event_time DESC, available_at DESC", ""
+        ties = [_name(c) for c in table.latest if c not in table.entity]
+        first, extra = ", ".join(f"{c} DESC" for c in ("event_time", "available_at", *ties)), ""
         wheres += [f"event_time <= {moment}", f"available_at <= {moment}"]
         if table.max_age:
             wheres.append(f"event_time > timestamp_micros(unix_micros({moment}) - {microseconds(table.max_age)})")

@@ -83,7 +83,7 @@ def hidden_columns(pipeline: Pipeline) -> set[str]:
     """Columns of the spine's table, in lower case, that give the label away: no row may have them as features.
 
     A label over later events hides columns only where the row itself can be one of them: it is of the same source,
-    and predicted at another time than its own.
+    and predicted at another time than that of the event.
     """
     training = pipeline.training_set
     assert training is not None
@@ -96,8 +96,15 @@ def _in_spine(pipeline: Pipeline) -> bool:
     if training.future is None:
         return True
     spine, events = pipeline.tables[training.spine], pipeline.tables.get(training.future.from_)
-    same = events is not None and (training.future.from_ == training.spine or _same_source(spine, events))
-    return same and training.predict_at is not None
+    if events is None or not (training.future.from_ == training.spine or _same_source(spine, events)):
+        return False
+    return training.predict_at is not None or not _same_time(spine, events)
+
+
+def _same_time(one: Table, other: Table) -> bool:
+    """Whether two tables of the same source go by the same time."""
+    mine, theirs = one.event_time, other.event_time
+    return mine == theirs and one.columns.get(mine or "") == other.columns.get(theirs or "")
 
 
 def _sources(table: Table, names: set[str]) -> set[str]:

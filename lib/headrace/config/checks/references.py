@@ -111,7 +111,7 @@ def _feature_table(where: str, name: str, feature: FeatureTable, pipeline: Pipel
         yield where, f"{feature.kind} needs a clock: give `time`, or tables.{feature.from_}.event_time"
     yield from aggregates.check(where, feature)
     for number, part in enumerate(feature.aggregates):
-        yield from syntax.alone(f"{where}.aggregates[{number}].where", part.where)
+        yield from syntax.steady(f"{where}.aggregates[{number}].where", part.where)
     yield from _double(where, feature_columns(feature))
     told = [*feature.entity, *feature_columns(feature), "valid_from", "valid_until", "event_time", "available_at"]
     for column in feature.describe:

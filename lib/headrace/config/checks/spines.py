@@ -61,8 +61,8 @@ def _future(pipeline: Pipeline, training: TrainingSet, spine: Table | None, time
         yield f"{where}.from", no_such("table", label.from_, pipeline.tables)
     elif not events.event_time:
         yield f"{where}.from", f"a label over later events needs their time: give tables.{label.from_}.event_time"
-    yield from syntax.alone(f"{where}.where", label.where)
-    wrong = list(syntax.alone(f"{where}.aggregate", label.aggregate))
+    yield from syntax.steady(f"{where}.where", label.where)
+    wrong = list(syntax.steady(f"{where}.aggregate", label.aggregate))
     yield from wrong
     if not wrong:
         yield from _aggregate(f"{where}.aggregate", label.aggregate)

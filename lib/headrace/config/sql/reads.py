@@ -18,6 +18,25 @@ _NO_COLUMNS = frozenset(
 _UNSURE = (exp.With, exp.Lateral, exp.Unnest, exp.Values, exp.Pivot, exp.Command, exp.SetOperation, exp.UDTF)
 
 
+_UNSTEADY = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtimestamp, exp.Rand, exp.Randn, exp.Uuid,
+             exp.Shuffle)  # fmt: skip
+_UNSTEADY_NAMES = {"now", "monotonically_increasing_id", "spark_partition_id", "input_file_name", "randstr", "uniform"}
+
+
+def unsteady(expression: str) -> list[str]:
+    """What in an expression gives another value in another run: the clock's time, chance, where a row lies.
+
+    >>> unsteady("at > now() - interval 1 day and rand() < 0.1")
+    ['now', 'rand']
+    """
+    tree = parsed(expression)
+    if tree is None:
+        return []
+    named = [node.name.lower() for node in tree.find_all(exp.Anonymous)]
+    known = [node.sql_name().lower() for node in tree.find_all(*_UNSTEADY)]
+    return sorted({name for name in named if name in _UNSTEADY_NAMES} | set(known))
+
+
 @dataclass(frozen=True)
 class Read:
     """A column that an expression reads.
