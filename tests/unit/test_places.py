@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyspark.sql.types import DateType, LongType, TimestampType
+from pyspark.sql.types import DateType, DecimalType, LongType, TimestampType
 
 from headrace.config.checks import references
 from headrace.config.reading import read_pipeline
+from headrace.config.secrets import plain_text
+from headrace.config.source_types import place_of
 from headrace.config.types import Pipeline, Source
 from headrace.errors import ConfigError
 from headrace.ingest.marks import before
@@ -71,6 +73,29 @@ def test_what_cannot_be(source: dict, where: str, says: str) -> None:
     mistakes = found(source)
     assert [place for place, _ in mistakes] == [f"tables.t.source.{where}"]
     assert says in mistakes[0][1]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("jdbc:oracle:thin:scott/tiger@//db:1521/x", "jdbc:oracle:thin:@//db:1521/x"),
+        ("jdbc:oracle:thin:@db:1521:x", "jdbc:oracle:thin:@db:1521:x"),
+        ("jdbc:postgresql://u:p@ss@db:1/x", "jdbc:postgresql://db:1/x"),
+        ("jdbc:mysql://db/x?user=a&password=b", "jdbc:mysql://db/x"),
+    ],
+)
+def test_places_hold_no_password(url: str, shown: str) -> None:
+    assert place_of({"format": "jdbc", "url": url, "table": "t"}) == f"{shown} t"
+
+
+def test_a_password_before_an_address_is_plain_text() -> None:
+    assert "password stands" in str(plain_text("url", "jdbc:oracle:thin:scott/tiger@//db:1521/x"))
+    assert plain_text("url", "jdbc:oracle:thin:scott/${secret:ORACLE}@//db:1521/x") is None
+    assert plain_text("url", "jdbc:oracle:thin:@//db:1521/x") is None
+
+
+def test_a_range_begins_before_it_ends_however_long_its_numbers_are() -> None:
+    assert before("1" * 38, DecimalType(38, 0), None) == str(int("1" * 38) - 1000)
 
 
 def written(folder: Path, more: str) -> Path:

@@ -31,10 +31,12 @@ def current(raw: DataFrame, facts: Mapping[str, Any]) -> DataFrame:
         raw: The raw table.
         facts: What its commit carries: `mode`, `batch`, `superseded` (whether any file ever was), `emptied` (files
             whose newest version holds no row), `since` (the first batch that was read as all later ones); of a source
-            that is no file `counts_from`, the first batch that counts.
+            that is no file `counts_from`, the first batch that counts; where the source became one of files, `from`.
     """
     if facts.get("counts_from"):
         return raw.where(F.col("_batch") >= int(facts["counts_from"]))
+    if int(facts.get("from") or 1) > 1:
+        raw = raw.where(F.col("_batch") >= int(facts["from"]))
     mode = facts.get("mode", "append")
     if mode == "snapshot":
         return raw.where(F.col("_batch") == int(facts.get("batch", 1)))

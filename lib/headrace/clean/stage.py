@@ -108,6 +108,7 @@ def steps(pipeline: Pipeline, judge: Judge, config_of: Callable[[str, Table], An
 
 def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
     verdict = run.facts(f"{name}_quarantine")
+    stands = run.version(name) if run.exists(name) else -1  # when another run writes meanwhile, this one gives way
     version = int(verdict["inputs"][f"raw_{name}"])
     judged = held.take(made_of(run, name, version, tables_in(table))) if verdict["run_id"] == run.run_id else None
     facts: dict[str, Any] = {}
@@ -119,7 +120,7 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
         if "given" in facts:
             _prove(run, name, facts["given"], judged)
         code = meanings(run.pipeline, f"tables.{name}.transform")
-        return _kept(name, table, judged, verdict["counts"], {"code": code} if code else {})
+        return _kept(name, table, judged, verdict["counts"], {"code": code} if code else {}, stands)
     except Exception:  # whatever it was, it is raised again; only the room is given back
         judged.unpersist()
         raise
@@ -132,7 +133,9 @@ def _prove(run: Run, name: str, given: Content, judged: DataFrame) -> None:
     prove(run.pipeline, where, given, found)
 
 
-def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int], facts: dict[str, Any]) -> Done:
+def _kept(
+    name: str, table: Table, judged: DataFrame, counts: dict[str, int], facts: dict[str, Any], stands: int
+) -> Done:
     good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
     keys = _keys(name, good, table, total - bad)
@@ -146,6 +149,7 @@ def _kept(name: str, table: Table, judged: DataFrame, counts: dict[str, int], fa
         | ({"deleted": deleted} if table.source.delete_when else {}),
         expect_rows=kept,
         facts={"key": list(table.key), **facts},
+        based_on=stands,
     )
     by = ", ".join(table.key)
     notes = [f"{total - bad - keys:,} duplicate rows merged by {by}"] if keys < total - bad else []

@@ -35,9 +35,9 @@ _HARMLESS = frozenset({"spark.kerberos.renewal.credentials"})
 """Settings of Spark that are called like a secret and hold none."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _IN_URL = re.compile(
-    r"""(?i)((?:[?&;,\s"]|^)\w*(?:password|passwd|pwd|secret|token)\s*=\s*["']?|://[^/\s:@]*:(?=[^\s/]*@))([^\s&;,"'@]+)"""
+    r"""(?i)((?:[?&;,\s"]|^)\w*(?:password|passwd|pwd|secret|token)\s*=\s*["']?|://[^/\s:@]*:(?=[^\s/]*@)|:(?:thin|oci8?):[^/\s:@]+/(?=\S*@))([^\s&;,"'@]+)"""
 )
-"""`...;password=VALUE` and `//user:VALUE@`."""
+"""`...;password=VALUE` and `//user:VALUE@`, of Oracle `thin:user/VALUE@`."""
 
 _known: dict[str, None] = {}  # values read in this process, as they may stand in a text
 _pattern: list[re.Pattern[str]] = []

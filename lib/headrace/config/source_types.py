@@ -99,7 +99,8 @@ def place_of(source: dict[str, Any]) -> str | None:
     """
     name = str(source["format"]).lower()
     if name == "jdbc":
-        url = re.sub(r"//[^/@]*@", "//", re.split(r"[?;]", str(source.get("url") or ""))[0])
+        url = re.sub(r"//.*@", "//", re.split(r"[?;]", str(source.get("url") or ""))[0])
+        url = re.sub(r":[^:/@]+/.*@", ":@", url)  # Oracle's user/password@
         return f"{url} {source.get('table') or source.get('query') or ''}".strip()
     if name in ("delta", "table"):
         return str(source.get("table") or "")

@@ -61,7 +61,14 @@ def _deliver(run: Run, name: str, sink: Sink) -> Done:
         )
     rows = unsent(run, sink.from_, keys, earlier).persist(StorageLevel.DISK_ONLY)  # counted, then sent
     try:
-        count = rows.count()
+        try:
+            count = rows.count()
+        except Exception as error:  # Spark has no class for files that were vacuumed
+            rows.unpersist()
+            if "FILE_NOT_EXIST" not in str(error):
+                raise
+            rows = _anew(run, name, sink).persist(StorageLevel.DISK_ONLY)
+            count = rows.count()
         plain = rows if sink.format == "parquet" else flat(rows)
         place.deliver(plain, count, Delivery(known, state, run.run_id, keys, earlier))
     finally:
@@ -70,6 +77,20 @@ def _deliver(run: Run, name: str, sink: Sink) -> Done:
     return Done(
         rows_in=count, rows_out=count, notes=(f"version {state.version} of {sink.from_}: {count:,} rows {way}",)
     )
+
+
+def _anew(run: Run, name: str, sink: Sink) -> DataFrame:
+    """All rows, where those that were sent before cannot be told any more: a database takes one that it has by its key.
+
+    Raises:
+        ConfigError: If the sink is a folder, which would have them twice.
+    """
+    if sink.format == "parquet":
+        raise ConfigError(
+            f"sinks.{name}: files of the version of {sink.from_} that {sink.path} has were removed by housekeeping; what is "
+            "new since, nobody can tell. Empty the folder, or name another"
+        )
+    return run.read(sink.from_)
 
 
 def _place(run: Run, name: str, sink: Sink) -> JdbcSink | ParquetSink:

@@ -41,7 +41,7 @@ class DeltaLog:
     """
 
     def __init__(self, spark: SparkSession, path: str) -> None:
-        self.path = path.rstrip("/")
+        self._spark, self.path = spark, path.rstrip("/")
         self._folder, _, self._name = self.path.rpartition("/")
         self._files = files_for(path, spark)
         self._log = CommitLog(self._folder, self._files)
@@ -72,7 +72,12 @@ class DeltaLog:
 
     @cached_property
     def _metadata(self) -> dict[str, Any]:
-        return self._log.metadata(self._name)
+        found = self._log.metadata(self._name)
+        if found:
+            return found
+        # its commit was cleared; a checkpoint, which Delta reads, has it still
+        detail: Any = self._spark.sql(f"DESCRIBE DETAIL delta.`{self.path.replace('`', '``')}`").first()
+        return {"id": detail["id"], "configuration": dict(detail["properties"] or {})}
 
     @property
     def identity(self) -> str | None:

@@ -50,7 +50,9 @@ def ingest_files(run: Run, name: str, table: Table) -> Done:
     there = run.exists(raw)
     earlier = run.facts(raw).get("facts", {}) if there else {}
     how = source.model_dump(mode="json", exclude=POLICIES) | reading(table, key)
-    before = landed(run.read(raw), earlier, how, mode) if there else Landed()
+    # what landed while the source was no file counts no more
+    first = int(earlier.get("from", 1)) if "files" in earlier or not there else int(earlier.get("batch", 0)) + 1
+    before = landed(run.read(raw).where(F.col("_batch") >= first), earlier, how, mode) if there else Landed()
     new = before.to_read(files, mode)
     known = _known(run.read(raw), earlier) if before.known else None
     found = read(run.spark, _how(source, known), new)
@@ -74,11 +76,14 @@ def ingest_files(run: Run, name: str, table: Table) -> Done:
         "files": len(new) - len(skipped),
         "columns": _columns(frame, found, earlier) if frame is not None else earlier.get("columns"),
         "folders": list(found.folders) if frame is not None else earlier.get("folders", []),
-        "emptied": {**before.still_empty(new), **emptied} if mode == "append" else {},
+        "emptied": {**before.still_empty([f for f in new if f.path not in skipped]), **emptied}
+        if mode == "append"
+        else {},
         "corrupt": {**before.still_corrupt(new, files), **skipped},
         "superseded": there and bool(replaced or earlier.get("superseded", True) or mode != before.mode),
         "since": int(earlier.get("since", 1)) if before.known else batch,
         "gone": len(gone),
+        "from": first,
     }
     output = Output(
         raw,

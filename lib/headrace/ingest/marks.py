@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from pyspark.sql.types import DataType, DateType, StructField
 
@@ -95,7 +95,9 @@ def before(upper: str, kind: DataType, overlap: str | None) -> str:
     if isinstance(kind, DateType):
         days = -(-microseconds(overlap or OVERLAP_TIME) // microseconds("1 day"))
         return (date.fromisoformat(upper) - timedelta(days=days)).isoformat()
-    return str(Decimal(upper) - int(overlap or OVERLAP_NUMBER))
+    with localcontext() as exactly:
+        exactly.prec = 80
+        return format(Decimal(upper) - int(overlap or OVERLAP_NUMBER), "f")
 
 
 def _text(moment: datetime) -> str:

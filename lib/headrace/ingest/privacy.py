@@ -10,11 +10,13 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, StructType
 
 from headrace.config import secrets
+from headrace.config.names import column_names
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def protected(frame: DataFrame, sensitive: Mapping[str, str], key: bytes | None,
     if "hash" in sensitive.values():
         assert key is not None, "key_of gives one where a column is hashed"
         frame = frame.crossJoin(F.broadcast(_pads(frame, key)))
-    broken = [F.col(c).isNotNull() for c in WHOLE_LINES if c in frame.columns]
+    broken = [F.col("_corrupt").isNotNull()] if "_corrupt" in frame.columns else []
     columns = [_protected(frame, c, sensitive.get(c), broken) for c in frame.columns if c not in (_INNER, _OUTER)]
     return frame.select(*[column for column in columns if column is not None])
 
@@ -131,7 +133,9 @@ def refuse_in_paths(name: str, table: Table, paths: Iterable[str]) -> None:
         ConfigError: Says which.
     """
     for path in paths:
-        told = [column for column in table.sensitive if f"/{column}=" in path.lower()]
+        folders = [folder.partition("=")[0] for folder in unquote(path).split("/")[:-1] if "=" in folder]
+        named = {column_names([folder])[0] for folder in folders if folder}
+        told = [column for column in table.sensitive if column in named]
         if told:
             raise ConfigError(
                 f"tables.{name}.sensitive: files of the source lie in folders named after values of {', '.join(told)}, and "

@@ -83,6 +83,8 @@ def shuffles(checks: Sequence[Check]) -> list[list[Check]]:
 
 def moment(column: str, kind: str) -> str:
     """A clock as whole microseconds since 1970 in UTC."""
+    if kind == "date":  # there are dates beyond all timestamps
+        return f"try_multiply(cast(unix_date({_quoted(column)}) as bigint), 86400000000L)"
     cast = "cast" if kind in _TIMES else "try_cast"
     return f"unix_micros({cast}({_quoted(column)} as timestamp))"
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from headrace.config.hooks import use
+from headrace.config.hooks import meanings, use
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import Pipeline, Table
-from headrace.errors import DataError
+from headrace.errors import ConfigError, DataError
 from headrace.runtime.held import Held, made_of
 from headrace.runtime.hooks import computing
 from headrace.runtime.settings import held as settings_held
@@ -73,11 +73,14 @@ def steps(pipeline: Pipeline, shape: Shape, held: Held) -> tuple[Step, ...]:
 
 def _validate(run: Run, name: str, table: Table, shape: Shape, held: Held) -> Done:
     version = run.version(f"raw_{name}")
+    _refuse_plain(run, name, table, version)
     shaped, facts = shape(run, name, table, version, None)
     earlier = run.facts(quarantine(name)).get("facts", {}) if run.exists(quarantine(name)) else {}
     pinned = {} if run.forced else earlier.get("outliers", {})
     with _naming(run, name, table):
-        facts["outliers"] = recorded(shaped, table, kinds_of(shaped), pinned)
+        facts["outliers"] = recorded(
+            shaped, table, kinds_of(shaped), pinned, meanings(run.pipeline, f"tables.{name}.transform")
+        )
     # judged once, read by this step and by clean; also keeps the optimizer from copying the rules' SQL into filters
     judged = judge(shaped, table, facts["outliers"]).persist(StorageLevel.DISK_ONLY)
     held.keep(made_of(run, name, version, tables_in(table)), judged)
@@ -87,6 +90,23 @@ def _validate(run: Run, name: str, table: Table, shape: Shape, held: Held) -> Do
     except Exception:
         held.release()
         raise
+
+
+def _refuse_plain(run: Run, name: str, table: Table, version: int) -> None:
+    """Stop where rows landed before their columns were declared sensitive; ingest says what to delete.
+
+    Raises:
+        ConfigError: Names the columns.
+    """
+    if not table.sensitive:
+        return
+    hidden = run.facts(f"raw_{name}", version).get("facts", {}).get("sensitive", {})
+    plain = [c for c in table.sensitive if c in run.read_version(f"raw_{name}", version).columns and c not in hidden]
+    if plain:
+        raise ConfigError(
+            f"tables.{name}.sensitive: raw_{name} holds {', '.join(plain)} as it came, from before the setting; run "
+            "jobs/ingest.py, which says what to delete"
+        )
 
 
 def _naming(run: Run, name: str, table: Table) -> AbstractContextManager[None]:
@@ -154,7 +174,8 @@ def _loads(run: Run, name: str, table: Table, rows: int) -> tuple[int, ...]:
     """Rows of this load and of those before it, as the quarantine's commits tell."""
     landed = run.facts(f"raw_{name}").get("facts", {})
     earlier = run.history(quarantine(name))
-    return loads(run.identity(f"raw_{name}"), rows, earlier, table, appended=landed.get("mode") == "append")
+    grows = landed.get("mode") in ("append", "upsert")
+    return loads(run.identity(f"raw_{name}"), rows, earlier, table, appended=grows)
 
 
 def _told(counts: dict[tuple[str, str], int], kind: str) -> str:

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 _BEFORE = ("types", "transform", "columns", "event_time", "available_at")
 
 
-def recorded(frame: DataFrame, table: Table, kinds: Mapping[str, str], earlier: Mapping[str, Any]) -> dict[str, Any]:
+def recorded(
+    frame: DataFrame,
+    table: Table,
+    kinds: Mapping[str, str],
+    earlier: Mapping[str, Any],
+    code: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """What the quarantine's commit carries of each rule for outliers. Runs Spark jobs only for what is not pinned.
 
     Args:
@@ -29,6 +35,7 @@ def recorded(frame: DataFrame, table: Table, kinds: Mapping[str, str], earlier: 
         table: The table.
         kinds: Spark's type of each column, in lower case.
         earlier: What an earlier commit carries.
+        code: What the modules of the table's transform do.
 
     Returns:
         By the rule's name: `whole`, `groups`, `rows` as `engine.outliers.Thresholds`, and what they were learned for.
@@ -36,7 +43,7 @@ def recorded(frame: DataFrame, table: Table, kinds: Mapping[str, str], earlier: 
     found: dict[str, Any] = {}
     for rule in table.rules:
         for name, column in rule.parts.items() if rule.outlier else ():
-            made_for = _made_for(rule, table)
+            made_for = _made_for(rule, table, code or {})
             pinned = earlier.get(name, {})
             if pinned.get("made_for") == made_for and pinned["rows"]:
                 found[name] = dict(pinned)
@@ -54,11 +61,12 @@ def _learned(frame: DataFrame, rule: Rule, column: str, table: Table, kinds: Map
     return learn(frame, value, rule.outlier).as_dict()
 
 
-def _made_for(rule: Rule, table: Table) -> str:
+def _made_for(rule: Rule, table: Table, code: Mapping[str, str]) -> str:
     """Tells one rule, and one way to make its columns, from another; what becomes of a row is no part of it."""
     of_table = table.model_dump(mode="json", by_alias=True, include=set(_BEFORE))
     of_rule = rule.model_dump(mode="json", by_alias=True, include={"column", "outlier"})
-    return hashlib.sha256(json.dumps([of_table, of_rule], sort_keys=True).encode()).hexdigest()[:16]
+    parts = [of_table, of_rule, *([dict(code)] if code else [])]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def notes(found: Mapping[str, Any], earlier: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ConfigError, HeadraceError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 MARK = "_headrace.json"
+ABANDONED = 7 * 24 * 3600
+"""Seconds after which a folder of rows that were written aside is nobody's."""
 _DELIVERY = re.compile(r"delivery=(\d+)")
 
 
@@ -75,7 +78,8 @@ class ParquetSink:
             if MARK not in self._names(folder):  # of a run that was killed: its rows come again
                 self._files.delete(self._make(folder), True)
         version = delivery.state.version
-        aside, final = f"{self._path}/_staging", self._folder(version)
+        aside, final = f"{self._path}/_staging-{delivery.run_id}", self._folder(version)
+        self._forget_staged()
         rows.write.options(**self._options).mode("overwrite").parquet(aside)
         outdated = [] if delivery.keys else self._deliveries()
         for number, old in enumerate(outdated):  # hidden first: a reader never sees rows of two states
@@ -88,9 +92,26 @@ class ParquetSink:
             "run_id": delivery.run_id,
         }
         self._write(f"{final}/{MARK}", json.dumps({**mark, "rows": count}))
+        self._refuse_cleared(final)
         for name in self._names(self._path):
             if name.startswith("_old-"):
                 self._files.delete(self._make(f"{self._path}/{name}"), True)
+
+    def _refuse_cleared(self, final: str) -> None:
+        """A run that started meanwhile clears what has no mark yet: then the mark stands alone."""
+        if not any(name.startswith("part-") for name in self._names(final)):
+            self._files.delete(self._make(final), True)
+            raise HeadraceError(
+                f"{self._where}: another run has cleared {final} meanwhile; nothing was sent. Run again"
+            )
+
+    def _forget_staged(self) -> None:
+        """Remove what killed runs left aside; what is younger may be of a run that is alive."""
+        for name in self._names(self._path):
+            staged = self._make(f"{self._path}/{name}")
+            age = time.time() - self._files.getFileStatus(staged).getModificationTime() / 1000
+            if name.startswith("_staging") and age > ABANDONED:
+                self._files.delete(staged, True)
 
     def _deliveries(self) -> list[str]:
         """Folders of deliveries, in their order."""
