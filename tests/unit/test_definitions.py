@@ -74,6 +74,8 @@ def test_each_feature_is_followed_to_the_source_through_the_commits_that_made_it
         "feature_tables.sky.max_age": "3 hours",
         "feature_tables.sky.temp": "latest temp",
         "feature_tables.sky.time": "seen_at",
+        "tables.orders.columns.at": "to_date(raw_at)",
+        "tables.orders.columns.raw_at": "trim(raw_at)",
         "tables.orders.event_time": "at",
         "tables.payments.columns.paid": "cents / 100",
         "tables.payments.types.cents": "int",
@@ -172,7 +174,9 @@ def test_a_label_over_later_events_is_followed_to_their_table_and_the_grid_is_no
     found = definitions(rows(config, commits), ["odd"])
     assert json.loads(found.pop("training_set.label"))["aggregate"] == "sum(paid) > 3"
     assert found == {
+        "tables.orders.columns.at": "to_date(raw_at)",
         "tables.orders.columns.odd": "1",
+        "tables.orders.columns.raw_at": "trim(raw_at)",
         "tables.orders.event_time": "at",
         "tables.payments.columns.paid": "cents / 100",
         "tables.payments.columns.who": "trim(payer)",
@@ -191,7 +195,9 @@ def test_without_a_label_features_and_times_are_what_there_is() -> None:
     config = copy.deepcopy(CONFIG)
     config["training_set"] |= {"task": "clustering", "label": None, "features": [], "row_features": {}}
     assert set(definitions(rows(config), ["odd"])) == {
+        "tables.orders.columns.at",
         "tables.orders.columns.odd",
+        "tables.orders.columns.raw_at",
         "tables.orders.event_time",
         "training_set.from",
         "training_set.task",

@@ -20,6 +20,7 @@ from headrace.metrics.measure import Measure, measure
 from headrace.metrics.own import measures_of, own_metrics
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
+from headrace.models.searched import searched
 from headrace.models.store import ModelStore
 from headrace.runtime.step import Done, Output, Run
 
@@ -32,10 +33,11 @@ def evaluate(run: Run) -> Done:
     """Run the stage.
 
     Raises:
-        ConfigError: If a slice is no column of the training set.
+        ConfigError: If a slice is no column of the training set, or the search is not of this training set.
         DataError: If the test part has no row with a label.
     """
-    facts = run.facts("trials")["facts"]
+    facts = searched(run)
+    _check_rows(run)
     card, store = ModelCard.from_dict(_card_part(facts)), ModelStore(run.tracking_uri)
     slices = slices_of(run.pipeline)
     training_set = run.read("training_set")
@@ -125,6 +127,16 @@ def evaluation_frame(spark: SparkSession, measures: Sequence[Measure]) -> DataFr
 
 def _card_part(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: facts[name] for name in ModelCard.__dataclass_fields__ if name in facts}
+
+
+def _check_rows(run: Run) -> None:
+    """The test part must be of the rows that the search left out."""
+    learned = (run.facts("trials").get("inputs") or {}).get("training_set")
+    if learned is not None and run.identity("training_set", learned) != run.identity("training_set"):
+        raise ConfigError(
+            "the training set was made anew since the search, which may have learned from rows of its test part; run "
+            "jobs/train.py --from search"
+        )
 
 
 def _check_slices(slices: Sequence[str], there: Sequence[str]) -> None:

@@ -13,14 +13,22 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
 OVERALL = ""
 """Stands in `slice_column` and `slice_value` for all rows."""
 
 
-def class_index(value: Column, labels: Sequence[Any]) -> Column:
-    """The index (double) of a label in its own value; null for null, `len(labels)` for a value not among them."""
-    known = F.array(*[F.lit(label) for label in labels])
+def class_index(value: Column, labels: Sequence[Any], kind: DataType | None = None) -> Column:
+    """The index (double) of a label in its own value; null for null, `len(labels)` for a value not among them.
+
+    Args:
+        value: A label.
+        labels: All classes, in their order.
+        kind: The type of the column, which literals of decimals and dates do not have by themselves.
+    """
+    literals = [F.lit(label) for label in labels]
+    known = F.array(*[one if kind is None else one.cast(kind) for one in literals])
     return F.when(
         value.isNotNull(),
         F.coalesce(F.nullif(F.array_position(known, value), F.lit(0)), F.lit(len(labels) + 1)).cast("double") - 1,
@@ -45,8 +53,9 @@ def judged(frame: DataFrame, task: str, labels: Sequence[Any], unit: Column, sli
     """
     regression = task == "regression"
     label, guess = F.col("label"), F.col("prediction")
-    y = label.cast("double") if regression else class_index(label, labels)
-    yhat = guess.cast("double") if regression else class_index(guess, labels)
+    kinds = [frame.schema[name].dataType for name in ("label", "prediction")]
+    y = label.cast("double") if regression else class_index(label, labels, kinds[0])
+    yhat = guess.cast("double") if regression else class_index(guess, labels, kinds[1])
     parts = [F.struct(F.lit(OVERALL).alias("slice_column"), F.lit(OVERALL).alias("slice_value"))]
     parts += [
         F.struct(

@@ -19,6 +19,8 @@ EPSILON = 1e-15
 """Probabilities are clipped by this for the log loss, as Spark does."""
 MAX_SLICES = 1000
 MAX_CELLS = 1_000_000
+MAX_DENSE = 50_000_000
+"""Numbers on the driver at a time."""
 Slice = tuple[str, str]
 
 
@@ -43,13 +45,19 @@ def slices_with(judged: DataFrame, min_rows: int) -> list[SliceRows]:
     return [SliceRows((row["slice_column"], row["slice_value"]), row["rows"]) for row in found]
 
 
-def chunks(slices: Sequence[SliceRows], limit: int = MAX_CELLS) -> Iterator[list[SliceRows]]:
-    """Slices in parts whose statistics fit the driver."""
+def chunks(slices: Sequence[SliceRows], limit: int = MAX_CELLS, dense: int = 0) -> Iterator[list[SliceRows]]:
+    """Slices in parts whose statistics fit the driver.
+
+    Args:
+        slices: With their rows.
+        limit: Cells counted by Spark at a time.
+        dense: Numbers that the arrays of one slice hold, however few rows it has.
+    """
     part: list[SliceRows] = []
     cells = 0
     for one in slices:
         size = min(one.rows, 2 * GRID * 200)
-        if part and cells + size > limit:
+        if part and (cells + size > limit or (len(part) + 1) * dense > MAX_DENSE):
             yield part
             part, cells = [], 0
         part.append(one)

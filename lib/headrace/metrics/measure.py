@@ -13,7 +13,7 @@ from headrace.config.metrics import METRICS, larger_is_better
 from headrace.metrics.frame import OVERALL, judged, unit_group
 from headrace.metrics.gather import Slice, chunks, gather, only, slices_with
 from headrace.metrics.ranking import ranking_metrics
-from headrace.metrics.statistics import interval, values, weights
+from headrace.metrics.statistics import GRID, interval, values, weights
 
 GROUPS = 200
 RANKING = ("areaUnderROC", "areaUnderPR")
@@ -65,7 +65,8 @@ def measure(
     rows = judged(frame, task, labels, unit_group(key, GROUPS, seed), slices)
     drawn = weights(GROUPS, seed)
     found: list[Measure] = []
-    for part in chunks(slices_with(rows, min_rows)):
+    dense = GROUPS * ((len(labels) + 1) ** 2 + (2 * GRID if task == "binary" else 0))
+    for part in chunks(slices_with(rows, min_rows), dense=dense):
         chosen = only(rows, [one.slice for one in part])
         statistics = gather(chosen, task, len(labels), GROUPS)
         exact = _exact_areas(chosen) if task == "binary" else {}

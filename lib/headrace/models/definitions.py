@@ -44,7 +44,10 @@ def definitions(rows: Made, features: Iterable[str]) -> dict[str, str]:
     found.say("training_set.from", spine)
     found.say("training_set.task", training.get("task") if training.get("task") in UNLABELLED else None)
     if not training.get("predict_at"):
-        found.say(f"tables.{spine}.event_time", rows.tables[spine].get("event_time"))
+        clock = rows.tables[spine].get("event_time")
+        found.say(f"tables.{spine}.event_time", clock)
+        if clock:
+            found.column(rows.tables, spine, clock)
     if training.get("transform"):
         found.say("training_set.transform", training["transform"])
         found.code(rows.code)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 RIDGE = 0.01
+LEAST = -1e300
+"""The logarithm of the density where no number can tell it."""
 """Added to each variance; features are scaled to a variance of 1."""
 ACCURACY = 10_000
 """Of quantiles: the rank is right to one part in this many."""
@@ -54,11 +56,13 @@ class Mixture:
         """Natural logarithm of the density of each row (rows, features)."""
         parts = np.empty((len(self.weights), len(rows)))
         for number, (weight, mean, factor) in enumerate(zip(self.weights, self.means, self.factors, strict=True)):
-            distance = np.square((rows - mean) @ factor.T).sum(axis=1)
+            with np.errstate(over="ignore"):  # so far away that its square is no number
+                distance = np.square((rows - mean) @ factor.T).sum(axis=1)
             volume = np.log(np.diag(factor)).sum() - 0.5 * rows.shape[1] * np.log(2 * np.pi)
             parts[number] = np.log(max(weight, 1e-300)) + volume - 0.5 * distance
-        top = parts.max(axis=0)
-        return np.asarray(top + np.log(np.exp(parts - top).sum(axis=0)))
+        top = np.maximum(parts.max(axis=0), LEAST)
+        with np.errstate(divide="ignore"):
+            return np.maximum(top + np.log(np.exp(parts - top).sum(axis=0)), LEAST)
 
     @property
     def peak(self) -> float:

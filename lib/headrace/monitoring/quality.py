@@ -169,7 +169,8 @@ def _interval(name: str) -> Column:
 
 def _area(frame: DataFrame) -> DataFrame:
     """Area under the ROC curve with its interval, per group of the rollup; ties count half."""
-    step = F.round(F.col("probability") * TIES)
+    p = F.greatest(F.lit(1e-9), F.least(F.lit(1 - 1e-9), F.col("probability")))
+    step = F.round(F.log(p / (1 - p)) * (TIES / 4))  # as fine in the middle, finer at both ends
     positive, negative = F.sum("label").alias("p"), F.sum(1 - F.col("label")).alias("n")
     labelled = frame.where("label is not null and probability is not null and not isnan(probability)")
     by_day = labelled.groupBy(*_GROUP, step.alias("step")).agg(positive, negative)

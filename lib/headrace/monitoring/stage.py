@@ -103,10 +103,17 @@ def _drift(
         tested: The version that predicted last, and its test; empty when nothing is scored.
         now: UTC.
     """
-    features, predictions = facts["features"], rows.to_come(predictions, _learned_until(run))
+    features = [] if facts["task"] == "recommendation" else facts["features"]  # ids are names, whatever their type
+    predictions = rows.to_come(predictions, _learned_until(run))
     current = rows.untaught(run.pipeline.training_set)
     frame = rows.sides(run.read("training_set"), predictions, facts["key"], features, current)
     scored, trained = _windows(frame)
+    unseen = predictions.count() - scored["rows"] if _learned_until(run) is not None else 0
+    if unseen > 0:
+        run.say(
+            f"drift: {unseen:,} rows were scored that the training set does not have, and are not looked at; "
+            "jobs/train.py --only training_set makes it anew"
+        )
     if not scored["rows"]:
         return []
     drifts = drift.measure(frame, features, trained["rows"])

@@ -68,6 +68,19 @@ def record(run: Run, card: ModelCard, rows: Made | None, metrics: Mapping[str, A
     }
 
 
+def stays(earlier: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a version's record is of the run that trained it, however often it is judged anew.
+
+    Args:
+        earlier: The version's record; None: it has none.
+        now: The record of the run that judges it.
+    """
+    if earlier is None or earlier.get("run_id") != now.get("run_id"):
+        return {}
+    parts = ("registered_at", "configuration", "overrides", "code", "environment")
+    return {part: earlier[part] for part in parts if part in earlier}
+
+
 def _inputs(run: Run, tables: Mapping[str, int]) -> dict[str, int]:
     """These tables with all that they were made of, and the versions."""
     seen: set[tuple[str, int]] = set()

@@ -7,22 +7,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from headrace.errors import ConfigError
 from headrace.models import changes
 from headrace.models.card import ModelCard
 from headrace.models.definitions import digest
-from headrace.models.record import DEFINITIONS, EXAMPLE_FILE, PAGE_FILE, RECORD_FILE, page
+from headrace.models.record import DEFINITIONS, EXAMPLE_FILE, PAGE_FILE, RECORD_FILE, page, record_of
+from headrace.models.searched import searched
 from headrace.models.store import CARD_FILE, CHAMPION, INTERVALS, TESTED, ModelStore
 from headrace.models.version import Version
 from headrace.registry.against import against
 from headrace.registry.gates import Verdict, judge
-from headrace.registry.record import example, record, rows_of, trained_on
+from headrace.registry.record import example, record, rows_of, stays, trained_on
 from headrace.runtime.carried import without_secrets
 from headrace.runtime.step import Done, Run
 
 
 def register(run: Run) -> Done:
-    """Run the stage: once a version per model; a repeat with other gates judges the same version anew."""
-    facts, store = run.facts("trials")["facts"], ModelStore(run.tracking_uri)
+    """Run the stage: once a version per model; a repeat with other gates judges the same version anew.
+
+    Raises:
+        ConfigError: If the search has not ended, or the evaluation is of another model.
+    """
+    facts, store = searched(run), ModelStore(run.tracking_uri)
+    judged = (run.facts("evaluation").get("facts") or {}).get("model_uri", facts["model_uri"])
+    if judged != facts["model_uri"]:
+        raise ConfigError(
+            "the table evaluation is of another model than that of the last search; run jobs/train.py --from evaluate"
+        )
     changes.settle(store, run.model_name)
     card = store.card(facts["mlflow_run_id"])
     evaluation = [row.asDict() for row in run.read("evaluation").collect()]  # bounded: metrics and slices
@@ -36,6 +47,8 @@ def register(run: Run) -> Done:
         run.pipeline.metrics,
     )
     content = record(run, card, rows, _metrics(evaluation))
+    if version is not None and "fingerprint" in version.tags:  # judged anew: where it comes from stays as it was told
+        content |= stays(record_of(store, version), content)
     version = store.register(run.model_name, facts["model_uri"], _tags(run, card, content))
     content |= {"version": version.number, "gates": [asdict(one) for one in verdicts]}
     _carry(store, version, card, content, example(run, card))

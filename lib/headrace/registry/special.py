@@ -42,6 +42,8 @@ def compared(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | s
     if {**dict(other.learned or {}), "relevant": 0} != {**known, "relevant": 0}:
         return "the champion recommends something else: nothing to compare"
     new, old = (_listed(run, model, known) for model, _ in pair)
+    if new.isEmpty():
+        return "no user of the test part has anything to find: nothing to compare"
     value = list_metrics(F.col("items"), F.col("relevant"), int(known["top_k"]))[metric]
     return difference_of_rows(new, old, value, metric, ["__who"], seed)
 

@@ -30,11 +30,27 @@ def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Colu
     return wanted if until is None else wanted & (at < moment(until))
 
 
-def unscored(rows: DataFrame, predictions: DataFrame | None, key: tuple[str, ...]) -> DataFrame:
-    """The rows whose key and `predict_at` have no prediction yet, whatever the model was."""
+def unscored(
+    rows: DataFrame,
+    predictions: DataFrame | None,
+    key: tuple[str, ...],
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> DataFrame:
+    """The rows whose key and `predict_at` have no prediction yet, whatever the model was.
+
+    Args:
+        rows: Of the spine.
+        predictions: What was predicted; None: nothing.
+        key: Of the spine.
+        since: No row lies before it: predictions of earlier ones are not read.
+        until: No row lies at or after it.
+    """
     if predictions is None:
         return rows
-    there = predictions.select(*key, "predict_at").distinct()
+    there = predictions.select(*key, "predict_at")
+    there = there if since is None else there.where(F.col("predict_at") >= moment(since))
+    there = there if until is None else there.where(F.col("predict_at") < moment(until))
     return rows.join(there, _same(rows, there, (*key, "predict_at")), "left_anti")
 
 

@@ -12,6 +12,7 @@ from headrace.config import hooks
 from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment
+from headrace.errors import DataError
 from headrace.models.admission import admitted
 from headrace.models.made import Made, made
 from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE, predict
@@ -83,13 +84,15 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
     key = _key(run)
     if version is None:
         reason = f"no version of {run.model_name} is champion: nothing was scored"
+        if not (run.exists(run.pipeline.scoring.output) or run.exists("training_set")):
+            return Done(rows_in=0, notes=(reason,))  # a training tells the types of predictions
         nobody = spine(run, lambda spine_rows: spine_rows.where("false"))
         return Done((_output(run.pipeline.scoring, _no_rows(run, nobody, key), key),), rows_in=0, notes=(reason,))
     earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
 
     def among(spine_rows: DataFrame) -> DataFrame:
         wanted = spine_rows.where(due(run.as_of, run.since, run.until))
-        return wanted if run.rescore else unscored(wanted, earlier, key)
+        return wanted if run.rescore else unscored(wanted, earlier, key, run.since, run.until)
 
     rows, pick = spine(run, among), _parts(run)
     count, span = _span(pick(rows))
@@ -111,11 +114,23 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
         if release:
             release()
         raise
+    if run.pipeline.search.transformers:
+        _check_kept(scored, count)
     if run.rescore and earlier is not None:
         scored = changed(scored, earlier, key)
     notes = [f"{count:,} rows scored by {version.name} version {version.number}", *([warning] if warning else [])]
     output = _output(run.pipeline.scoring, scored, key, version)
     return Done((*lists, output), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
+
+
+def _check_kept(scored: DataFrame, count: int) -> None:
+    """Stop where Python of the user's has dropped or doubled rows. Runs a Spark job."""
+    left = scored.count()
+    if left != count:
+        raise DataError(
+            f"search.transformers: {count:,} rows were to be scored and {left:,} came back; a transformer keeps rows. "
+            "Nothing was written"
+        )
 
 
 def _lists(run: Run, version: Version, spine: Spine) -> tuple[Output, ...]:
@@ -186,6 +201,8 @@ def _predictions(run: Run, version: Version, rows: DataFrame, key: tuple[str, ..
 
 def _no_rows(run: Run, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """No prediction, with the columns of predictions."""
+    if run.exists(run.pipeline.scoring.output):
+        return run.read(run.pipeline.scoring.output).where("false")
     none = F.lit(None)
     task = run.facts("training_set")["facts"]["task"] if run.exists("training_set") else "binary"
     label = F.col("label").cast(PREDICTION_TYPE[task]) if task in PREDICTION_TYPE else F.col("label")

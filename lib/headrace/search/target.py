@@ -45,9 +45,9 @@ class Target:
             return frame.withColumn("label", F.lit(0.0))
         if self.task in ("regression", "recommendation"):
             return frame.withColumn("label", F.col("label").cast("double")).where("not isnan(label)")
-        return frame.withColumn("label", class_index(F.col("label"), self.labels)).where(
-            F.col("label") < len(self.labels)
-        )
+        return frame.withColumn(
+            "label", class_index(F.col("label"), self.labels, frame.schema["label"].dataType)
+        ).where(F.col("label") < len(self.labels))
 
 
 def target(train: DataFrame, facts: Mapping[str, Any], task: str | None) -> Target:
