@@ -76,6 +76,33 @@ def test_what_has_landed_in_plain_or_is_misspelt_is_told(shop: Project) -> None:
         shop.run(YAML.replace("email: hash", "emial: hash"), only="ingest")
 
 
+def test_what_landed_in_plain_is_not_made_anew_in_plain(shop: Project) -> None:
+    shop.run(YAML.replace("email: hash, ", ""), to="clean")
+    with pytest.raises(ConfigError, match=r"raw_people holds email as it came"):
+        shop.run(YAML.replace("age > 17", "age > 16"), only="validate")
+
+
+def test_rescued_rows_keep_what_has_a_place(shop: Project) -> None:
+    shop.write("people/1.csv", PEOPLE)
+    rescuing = YAML.replace("path: people}", "path: people, on_drift: rescue}")
+    shop.run(rescuing)
+    shop.write("people/2.csv", PEOPLE.replace("id,", "coupon,id,").replace("\n1,", "\nc,11,").replace("\n2,", "\nc,12,")
+               .replace("\n3,", "\nc,13,"))  # fmt: skip
+    shop.run(rescuing)
+    assert [row[:2] for row in shop.rows("people", "id", "email") if row[0] > 9] == [
+        (11, expected("ada@x.org")),
+        (13, expected("ada@x.org")),
+    ]
+    assert holding(shop.folder / "home", "ada@x.org") == []
+
+
+def test_a_folder_named_after_a_value_is_refused_however_its_name_is_written(shop: Project) -> None:
+    yaml = YAML.replace("email: hash, name: mask, ssn: drop", "e_mail: hash").replace("path: people", "path: mails")
+    shop.write("mails/E-Mail=ada@x.org/1.csv", "id,age\n1,20\n")
+    with pytest.raises(ConfigError, match="lie in folders named after values of e_mail"):
+        shop.run(yaml, only="ingest")
+
+
 def test_hashes_are_those_of_python_whatever_the_value_and_the_key(scratch: Project) -> None:
     values = ["", " ", "a", "é", "日本", "x" * 200, "\x00", "a|b", None]
     frame = scratch.spark.createDataFrame([(i, v) for i, v in enumerate(values)], "n int, v string")

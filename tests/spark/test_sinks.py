@@ -166,3 +166,39 @@ def test_a_table_made_anew_is_sent_whole_to_a_database_and_refused_by_a_folder(s
     (shop.project.folder / "lake" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"holds notes.txt as well; give the sink a folder of its own"):
         shop.deliver("lake")
+
+
+def test_rows_of_a_refreshed_feature_table_change_and_go_in_the_sink_too(shop: Shop) -> None:
+    """A refresh commits the keys it merges by, and yet its rows are no additions."""
+
+    def refreshed(values: str) -> None:
+        frame = shop.project.spark.sql(f"select * from values {values} as t(id, amount)")
+        shop.runner().tables.write(Output("facts", frame, mode="overwrite", keys=("id",)), {"stage": "features"})
+
+    refreshed("(1, 4), (2, 9)")
+    shop.deliver("copy", "crm_facts")
+    refreshed("(1, 5), (3, 7)")
+    shop.deliver("copy", "crm_facts")
+    rows = [shop.table("FACTS"), shop.project.spark.read.parquet(str(shop.project.folder / "copy"))]
+    for found in rows:
+        assert sorted((r["id"], r["amount"]) for r in found.collect()) == [(1, 5), (3, 7)]
+
+
+def test_a_delivery_that_another_run_has_cleared_is_not_marked_as_whole(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    shop.predict(1)
+    rename = ParquetSink._rename
+
+    def cleared(self: ParquetSink, old: str, new: str) -> None:
+        rename(self, old, new)
+        shutil.rmtree(new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ParquetSink, "_rename", cleared)
+        with pytest.raises(HeadraceError, match="another run has cleared"):
+            shop.deliver("lake")
+    assert sent_rows(shop.deliver("lake")) == [1]
+    assert shop.lake() == [1]
