@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.config import secrets
 from headrace.errors import ConfigError
+from headrace.models import program
 from headrace.models.answers import answered
 from headrace.models.card import ModelCard
 from headrace.models.signature import signature
@@ -93,6 +94,7 @@ class ModelStore:
         """
         import mlflow
 
+        program.named()
         self.client.log_dict(run_id, card.as_dict(), CARD_FILE)
         with mlflow.start_run(run_id=run_id), cache.temporary(code) as code_paths:
             mlflow.spark.log_model(
