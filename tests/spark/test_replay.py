@@ -83,7 +83,7 @@ def test_a_row_lost_on_the_way_fails_the_run_and_writes_nothing(
     steps = [s for s in flow.steps(pipeline) if s.stage in flow.INSEPARABLE]
     runner.run(steps[:1])
     monkeypatch.setattr(  # one row fewer than was judged: clean must judge again, and must see it
-        "headrace.validate.rules.judge", lambda frame, *rest, **more: judge(frame.where("`order` <> 5"), *rest, **more)
+        "headrace.flow.judge", lambda frame, *rest, **more: judge(frame.where("`order` <> 5"), *rest, **more)
     )
     with pytest.raises(HeadraceError, match="5 rows were judged good and 4 are there; nothing was written"):
         Runner(scratch.spark, pipeline, Environment(), Options(), Progress()).run(flow.steps(pipeline)[1:3])
