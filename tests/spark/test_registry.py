@@ -134,6 +134,9 @@ def test_versions_gates_and_the_champion(spark, home, table, evaluated):
 
     promote(store, NAME, 2, Word("the test part is odd", force=True))
     run.put("trials", spark.sql("select 'winner' status"), kept["facts"])
+    with pytest.raises(ConfigError, match="evaluation is of another model"):
+        register("four", [{"beats": "champion"}])
+    run.finish(evaluation_steps(run.pipeline)[0].run(run))
     _, better = register("four", [{"beats": "champion"}])
     assert (better.refused, better.model) == (None, {"name": NAME, "version": 1, "alias": None})
     assert "better by +" in better.notes[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -38,6 +39,14 @@ def cached() -> Path:
     folder = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")).absolute() / "test-servers"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Of several test processes one at a time fetches programs."""
+    with (cached() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,9 @@ def postgres_programs() -> Path:
 @contextmanager
 def postgres() -> Iterator[Server]:
     """A server, run by the user `postgres` where the tests run as root (it refuses root)."""
-    programs, port, folder = postgres_programs(), free_port(), Path(tempfile.mkdtemp())
+    with alone():
+        programs = postgres_programs()
+    port, folder = free_port(), Path(tempfile.mkdtemp())
     secret = folder / "password"
     secret.write_text(Server.password)
     if os.geteuid() == 0:
@@ -143,7 +154,9 @@ def mariadb_programs() -> Path:
 @contextmanager
 def mariadb(time_zone: str = "+02:00") -> Iterator[Server]:
     """A server whose own time zone is another one than Spark's."""
-    programs, port, folder = mariadb_programs(), free_port(), Path(tempfile.mkdtemp())
+    with alone():
+        programs = mariadb_programs()
+    port, folder = free_port(), Path(tempfile.mkdtemp())
     env = {"LD_LIBRARY_PATH": str(programs / "lib/x86_64-linux-gnu")}
     everything = {**os.environ, **env}
     as_root = os.geteuid() == 0
