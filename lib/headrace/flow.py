@@ -87,11 +87,12 @@ def _scoring(pipeline: Pipeline) -> tuple[Step, ...]:
 
 
 def _monitoring(pipeline: Pipeline) -> tuple[Step, ...]:
-    """Monitoring takes labels from the spine, where they come first."""
+    """Monitoring takes labels from the spine, where they come first, and features of rows scored since the training."""
     if pipeline.training_set is None:
         return ()
+    inputs = tuple(dict.fromkeys((*definition.label_inputs(pipeline), *definition.inputs(pipeline))))
     return monitoring.steps(
-        pipeline, definition.label_inputs(pipeline), definition.labels_config(pipeline), training.labelled_spine
+        pipeline, inputs, definition.config_of(pipeline), training.labelled_spine, training.training_rows
     )
 
 

@@ -46,12 +46,14 @@ def few(spark: SparkSession) -> dict[str, DataFrame]:
 
 @pytest.fixture
 def run_stage(spark, monkeypatch):
-    def run(tables, tested=None, changes=None, versions=None, notes=None, **more):
+    def run(tables, tested=None, changes=None, versions=None, notes=None, whole=None, **more):
         known = {**NOTES, "features": [c for c in tables["training_set"].columns if c.startswith(("same", "moved"))]}
         monkeypatch.setattr(stage.versions, "tested", lambda uri, name: THREE if tested is None else tested)
         versions = versions or {7: tables["test_predictions"]}
         run = FakeRun(spark, pipeline(**(changes or {})), tables, {**known, **(notes or {})}, versions, **more)
-        (step,) = stage.steps(run.pipeline, ("customers",), {}, lambda run, among: run.read("training_set"))
+        rows = tables["training_set"] if whole is None else whole
+        made = (lambda run, among: rows), (lambda run, pick, span, among: among(rows))
+        (step,) = stage.steps(run.pipeline, ("customers",), {}, *made)
         return step, step.run(run)
 
     return run
@@ -183,6 +185,19 @@ def test_rows_scored_among_those_learned_from_are_no_drift(spark, run_stage):
     assert {r.rows for r in done.outputs[0].frame.where("granularity = 'all'").collect()} == {100}
 
 
+def test_rows_scored_after_the_training_set_was_built_are_looked_at_as_if_it_had_them(spark, run_stage):
+    def drifts(done):
+        frame = done.outputs[1].frame.toPandas().drop(columns=["computed_at"], errors="ignore")
+        return frame.sort_values("feature").reset_index(drop=True)
+
+    tables = stage_tables(spark)
+    whole = tables["training_set"]
+    _, before = run_stage(tables)
+    early = whole.where("split <> 'score' or id % 3 = 0")
+    _, after = run_stage({**tables, "training_set": early}, whole=whole.withColumn("split", F.lit("train")))
+    pd.testing.assert_frame_equal(drifts(before), drifts(after))
+
+
 def test_without_a_training_set_there_is_no_step():
     bare = pipeline().model_copy(update={"training_set": None})
-    assert stage.steps(bare, ("customers",), {}, lambda run, among: run) == ()
+    assert stage.steps(bare, ("customers",), {}, lambda run, among: run, lambda run, *how: run) == ()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
-from headrace.config.spines import EPOCH
 from headrace.config.types import FeatureTable, Table
 from headrace.engine.definitions import clock, known_at, longest_window, prepared_events, published
 from headrace.engine.grid import next_instant
 from headrace.engine.published import published_windows
-from headrace.engine.time import moment
+from headrace.engine.time import moment, utc
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -72,7 +71,7 @@ def next_change(events: DataFrame, table: FeatureTable, source: Table, as_of: da
         wanted.append(F.max(F.when(known <= now, matters)).alias("matters_until"))
     found = events.agg(*wanted).first()
     assert found is not None  # an aggregate without groups has one row
-    moments = [_utc(found["later"])] if found["later"] is not None else []
+    moments = [utc(found["later"])] if found["later"] is not None else []
     if table.grid and found["matters_until"] is not None:
         step = microseconds(table.grid)
         ahead = next_instant(as_of, step)
@@ -84,7 +83,3 @@ def next_change(events: DataFrame, table: FeatureTable, source: Table, as_of: da
 def _reach(table: FeatureTable) -> int:
     window = longest_window(table)
     return microseconds(window) if window else 0
-
-
-def _utc(micros: int) -> datetime:
-    return EPOCH + timedelta(microseconds=micros)

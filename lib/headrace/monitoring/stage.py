@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
 from headrace.config.metrics import DEFAULT_METRIC
-from headrace.monitoring import drift, quality, rows, verdicts, versions
+from headrace.monitoring import drift, later, quality, rows, verdicts, versions
 from headrace.monitoring.bins import CURRENT
 from headrace.runtime.step import Done, Output, Step
 
@@ -29,16 +29,21 @@ _UNJUDGED = "quality: the task has no label that comes true later; what is measu
 Pick = Callable[["DataFrame"], "DataFrame"]
 Spine = Callable[["Run", Pick], "DataFrame"]
 """The spine's rows with label and split, as known now, chosen by key and times; given by the flow."""
+Features = Callable[..., "DataFrame"]
+"""Rows of the spine, chosen by a function, with all features; given by the flow: the same path as in training."""
 
 
-def steps(pipeline: Pipeline, tables: tuple[str, ...], labels: Mapping[str, Any], spine: Spine) -> tuple[Step, ...]:
+def steps(
+    pipeline: Pipeline, tables: tuple[str, ...], made: Mapping[str, Any], spine: Spine, features: Features
+) -> tuple[Step, ...]:
     """The step `monitor`; none without a training set.
 
     Args:
         pipeline: The configuration.
-        tables: Those that the labels are made of.
-        labels: What of the configuration decides them.
-        spine: Gives them: labels that came after the training set was built count as well.
+        tables: Those that labels and features are made of.
+        made: What of the configuration decides them.
+        spine: Gives the labels: those that came after the training set was built count as well.
+        features: Gives rows with their features, for those that were scored after the training set was built.
     """
     if pipeline.training_set is None:
         return ()
@@ -49,13 +54,13 @@ def steps(pipeline: Pipeline, tables: tuple[str, ...], labels: Mapping[str, Any]
             name="monitor",
             inputs=("training_set", "test_predictions", pipeline.scoring.output, *tables),
             outputs=("quality_metrics", "drift_metrics"),
-            config={**measured, **labels},
-            run=lambda run: monitor(run, spine),
+            config={**measured, **made},
+            run=lambda run: monitor(run, spine, features),
         ),
     )
 
 
-def monitor(run: Run, spine: Spine) -> Done:
+def monitor(run: Run, spine: Spine, features: Features) -> Done:
     """Measure drift and quality of what was scored."""
     facts = run.facts("training_set")["facts"]
     predictions = run.read(run.pipeline.scoring.output)
@@ -65,7 +70,7 @@ def monitor(run: Run, spine: Spine) -> Done:
     judged = verdicts.records(found, tested, run.model_name, run.run_id, now)
     whole = [r for r in judged if r["granularity"] == "all"]
     latest = _latest(whole, tested) if _judged(run) else _last_used(predictions, tested)
-    drifted = _drift(run, facts, rows.acted_on(predictions), latest, now)
+    drifted = _drift(run, facts, rows.acted_on(predictions), latest, now, features)
     metric = run.pipeline.search.metric or DEFAULT_METRIC.get(facts["task"])
     drift_note = drift.sentence(drifted) if drifted else "drift: nothing scored yet"
     return Done(
@@ -92,7 +97,12 @@ def monitor(run: Run, spine: Spine) -> Done:
 
 
 def _drift(
-    run: Run, facts: Mapping[str, Any], predictions: DataFrame, tested: Mapping[str, versions.Tested], now: datetime
+    run: Run,
+    facts: Mapping[str, Any],
+    predictions: DataFrame,
+    tested: Mapping[str, versions.Tested],
+    now: datetime,
+    made: Features,
 ) -> list[dict[str, Any]]:
     """Rows of `drift_metrics`; none when nothing is scored.
 
@@ -102,18 +112,14 @@ def _drift(
         predictions: First revisions.
         tested: The version that predicted last, and its test; empty when nothing is scored.
         now: UTC.
+        made: Gives rows with their features.
     """
     features = [] if facts["task"] == "recommendation" else facts["features"]  # ids are names, whatever their type
     predictions = rows.to_come(predictions, _learned_until(run))
     current = rows.untaught(run.pipeline.training_set)
-    frame = rows.sides(run.read("training_set"), predictions, facts["key"], features, current)
+    training_set = later.with_rows_since(run, run.read("training_set"), predictions, (facts["key"], features), made)
+    frame = rows.sides(training_set, predictions, facts["key"], features, current)
     scored, trained = _windows(frame)
-    unseen = predictions.count() - scored["rows"] if _learned_until(run) is not None else 0
-    if unseen > 0:
-        run.say(
-            f"drift: {unseen:,} rows were scored that the training set does not have, and are not looked at; "
-            "jobs/train.py --only training_set makes it anew"
-        )
     if not scored["rows"]:
         return []
     drifts = drift.measure(frame, features, trained["rows"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from headrace.config import hooks
 from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
-from headrace.engine.time import moment
+from headrace.engine.time import moment, span, utc
 from headrace.errors import DataError
 from headrace.models.admission import admitted
 from headrace.models.made import Made, made
@@ -95,7 +95,7 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
         return wanted if run.rescore else unscored(wanted, earlier, key, run.since, run.until)
 
     rows, pick = spine(run, among), _parts(run)
-    count, span = _span(pick(rows))
+    count, times = span(pick(rows))
     later = _next_due(run, spine, pick)
     warning, lists = None, tuple[Output, ...]()
     if count or _tables(run.pipeline):  # the version is asked
@@ -105,7 +105,7 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
     if count == 0:
         nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
         return Done((*lists, nothing), rows_in=0, notes=("nothing new to score",), expires=later)
-    frame, release = features(run, pick, span, among), None
+    frame, release = features(run, pick, times, among), None
     if run.pipeline.training_set and run.pipeline.training_set.transform:
         frame, release = proven(run.pipeline, TRANSFORM, pick(rows), frame, (*key, "predict_at"))
     try:
@@ -154,15 +154,6 @@ def _key(run: Run) -> tuple[str, ...]:
     return run.pipeline.tables[training.spine].key or ("row_id",)
 
 
-def _span(rows: DataFrame) -> tuple[int, tuple[datetime, datetime] | None]:
-    """How many rows, and their first and last `predict_at`."""
-    times = [F.unix_micros(f("predict_at")).alias(n) for n, f in (("first", F.min), ("last", F.max))]
-    found: Any = rows.agg(F.count("*").alias("n"), *times).first()
-    if found["first"] is None:
-        return int(found["n"]), None
-    return int(found["n"]), (_utc(found["first"]), _utc(found["last"]))
-
-
 def _parts(run: Run) -> Pick:
     """Chooses the rows of the `score` part; of a task without a label all: what cluster a row is in, nobody else knows."""
     training = run.pipeline.training_set
@@ -175,12 +166,8 @@ def _next_due(run: Run, spine: Spine, pick: Pick) -> datetime | None:
     waiting = pick(spine(run, lambda rows: rows.where(F.col("predict_at") > moment(run.as_of))))
     found: Any = waiting.agg(F.unix_micros(F.min("predict_at")).alias("next")).first()
     grid = run.pipeline.training_set.grid if run.pipeline.training_set else None
-    times = (None if found["next"] is None else _utc(found["next"]), grid.next_after(run.as_of) if grid else None)
+    times = (None if found["next"] is None else utc(found["next"]), grid.next_after(run.as_of) if grid else None)
     return min((at for at in times if at is not None), default=None)
-
-
-def _utc(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
 def _predictions(run: Run, version: Version, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:

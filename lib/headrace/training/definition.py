@@ -45,15 +45,3 @@ def config_of(pipeline: Pipeline) -> dict[str, Any]:
 def _clocks(pipeline: Pipeline, *names: str) -> dict[str, Any]:
     times = {"event_time", "available_at"}
     return {n: pipeline.tables[n].model_dump(mode="json", include=times) for n in dict.fromkeys(names)}
-
-
-def labels_config(pipeline: Pipeline) -> dict[str, Any]:
-    """What of the configuration decides the spine's labels, and which of its rows they belong to."""
-    training, table = spine_table(pipeline)
-    decides = {"from_", "predict_at", training.target_key, "label_delay", "split"}
-    times = {"key", "event_time", "available_at"}
-    return {
-        "training_set": training.model_dump(mode="json", by_alias=True, include=decides),
-        "tables": _clocks(pipeline, *label_inputs(pipeline))
-        | {training.spine: table.model_dump(mode="json", include=times)},
-    }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from headrace.config import hooks
 from headrace.config.checks.privacy import guarded
-from headrace.config.spines import EPOCH
 from headrace.config.types import FeatureTable, Pipeline
 from headrace.engine.assemble import Read, Span, add_features, within_reach
-from headrace.engine.time import known_by, moment
+from headrace.engine.time import known_by, moment, utc
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, prove_alone, proven, transformed
@@ -213,6 +212,6 @@ def next_change(run: Run) -> datetime | None:
     hidden = (F.col("label_known_at") > moment(run.as_of)) & taught(training.split)
     waiting = rows.where(hidden if training.labelled else "false")
     found: Any = waiting.agg(F.unix_micros(F.min("label_known_at")).alias("next")).first()
-    label = None if found["next"] is None else EPOCH + timedelta(microseconds=found["next"])
+    label = None if found["next"] is None else utc(found["next"])
     point = training.grid.next_after(run.as_of) if training.grid else None
     return min((at for at in (label, point) if at is not None), default=None)
