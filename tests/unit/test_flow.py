@@ -89,6 +89,7 @@ def test_what_matters_is_in_the_configuration_of_its_step() -> None:
         "features:carrier_delays",
         "training_set",
         "score",
+        "monitor",
     }
     assert "score" in changed("training_set.split.test_until=2013-11-25")
     words = ("description=something else", "owner=me", "tags=[gold]")
