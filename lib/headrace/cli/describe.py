@@ -26,7 +26,9 @@ Format = Literal["text", "markdown", "json"]
 def describe(
     file: Annotated[str, typer.Argument(help="the pipeline's YAML")],
     table: Annotated[str | None, typer.Argument(help="one of its tables, with its columns; default: all")] = None,
-    env: Annotated[str | None, typer.Option("--env", help="overlay conf/env/NAME.yaml")] = None,
+    env: Annotated[
+        str | None, typer.Option("--env", help="overlay: env/NAME.yaml beside the file, or in conf/")
+    ] = None,
     sample: Annotated[str | None, typer.Option("--sample", help="the tables of a run with --sample")] = None,
     format_: Annotated[Format, typer.Option("--format", help="markdown: a data dictionary; json: for tools")] = "text",
 ) -> None:
@@ -71,6 +73,7 @@ def job(argv: Sequence[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(
         prog="./spark-submit.sh jobs/describe.py",
         description="Tell what tables and columns mean, where the tables are not on this machine; see headrace describe.",
+        epilog="example: ./spark-submit.sh jobs/describe.py --config conf/flights.yaml --table flights",
     )
     parser.add_argument("--config", required=True, metavar="FILE.yaml", help="the pipeline")
     for option in ("--table", "--env", "--sample"):

@@ -34,7 +34,9 @@ def features(
     entity: Annotated[
         list[str] | None, typer.Option("--entity", help="show the rows of this entity, COLUMN=VALUE; repeat for more")
     ] = None,
-    env: Annotated[str | None, typer.Option("--env", help="overlay conf/env/NAME.yaml")] = None,
+    env: Annotated[
+        str | None, typer.Option("--env", help="overlay: env/NAME.yaml beside the file, or in conf/")
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="json: for tools")] = "text",
 ) -> None:
     """List features: type, what, window, source columns, rows, freshness; with a name, where they come from.

@@ -41,7 +41,10 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
 ) -> None:
-    """Profile a file or table and write a commented YAML that already trains a sensible model."""
+    """Profile a file or table and write a commented YAML that already trains a sensible model.
+
+    Example: headrace init data/churn.csv --label churn --out conf/churn.yaml
+    """
     check_out(out, force)
     given = (
         ("--label", label),

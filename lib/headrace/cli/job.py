@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser, stages: bool = True) -> None:
         stages: Whether some of its stages can be chosen.
     """
     add = parser.add_argument
-    add("--env", metavar="NAME", help="overlay conf/env/NAME.yaml: where things are")
+    add("--env", metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/: where things are")
     if stages:
         add("--only", metavar="STAGE", help="one stage")
         add("--from", dest="from_", metavar="STAGE", help="first stage")

@@ -57,7 +57,7 @@ Examples:
   headrace sql "select * from churn.evaluation"
 
 Exit codes: 0 done; 1 something failed; 2 a mistake in the configuration, a path or an option;
-3 the data break a contract; 4 a gate refused the model.
+3 the data cannot be used; 4 a gate refused the model.
 """
 
 

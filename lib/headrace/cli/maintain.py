@@ -21,7 +21,9 @@ def maintain(
         str | None, typer.Option(metavar="'30 days'", help="how long versions stay readable; default: 400 days")
     ] = None,
     cluster: Annotated[bool, typer.Option("--cluster", help="sort predictions by time, features by entity")] = False,
-    env: Annotated[str | None, typer.Option(metavar="NAME", help="overlay conf/env/NAME.yaml")] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/")
+    ] = None,
 ) -> None:
     """Join small files, and delete those of versions that are out of reach and that no registered model needs.
 

@@ -24,7 +24,10 @@ def profile(
         list[str] | None, typer.Option(metavar="K=V", help="option of Spark's reader; repeatable")
     ] = None,
 ) -> None:
-    """Profile a file or table: types, missing values, ranges, examples, what to beware of."""
+    """Profile a file or table: types, missing values, ranges, examples, what to beware of.
+
+    Example: headrace profile data/churn.csv --label churn
+    """
     if format_ not in FORMATS:
         raise ConfigError(f"--format {format_}: allowed are {', '.join(FORMATS)}; the source's is --source-format")
     if not data and not source_format:

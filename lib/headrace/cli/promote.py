@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from headrace.models.store import ModelStore
 
 File = Annotated[str, typer.Argument(help="the pipeline's YAML")]
-Env = Annotated[str | None, typer.Option("--env", help="overlay conf/env/NAME.yaml")]
+Env = Annotated[str | None, typer.Option("--env", help="overlay: env/NAME.yaml beside the file, or in conf/")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="change a value of the YAML")]
 Why = Annotated[str, typer.Option("--why", help="goes on record")]
 Force = Annotated[bool, typer.Option("--force", help="though its gates refused it; needs --why")]

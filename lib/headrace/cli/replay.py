@@ -17,7 +17,9 @@ def replay(
     table: Annotated[list[str] | None, typer.Option("--table", metavar="T", help="only this table; repeatable")] = None,
     since: Annotated[str | None, typer.Option(metavar="T", help="report on rows that landed from here on")] = None,
     until: Annotated[str | None, typer.Option(metavar="T", help="report on rows that landed before this")] = None,
-    env: Annotated[str | None, typer.Option(metavar="NAME", help="overlay conf/env/NAME.yaml")] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="change a value")] = None,
     force: Annotated[bool, typer.Option("--force", help="judge again though nothing has changed")] = False,
 ) -> None:

@@ -49,11 +49,12 @@ def job(argv: Sequence[str] | None = None) -> NoReturn:
     made = argparse.ArgumentParser(
         prog="./spark-submit.sh jobs/reproduce.py",
         description="reproduce: trains a version again and compares; writes nothing. See headrace reproduce --help.",
+        epilog="example: ./spark-submit.sh jobs/reproduce.py --config conf/flights.yaml --version 3",
     )
     made.add_argument("--config", required=True, metavar="FILE.yaml", help="the pipeline")
     made.add_argument("--version", default="champion", help="a number, or an alias")
     made.add_argument("--tolerance", type=float, default=TOLERANCE, help="a larger difference counts")
-    made.add_argument("--env", metavar="NAME", help="overlay conf/env/NAME.yaml")
+    made.add_argument("--env", metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/")
     made.add_argument("--set", dest="sets", action="append", default=[], metavar="a.b=value", help="change a value")
     asked = made.parse_args(argv)
     code = 0

@@ -27,7 +27,9 @@ def status(
     file: Annotated[
         str | None, typer.Argument(help="the pipeline's YAML; default: all pipelines in HEADRACE_HOME")
     ] = None,
-    env: Annotated[str | None, typer.Option("--env", help="overlay conf/env/NAME.yaml")] = None,
+    env: Annotated[
+        str | None, typer.Option("--env", help="overlay: env/NAME.yaml beside the file, or in conf/")
+    ] = None,
 ) -> None:
     """Show each stage's last run, the tables, whether the rows add up, and the champion.
 

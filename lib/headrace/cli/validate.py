@@ -23,6 +23,8 @@ def validate(
     """Check a pipeline's YAML: all mistakes at once, each with its place.
 
     Exits with 2 if there are mistakes.
+
+    Example: headrace validate conf/flights.yaml --env prod
     """
     sets = list(set_ or ())
     try:

@@ -21,7 +21,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="example: ./spark-submit.sh jobs/validate.py --config conf/flights.yaml",
     )
     made.add_argument("--config", required=True, metavar="FILE.yaml", help="the pipeline")
-    made.add_argument("--env", metavar="NAME", help="overlay conf/env/NAME.yaml: where things are")
+    made.add_argument(
+        "--env", metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/: where things are"
+    )
     made.add_argument("--set", dest="sets", action="append", default=[], metavar="a.b=value", help="change a value")
     return made
 

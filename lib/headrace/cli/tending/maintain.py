@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--config", required=True, metavar="FILE.yaml", help="the pipeline")
-    add("--env", metavar="NAME", help="overlay conf/env/NAME.yaml: where things are")
+    add("--env", metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/: where things are")
     add("--table", action="append", default=[], metavar="T", help="only this table; repeatable")
     add("--retain", metavar="'30 days'", help="how long versions stay readable; default: as the tables' properties say")
     add("--cluster", action="store_true", help="sort predictions by time, feature tables by entity")

@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--config", required=True, metavar="FILE.yaml", help="the pipeline")
-    add("--env", metavar="NAME", help="overlay conf/env/NAME.yaml: where things are")
+    add("--env", metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/: where things are")
     add("--table", action="append", default=[], metavar="T", help="only this table; repeatable")
     add("--since", type=moment_argument, metavar="T", help="report on rows that landed from here on")
     add("--until", type=moment_argument, metavar="T", help="report on rows that landed before this")
