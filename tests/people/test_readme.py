@@ -43,7 +43,7 @@ def test_commands_of_the_tour(flights: tuple[Path, Path], line: str) -> None:
 
 def test_jobs_named_in_the_readme_are_there() -> None:
     named = set(re.findall(r"jobs/(\w+)\.py", README))
-    assert named == {path.stem for path in (PROJECT / "jobs").glob("*.py")} - {"init"}
+    assert named == {path.stem for path in (PROJECT / "jobs").glob("*.py")}
 
 
 def test_jobs_do_not_hide_modules_of_python() -> None:
@@ -53,4 +53,4 @@ def test_jobs_do_not_hide_modules_of_python() -> None:
 
 def test_every_job_explains_itself() -> None:
     for path in (PROJECT / "jobs").glob("*.py"):
-        assert f"jobs/{path.name}" in (PROJECT / "README.md").read_text() or path.stem == "init"
+        assert f"jobs/{path.name}" in (PROJECT / "README.md").read_text()
