@@ -50,6 +50,24 @@ def unpacked(path: str, into: Path) -> str:
     return str(target)
 
 
+def wrong_example(path: str) -> str | None:
+    """What is wrong with an `example:` path, as far as this machine tells; None for other paths."""
+    package, _, name = path.removeprefix(PREFIX).partition("/")
+    if not path.startswith(PREFIX):
+        return None
+    if package not in (*PACKAGES, *WHEELS):
+        return f"{path!r} names an unknown example package; there are {', '.join((*PACKAGES, *WHEELS))}"
+    there = [*WHEELS[package].files] if package in WHEELS else _files(package)
+    return f"{path!r}: there is no such file; there are {', '.join(there)}" if there and name not in there else None
+
+
+def _files(package: str) -> list[str]:
+    """The examples of a package; none where it is not installed, as the job may run elsewhere."""
+    spec = importlib.util.find_spec(package)
+    folder = Path(spec.origin).parent / PACKAGES[package] if spec and spec.origin else None
+    return sorted(p.name.removesuffix(".zip") for p in folder.iterdir() if p.is_file()) if folder else []
+
+
 def opened(path: str) -> IO[bytes]:
     """The content of the file that an `example:` path names, without unpacking it.
 

@@ -29,7 +29,9 @@ def _number(value: object) -> object:
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+LARGEST = 2**31 - 1
+"""Of whole numbers in the JVM, and of seeds."""
+Whole = Annotated[int, Field(le=LARGEST), BeforeValidator(_whole)]
 Number = Annotated[float, BeforeValidator(_number)]
 Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
 TASKS: tuple[str, ...] = get_args(Task)
@@ -56,6 +58,11 @@ class Split(Section):
             if abs(sum(self.shares) - 1) > 1e-9 or min(self.shares) <= 0:
                 raise ValueError(f"shares must be positive and add up to 1; these are {list(self.shares)}")
             return self
+        ignored = [key for key in ("group", "shares") if key in self.model_fields_set]
+        if ignored:
+            raise ValueError(
+                f"{' and '.join(ignored)}: only for `by: hash`; by time each row goes by its own predict_at"
+            )
         train, validation, test = times
         if not (train and validation and test):
             raise ValueError("`by: time` needs train_until, validation_until and test_until")
@@ -150,7 +157,7 @@ class Search(Section):
     trial_timeout: Duration | None = None
     parallelism: Whole = Field(2, ge=1)
     metric: str | None = Field(None, description="default: areaUnderROC, f1 or rmse, by task; or one of `metrics`")
-    seed: Whole = 42
+    seed: Whole = Field(42, ge=0)
     max_categories: Whole = Field(100, ge=2, description="categories kept per column; the rest become one")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -36,6 +37,15 @@ DEFAULT_METRIC: dict[str, str] = {
 """What a search optimizes when nothing is said."""
 
 ALL_METRICS: tuple[str, ...] = tuple(dict.fromkeys(name for names in METRICS.values() for name in names))
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys((name for name in ALL_METRICS if name != "logLikelihood"), (0.0, 1.0)),
+    **dict.fromkeys(("rmse", "mae", "mse", "logLoss"), (0.0, math.inf)),
+    "r2": (-math.inf, 1.0),
+    "silhouette": (-1.0, 1.0),
+}
+"""Metric -> the values that it can have; what is not here has any."""
 
 
 def larger_is_better(metric: str) -> bool:

@@ -127,7 +127,7 @@ def _typed(model: type[Model], document: Document, unfilled: set[str], mistakes:
 def _validated(model: type[Model], document: Document) -> tuple[Model | None, list[Mistake]]:
     """A number where text is wanted is taken as it was written (`model: 3`, `check: true`)."""
     try:
-        return model.model_validate(document.data), []
+        return model.model_validate(document.data, by_alias=True, by_name=False), []
     except ValidationError as error:
         changed = False
         for problem in error.errors(include_url=False):
@@ -138,7 +138,7 @@ def _validated(model: type[Model], document: Document) -> tuple[Model | None, li
         if not changed:
             return None, mistakes_of(error, model, document)
     try:
-        return model.model_validate(document.data), []
+        return model.model_validate(document.data, by_alias=True, by_name=False), []
     except ValidationError as error:
         return None, mistakes_of(error, model, document)
 

@@ -6,8 +6,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+LONGEST = 100
+"""Characters of a name: folders and the metastore take 255 and 128, with what Headrace adds (`raw_`, `_quarantine`)."""
+
 
 def _name(value: str) -> str:
+    if len(value) > LONGEST:
+        raise ValueError(f"a name of {len(value)} characters came; allowed: {LONGEST}")
     if not value.isidentifier() or not value.isascii() or value.startswith("_"):
         raise ValueError(f"{value!r} is no name; use letters, digits and underscores, beginning with a letter")
     return value.lower()

@@ -83,4 +83,5 @@ Column = Annotated[str, BeforeValidator(_lower), AfterValidator(_plain)]
 Columns = Annotated[tuple[Column, ...], BeforeValidator(listed)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 ModelStoreUri = Annotated[str, AfterValidator(_store)]
-Sql = Annotated[str, Field(min_length=1, max_length=10_000)]
+LONGEST_SQL = 10_000
+Sql = Annotated[str, Field(min_length=1, max_length=LONGEST_SQL)]

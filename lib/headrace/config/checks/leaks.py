@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from headrace.config.learning import TrainingSet
 from headrace.config.sql import aggregates
 from headrace.config.sql import expressions as sql
+from headrace.config.sql.reads import reads
 from headrace.config.types import FeatureTable, Pipeline, Table
 
 
@@ -23,8 +24,16 @@ def check(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         return
     named, labelled = told
     used = _sources(labelled, _named_by(training))
+    asked = told_by_subqueries(pipeline)
     for name, feature in pipeline.feature_tables.items():
         table = pipeline.tables.get(feature.from_)
+        for where, columns in feature_reads(f"feature_tables.{name}", feature) if table else ():
+            hit = sorted(columns & asked.get(feature.from_, set()))
+            if hit:
+                yield (
+                    where,
+                    f"{', '.join(map(repr, hit))} asks {named} for what the label uses, and a subquery knows no time",
+                )
         if table is None or (table.available_at and feature.kind != "lookup"):
             continue
         if feature.from_ != named and not _same_source(table, labelled):
@@ -71,6 +80,30 @@ def _same_clock(feature: FeatureTable, table: Table, labelled: Table) -> bool:
     return clock == other and table.columns.get(clock or "") == labelled.columns.get(other or "")
 
 
+def told_by_subqueries(pipeline: Pipeline) -> dict[str, set[str]]:
+    """Per table the columns, in lower case, whose SQL asks another table for what the label is made of."""
+    training, told = pipeline.training_set, _label_table(pipeline)
+    if training is None or told is None:
+        return {}
+    named, labelled = told
+    used = derived(labelled, _sources(labelled, _named_by(training))) - _keys_and_clock(labelled)
+    same = {name for name, table in pipeline.tables.items() if name == named or _same_source(table, labelled)}
+    telling = {name: derived(pipeline.tables[name], used) for name in same}
+    found: dict[str, set[str]] = {}
+    for _ in pipeline.tables:  # a chain of subqueries is no longer
+        for name, table in pipeline.tables.items():
+            asking = {
+                column.lower()
+                for column, text in table.columns.items()
+                if (training.future and named in sql.tables(text))
+                or any(read.name.lower() in telling.get(other, ()) for read in reads(text) for other in read.tables)
+            }
+            if asking:
+                found[name] = derived(table, asking)
+                telling[name] = telling.get(name, set()) | found[name]
+    return found
+
+
 def label_columns(pipeline: Pipeline) -> set[str]:
     """Columns of the spine's table, in lower case, that the label reads, also through `columns` expressions."""
     training = pipeline.training_set
@@ -87,7 +120,10 @@ def hidden_columns(pipeline: Pipeline) -> set[str]:
     """
     training = pipeline.training_set
     assert training is not None
-    return derived_from(_named_by(training), pipeline.tables[training.spine]) if _in_spine(pipeline) else set()
+    asked = told_by_subqueries(pipeline).get(training.spine, set())
+    return asked | (
+        derived_from(_named_by(training), pipeline.tables[training.spine]) if _in_spine(pipeline) else set()
+    )
 
 
 def _in_spine(pipeline: Pipeline) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from headrace.config.checks import tasks as task_keys
 from headrace.config.file.complaints import meant
 from headrace.config.learning import TrainingSet
-from headrace.config.metrics import ALL_METRICS, METRICS
+from headrace.config.metrics import ALL_METRICS, METRICS, RANGES
 from headrace.config.sql import expressions as sql
 from headrace.config.types import Pipeline
 
@@ -40,6 +41,7 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     metrics = {f"gates[{number}].metric": gate.metric for number, gate in enumerate(pipeline.gates)}
     metrics = {"search.metric": pipeline.search.metric, **metrics}
     own = list(pipeline.metrics)
+    yield from _out_of_reach(pipeline)
     first: tuple[str, set[str]] | None = None
     for where, metric in metrics.items():
         if metric is None or metric in own:
@@ -77,6 +79,16 @@ def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
                 f"search.estimators[{number}]",
                 f"{name!r} is {what}; allowed: {', '.join(allowed)}{meant(name, allowed)}",
             )
+
+
+def _out_of_reach(pipeline: Pipeline) -> Iterator[Found]:
+    """Bounds of gates that no model, or every model, fulfils."""
+    for number, gate in enumerate(pipeline.gates):
+        low, high = RANGES.get(gate.metric or "", (-math.inf, math.inf))
+        for key in ("at_least", "at_most"):
+            bound = getattr(gate, key)
+            if bound is not None and gate.metric not in pipeline.metrics and not low <= bound <= high:
+                yield f"gates[{number}].{key}", f"{bound:g} came; {gate.metric} lies between {low:g} and {high:g}"
 
 
 def _metric(where: str, metric: str, task: str | None, own: list[str]) -> Iterator[Found]:

@@ -67,7 +67,7 @@ def _table(where: str, name: str, table: Table) -> Iterator[Found]:
         if wrong:
             yield f"{where}.types{_key(column)}", wrong
     for column, text in table.columns.items():
-        yield from syntax.expression(f"{where}.columns{_key(column)}", text)
+        yield from syntax.of_a_row(f"{where}.columns{_key(column)}", text)
         if column.startswith("_"):
             yield f"{where}.columns{_key(column)}", f"{column!r}: names with a leading underscore are Headrace's own"
     yield from rules.check(where, table)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headrace.config.checks import syntax
 from headrace.config.rules import Rule
-from headrace.config.sql import expressions as sql
 from headrace.config.sql.types import wrong_type
 from headrace.config.types import Pipeline, Table
 
@@ -32,9 +32,7 @@ def check(where: str, table: Table) -> Iterator[Found]:
 
 
 def _rule(here: str, where: str, rule: Rule, table: Table) -> Iterator[Found]:
-    wrong = sql.check(rule.check) if rule.check is not None else None
-    if wrong:
-        yield f"{here}.check", f"no SQL expression: {wrong}"
+    yield from syntax.of_a_row(f"{here}.check", rule.check)
     wrong = wrong_type(rule.parses) if rule.parses is not None else None
     if wrong:
         yield f"{here}.parses", wrong

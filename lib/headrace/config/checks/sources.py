@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
 import re
@@ -13,7 +14,7 @@ from headrace.config.file.complaints import meant
 from headrace.config.file.document import shown
 from headrace.config.source_types import FILES
 from headrace.config.types import Pipeline, Source, Table
-from headrace.examples import PREFIX
+from headrace.examples import PREFIX, wrong_example
 
 Found = tuple[str, str]
 
@@ -26,6 +27,16 @@ _SWITCHES = frozenset(
     "allowunquotedfieldnames allowsinglequotes allownumericleadingzeros dropfieldifallnull".split()
 )
 """Options of Spark's readers of files that are true or false, in lower case."""
+
+_CSV = _SWITCHES | frozenset(
+    "sep delimiter encoding charset quote escape comment nullvalue nanvalue positiveinf negativeinf emptyvalue dateformat "
+    "timestampformat timestampntzformat timeformat enabledatetimeparsingfallback preferdate maxcolumns maxcharspercolumn "
+    "unescapedquotehandling mode columnnameofcorruptrecord chartoescapequoteescaping samplingratio locale linesep "
+    "pathglobfilter modifiedbefore modifiedafter compression codec timezone basepath singlevariantcolumn "
+    "parsemode inputbuffersize columnpruning extension escapequotes quoteall maxrowsinpartition "
+    "ignorecorruptfiles ignoremissingfiles datetimerebasemode".split()
+)
+"""Options of Spark's reader of CSV, in lower case: of others it says nothing, and does nothing."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
@@ -45,10 +56,18 @@ def check(where: str, source: Source) -> Iterator[Found]:
         if isinstance(value, list | dict):
             kind = "a list" if isinstance(value, list) else "a mapping"
             yield here, f"{kind} came; an option of Spark's reader is text, a number, true or false"
+        elif source.format.lower() == "csv" and name.lower() not in _CSV and _slip(name):
+            yield here, f"Spark's reader of CSV has no option {name!r}; did you mean {_slip(name)!r}?"
         elif name.lower() in _SWITCHES and source.format.lower() in ("csv", "json", "parquet", "orc", "xml", "text"):
             text = str(value).strip().lower()
             if value is not None and text not in ("true", "false", "") and "${" not in text:
                 yield here, f"{shown(value)} came; write true or false"
+
+
+def _slip(option: str) -> str | None:
+    """The option that was surely meant: plugins may have others of their own."""
+    close = difflib.get_close_matches(option.lower(), _CSV, n=1, cutoff=0.85)
+    return close[0] if close else None
 
 
 def check_upsert(where: str, table: Table) -> Iterator[Found]:
@@ -62,6 +81,8 @@ def check_upsert(where: str, table: Table) -> Iterator[Found]:
 
 def _wrong_format(name: str) -> str | None:
     lowered = name.lower()
+    if not lowered:
+        return f"the text is empty; write one of {', '.join((*FILES, *NO_FILES))}"
     if lowered in NO_FILES:
         return None
     if lowered in ("tsv", "tab"):
@@ -84,7 +105,7 @@ def missing_files(pipeline: Pipeline, slips: bool) -> Iterator[Found]:
         source = table.source
         known = source.format.lower() in {known.lower() for known in FILES}
         told = missing(source.path) if known and source.kind == "files" and not table.shared else None
-        slip = not source.path.strip() or bool(_beside(_plain(source.path)))
+        slip = not source.path.strip() or source.path.startswith(PREFIX) or bool(_beside(_plain(source.path)))
         if told and slip == slips:
             yield f"tables.{name}.source.path", told
 
@@ -94,7 +115,9 @@ def missing(path: str) -> str | None:
     if not path.strip():
         return "the path is empty; write a file, a folder or a glob"
     plain = path.removeprefix("file://")
-    if path.startswith(PREFIX) or _SCHEME.match(plain) or "://" in plain or "\0" in plain or glob.glob(plain):
+    if path.startswith(PREFIX):
+        return wrong_example(path)
+    if _SCHEME.match(plain) or "://" in plain or "\0" in plain or glob.glob(plain):
         return None
     told = (
         f"there is no file, folder or glob {path!r}; a relative path starts in the current folder, else beside the YAML"

@@ -62,7 +62,7 @@ def _future(pipeline: Pipeline, training: TrainingSet, spine: Table | None, time
     elif not events.event_time:
         yield f"{where}.from", f"a label over later events needs their time: give tables.{label.from_}.event_time"
     yield from syntax.steady(f"{where}.where", label.where)
-    wrong = list(syntax.steady(f"{where}.aggregate", label.aggregate))
+    wrong = list(syntax.of_events(f"{where}.aggregate", label.aggregate))
     yield from wrong
     if not wrong:
         yield from _aggregate(f"{where}.aggregate", label.aggregate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,6 +15,7 @@ from headrace.config.file.document import Document, Loc, shown
 from headrace.config.file.repair import misspelt
 from headrace.config.spines import MAPPING, TEXT
 from headrace.config.types import Environment, Pipeline
+from headrace.config.values import LONGEST_SQL
 from headrace.errors import Mistake
 
 _WANTED = {
@@ -35,6 +37,11 @@ _WANTED = {
     "datetime_from_date_parsing": "a date or time such as 2013-10-01 or 2013-10-01T06:00:00Z",
     "finite_number": "a finite number",
 }
+_PATTERNS = {
+    r"^[A-Za-z0-9_]*$": "letters, digits and underscores",
+    r"^(https?://|\$\{secret:)": "a URL that begins with http:// or https://, or ${secret:NAME}",
+}
+"""What patterns of the types mean."""
 _SYNONYMS = {
     **dict.fromkeys(("drop", "reject", "discard", "remove", "ignore"), "quarantine"),
     **dict.fromkeys(("error", "abort", "stop", "raise"), "fail"),
@@ -111,14 +118,17 @@ def _words(problem: ErrorDetails, kind: str) -> str:
         return f"{came} is not one of {', '.join(allowed)}{close}"
     if kind == "value_error":
         text = str(context.get("error", problem["msg"]))
-        return _WANTED_TIME.format(came=came) if "isoformat" in text or "must be in" in text else text
+        return _WANTED_TIME.format(came=came) if re.search("isoformat|must be in|out of range", text) else text
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         return f"{came} came; it must be {problem['msg'].removeprefix('Input should be ')}"
     if kind == "too_long" or (kind == "too_short" and "actual_length" in context):
         length = context.get("max_length", context.get("min_length"))
         return f"{came} with {context['actual_length']} entries came; allowed: {length}"
     if kind == "string_too_long":
-        return f"{came} with more than {context['max_length']} characters came; cut it into several columns"
+        how = "cut it into several columns" if context["max_length"] == LONGEST_SQL else "make it shorter"
+        return f"{came} with more than {context['max_length']} characters came; {how}"
+    if kind == "string_pattern_mismatch":
+        return f"{came} came; it must be {_PATTERNS.get(context['pattern'], 'of the form ' + context['pattern'])}"
     if kind == "string_too_short":
         return "the text is empty; write something or leave the key out"
     if kind in _WANTED:

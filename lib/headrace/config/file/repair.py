@@ -15,8 +15,13 @@ from headrace.config.spines import MAPPING, TEXT
 from headrace.config.types import Pipeline
 
 _ROUNDS = 12
-_STAND_INS = {"pipeline": "unnamed", "from": "missing_table", "label": "null"}
+_STAND_INS = {
+    "pipeline": "unnamed", "from": "missing_table", "label": "null", "entities": "missing_table", "every": "1 day",
+    "within": "1 day", "aggregate": "count(*)",
+}  # fmt: skip
 """For what is missing, so that the rest of its section is looked at; what is said of these is not told."""
+_IN_PLACE = {("gates", "at_least"), ("gates", "at_most"), ("tables", "name")}
+"""What is replaced, not left out, when it is wrong: without it the entry around it would be none."""
 _NO_SOURCE = {"format": "unknown", "path": "unknown"}
 _GONE = object()
 """In place of an entry of a list that was left out, so that the others keep their numbers."""
@@ -153,7 +158,9 @@ def _drop(data: Any, loc: Loc) -> None:
     if not loc:
         return
     section, last = _at(data, loc[:-1]), loc[-1]
-    if isinstance(section, dict):
+    if isinstance(section, dict) and (loc[0], last) in _IN_PLACE:
+        section[last] = f"unnamed_{loc[-2]}" if last == "name" else 0.0
+    elif isinstance(section, dict):
         section.pop(last, None)
     elif isinstance(section, list) and isinstance(last, int):
         section[last : last + 1] = [_GONE]

@@ -20,6 +20,7 @@ _UNSURE = (exp.With, exp.Lateral, exp.Unnest, exp.Values, exp.Pivot, exp.Command
 
 _UNSTEADY = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtimestamp, exp.Rand, exp.Randn, exp.Uuid,
              exp.Shuffle)  # fmt: skip
+_AGGREGATES = (exp.Sum, exp.Avg, exp.Count, exp.CountIf, exp.Min, exp.Max, exp.Stddev, exp.StddevSamp, exp.StddevPop)
 _UNSTEADY_NAMES = {"now", "monotonically_increasing_id", "spark_partition_id", "input_file_name", "randstr", "uniform"}
 
 
@@ -35,6 +36,23 @@ def unsteady(expression: str) -> list[str]:
     named = [node.name.lower() for node in tree.find_all(exp.Anonymous)]
     known = [node.sql_name().lower() for node in tree.find_all(*_UNSTEADY)]
     return sorted({name for name in named if name in _UNSTEADY_NAMES} | set(known))
+
+
+def aggregated(expression: str) -> list[str]:
+    """Aggregates of SQL over one row, where there is nothing to add up; inside of subqueries and windows they are right.
+
+    >>> aggregated("sum(a) > 1 or b in (select max(c) from t) or count(*) over (partition by d) > 1")
+    ['sum']
+    """
+    tree = parsed(expression)
+    found = tree.find_all(*_AGGREGATES) if tree is not None else ()
+    return sorted({node.sql_name().lower() for node in found if not _apart(node)})
+
+
+def _apart(node: exp.AggFunc) -> bool:
+    """Whether a node stands in a subquery, or is over a window."""
+    around = node.find_ancestor(exp.Select)
+    return node.find_ancestor(exp.Window) is not None or (around is not None and around.parent is not None)
 
 
 @dataclass(frozen=True)
