@@ -118,9 +118,9 @@ def test_no_feature_sees_what_became_known_later(made: Project) -> None:
 
 def test_scoring_computes_the_same_features(made: Project) -> None:
     from headrace.config.types import Environment
+    from headrace.engine.time import span as span_of
     from headrace.runtime.progress import Progress
     from headrace.runtime.runner import Options, Runner
-    from headrace.scoring.stage import _span
     from headrace.training.stage import split_spine, steps, training_rows
 
     runner = Runner(made.spark, made.pipeline, Environment(), Options(), Progress())
@@ -129,7 +129,7 @@ def test_scoring_computes_the_same_features(made: Project) -> None:
     def pick(rows):
         return rows.where("split = 'score' and trip % 2 = 0")
 
-    count, span = _span(pick(split_spine(run)))
+    count, span = span_of(pick(split_spine(run)))
     columns = made.table("training_set").columns
     scored = training_rows(run, pick, span).select(*columns)
     expected = made.table("training_set").where("split = 'score' and trip % 2 = 0")
