@@ -22,7 +22,20 @@ DRIVERS = {
     "jdbc:mysql:": "com.mysql:mysql-connector-j:9.7.0",
     "jdbc:mariadb:": MARIADB,
 }
-EXCLUDES = ("org.slf4j:*",)  # Spark has its own
+CONNECTORS = {
+    "avro": ("org.apache.spark:spark-avro_2.13:4.2.0",),
+    "kafka": ("org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",),
+}
+"""What a format needs; of Spark's own version."""
+EXCLUDES = (
+    "at.yawk.lz4:*",
+    "com.google.code.findbugs:*",
+    "org.apache.hadoop:hadoop-client-*",
+    "org.scala-lang*:*",
+    "org.slf4j:*",
+    "org.xerial.snappy:*",
+)
+"""What Spark has of its own."""
 
 
 def coordinates(pipeline: Pipeline) -> tuple[str, ...]:
@@ -35,9 +48,9 @@ def needed(source: Source) -> tuple[str, ...]:
     """What one source needs."""
     if source.packages is not None:
         return source.packages
-    if source.kind != "jdbc":
-        return ()
-    return of_url(source.url or "")
+    if source.kind == "jdbc":
+        return of_url(source.url or "")
+    return CONNECTORS.get(source.format.lower(), ())
 
 
 def of_url(url: str) -> tuple[str, ...]:
