@@ -30,7 +30,7 @@ from headrace.clean.columns import shape
 from headrace.config.types import Table
 from headrace.runtime.home import home
 from headrace.validate.rules import judge
-from headrace.validate.stage import counted
+from headrace.validate.tallies import counted
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("pyspark==4.2.0", "great_expectations==1.24.1", "pandera[pyspark]==0.35.0", "cuallee==0.15.4", "pandas<3")

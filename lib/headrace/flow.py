@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from headrace.clean import stage as clean
+from headrace.clean.increments import base_of
+from headrace.clean.shaping import shaped
 from headrace.config import hooks
 from headrace.config.types import Pipeline
 from headrace.delivery import stage as delivery
@@ -45,7 +47,7 @@ INSEPARABLE = ("validate", "clean")
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """All steps of a pipeline, each after those that feed it."""
     held = Held()
-    judged = {s.name: s for s in validate.steps(pipeline, clean.shaped, held)}
+    judged = {s.name: s for s in validate.steps(pipeline, shaped, base_of, held)}
     cleaned = clean.steps(pipeline, judge, validate.config_of, held)
     tables = [s for c in cleaned for s in (judged[c.name.replace("clean:", "validate:", 1)], c)]
     rest = [

@@ -13,7 +13,7 @@ from headrace.clean.duplicates import latest_by_key
 from headrace.config.types import Table
 from headrace.errors import DataError
 from headrace.validate.rules import judge
-from headrace.validate.stage import counted
+from headrace.validate.tallies import counted
 from tests.support.runs import Project
 
 ROW_RULES: list[dict[str, Any]] = [

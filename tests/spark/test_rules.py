@@ -18,7 +18,7 @@ from headrace.config.types import Table
 from headrace.errors import DataError
 from headrace.runtime.runner import Options
 from headrace.validate.rules import judge, tally
-from headrace.validate.stage import newest
+from headrace.validate.tallies import times_of
 from tests.support.runs import Project, statuses
 
 Row = dict[str, Any]
@@ -245,7 +245,7 @@ def test_the_newest_time_is_of_rows_that_are_kept_and_not_in_the_future(spark: S
     fresh = table([{"freshness": "1 hour"}, {"name": "early", "check": "id <> 1"}])
     judged = judge(framed(spark, [{k: row[k] for k in COLUMNS} for row in later]), fresh)
     for hours, most in ((5, 3), (2.5, 2), (2, 2), (1.5, 0), (-1, None)):
-        counts = tally(judged, most=newest(judged, fresh, START + timedelta(hours=hours))).collect()
+        counts = tally(judged, most=times_of(judged, fresh, START + timedelta(hours=hours))).collect()
         [found] = [r["_most_t"] for r in counts if r["name"] == "rows"]
         micros = None if most is None else int((START + timedelta(hours=most)).timestamp()) * 1_000_000
         assert found == micros, hours

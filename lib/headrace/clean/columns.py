@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from headrace.clean.inference import infer_types, profile
+from headrace.clean.inference import Counts, counts_of, profile, type_of
 from headrace.config.sql.expressions import safe_casts
 from headrace.config.types import Table
 from headrace.errors import ConfigError
@@ -65,10 +65,10 @@ def text_columns(raw: DataFrame) -> list[str]:
     return [f.name for f in raw.schema if isinstance(f.dataType, StringType) and f.name not in TECHNICAL]
 
 
-def inferred_types(
-    raw: DataFrame, table: Table, known: Mapping[str, str], folders: Collection[str] = ()
-) -> dict[str, str]:
-    """SQL type of each text column of a text source that declares none, as all its values allow.
+def looked_at(
+    raw: DataFrame, table: Table, known: Mapping[str, Counts], folders: Collection[str] = ()
+) -> dict[str, Counts]:
+    """What the values are of each text column of a text source that declares no type.
 
     Args:
         raw: The raw rows.
@@ -79,12 +79,13 @@ def inferred_types(
     text = [c for c in text_columns(raw) if table.source.format == "csv" or c in folders]
     open_ = [c for c in text if c not in table.types]
     new = [c for c in open_ if c not in known]
-    found = infer_types(profile(raw.select(*new))) if new else {}
+    found = counts_of(profile(raw.select(*new))) if new else {}
     return {c: known[c] if c in known else found[c] for c in open_}
 
 
-def types_of(table: Table, inferred: Mapping[str, str]) -> dict[str, str]:
-    """SQL type of each source column that is cast: as declared, else as inferred."""
+def types_of(table: Table, counts: Mapping[str, Counts]) -> dict[str, str]:
+    """SQL type of each source column that is cast: as declared, else as all its values allow."""
+    inferred = {column: type_of(found) for column, found in counts.items()}
     return {**{c: t for c, t in inferred.items() if t != "string"}, **table.types}
 
 

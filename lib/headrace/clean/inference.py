@@ -6,6 +6,7 @@ lone `NaN` stay text. Marks of missing values (`NA`, `?`) and thousands separato
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,12 @@ __all__ = [
     "MARKERS",
     "ColumnProfile",
     "TextProfile",
+    "added",
     "column_profile",
+    "counts_of",
     "infer_types",
     "profile",
+    "type_of",
     "types_without_markers",
 ]
 
@@ -102,6 +106,34 @@ class TextProfile:
 def infer_types(profile: TextProfile) -> dict[str, str]:
     """SQL type of each column: bigint, double, boolean, date, timestamp or string."""
     return {name: _type(column, column.filled) for name, column in profile.columns.items()}
+
+
+Counts = Mapping[str, int]
+"""What decides the type of a column's values: how many there are, and of which kinds. Counts of two sets of rows add up."""
+
+_COUNTED = ("filled", "booleans", "integers", "decimals", "specials", "dates", "timestamps")
+
+
+def counts_of(profile: TextProfile) -> dict[str, dict[str, int]]:
+    """What decides the type of each column; kinds without values are left out."""
+    each = {name: {kind: getattr(column, kind) for kind in _COUNTED} for name, column in profile.columns.items()}
+    return {name: {kind: n for kind, n in counts.items() if n} for name, counts in each.items()}
+
+
+def added(one: Counts, other: Counts) -> dict[str, int]:
+    """Counts over two sets of rows."""
+    return {kind: n for kind in _COUNTED if (n := one.get(kind, 0) + other.get(kind, 0))}
+
+
+def type_of(counts: Counts) -> str:
+    """SQL type of values that were counted.
+
+    >>> type_of({"filled": 3, "integers": 2, "decimals": 1}), type_of({})
+    ('double', 'string')
+    """
+    filled, *kinds = (counts.get(kind, 0) for kind in _COUNTED)
+    column = ColumnProfile("", 0, filled, **dict(zip(_COUNTED[1:], kinds, strict=True)))  # type: ignore[arg-type]
+    return _type(column, filled)
 
 
 def types_without_markers(profile: TextProfile) -> dict[str, str]:

@@ -8,86 +8,26 @@ from typing import TYPE_CHECKING, Any
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
-from headrace.clean.columns import DELETED, RAW, REASONS, ROW, current, inferred_types, kept_columns, shape, types_of
+from headrace.clean.columns import DELETED, REASONS, ROW, kept_columns
 from headrace.clean.duplicates import latest_by_key
+from headrace.clean.increments import Base, base_of
+from headrace.clean.shaping import shaped
+from headrace.clean.upserts import changes
 from headrace.config.hooks import meanings, use
 from headrace.config.needs import in_order, tables_in
 from headrace.config.types import Pipeline, Table
 from headrace.errors import HeadraceError
-from headrace.runtime.code import code_hash
 from headrace.runtime.held import Held, made_of
 from headrace.runtime.hooks import computing
+from headrace.runtime.merging import CHANGE
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.runtime.transforms import Content, content, fingerprint, prove, prove_rows, transformed
+from headrace.runtime.transforms import Content, content, prove
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Judge = Callable[["DataFrame", Table, Mapping[str, Any]], "DataFrame"]
 """Completes `_reasons` by the table's rules and what validate has learned for them; given by the flow."""
-
-
-def shaped(
-    run: Run, name: str, table: Table, version: int, types: dict[str, str] | None
-) -> tuple[DataFrame, dict[str, Any]]:
-    """The raw rows that count, typed and with their computed columns, and what was found out about their types.
-
-    Args:
-        run: The run.
-        name: The table.
-        table: Its configuration.
-        version: Of the raw table.
-        types: SQL type per source column; None: they are inferred, where an earlier look at the same rows does not
-            tell them.
-    """
-    for other in tables_in(table):
-        run.read(other).createOrReplaceTempView(other)
-    landed = run.facts(f"raw_{name}", version).get("facts", {})
-    raw = current(run.read_version(f"raw_{name}", version), landed)
-    raw = raw.select(*landed["columns"]) if landed.get("columns") else raw  # those of the source as it is read now
-    facts: dict[str, Any] = {}
-    if types is None:
-        rows = [run.identity(f"raw_{name}"), code_hash("headrace.clean.inference")]
-        inferred = inferred_types(raw, table, _seen(run, name, rows), landed.get("folders", ()))
-        types = types_of(table, inferred)
-        facts = {"types": types, "inferred": inferred, "inferred_from": rows}
-    training = run.pipeline.training_set
-    sampled = bool(run.sample and training and training.spine == name and table.key)
-    frame = shape(raw, table, types, _transform(run, name, facts, sampled) if table.transform else None)
-    if run.sample and sampled:
-        frame = frame.where(in_sample(table.key, run.sample))
-    return frame, facts
-
-
-def _transform(run: Run, name: str, facts: dict[str, Any], sampled: bool) -> Callable[[DataFrame], DataFrame]:
-    """The user's function, and the proof that it keeps rows.
-
-    The pass over all rows proves it by the way: what it needs is in `facts` and in `_print` of each row. Of a sample,
-    which is drawn from what the function returns, it would see a part only.
-    """
-    where, own = f"tables.{name}.transform", (RAW, ROW, REASONS)
-
-    def transform(frame: DataFrame) -> DataFrame:
-        made = transformed(run.pipeline, where, frame, kept=own, hidden=own)
-        if sampled:
-            prove_rows(run.pipeline, where, frame, made, (RAW,))
-            return made
-        facts["given"] = content(frame.select(fingerprint((RAW,))))
-        return made.select("*", fingerprint((RAW,)))
-
-    return transform
-
-
-def _seen(run: Run, name: str, rows: list[str]) -> dict[str, str]:
-    """The types that an earlier validation inferred from the same rows."""
-    earlier = run.facts(f"{name}_quarantine").get("facts", {}) if run.exists(f"{name}_quarantine") else {}
-    return dict(earlier["inferred"]) if earlier.get("inferred_from") == rows else {}
-
-
-def in_sample(key: tuple[str, ...], share: str) -> Any:
-    """Whether a row's key falls into a share, as `5%`."""
-    parts = 1_000_000
-    return F.pmod(F.xxhash64(*key), F.lit(parts)) < int(float(share.rstrip("%")) / 100 * parts)
 
 
 def steps(pipeline: Pipeline, judge: Judge, config_of: Callable[[str, Table], Any], held: Held) -> tuple[Step, ...]:
@@ -110,20 +50,33 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
     verdict = run.facts(f"{name}_quarantine")
     stands = run.version(name) if run.exists(name) else -1  # when another run writes meanwhile, this one gives way
     version = int(verdict["inputs"][f"raw_{name}"])
-    judged = held.take(made_of(run, name, version, tables_in(table))) if verdict["run_id"] == run.run_id else None
+    base = _base(run, name, table, version)
+    of_rows = made_of(run, name, version, tables_in(table), base.batch if base else 0)
+    judged = held.take(of_rows) if verdict["run_id"] == run.run_id else None
     facts: dict[str, Any] = {}
     if judged is None:
-        frame, facts = shaped(run, name, table, version, verdict["facts"]["types"])
+        held.release()
+        made = shaped(run, name, table, version, verdict["facts"]["types"], base)
+        facts = made.facts
         # judged once, read twice; also keeps the optimizer from copying the rules' SQL into every filter
-        judged = judge(frame, table, verdict["facts"].get("outliers", {})).persist(StorageLevel.DISK_ONLY)
+        judged = judge(made.frame, table, verdict["facts"].get("outliers", {})).persist(StorageLevel.DISK_ONLY)
     try:
         if "given" in facts:
             _prove(run, name, facts["given"], judged)
         code = meanings(run.pipeline, f"tables.{name}.transform")
+        if base:
+            return _more(run, name, table, judged, verdict["counts"], base)
         return _kept(name, table, judged, verdict["counts"], {"code": code} if code else {}, stands)
     except Exception:  # whatever it was, it is raised again; only the room is given back
         judged.unpersist()
         raise
+
+
+def _base(run: Run, name: str, table: Table, version: int) -> Base | None:
+    """What the cleaned table can be brought up to date from, where no row of before has been judged again since."""
+    base, judged = base_of(run, name, table, name, version), f"{name}_quarantine"
+    grown = base and run.only_added(judged, base.note["inputs"][judged], run.version(judged))
+    return base if grown else None
 
 
 def _prove(run: Run, name: str, given: Content, judged: DataFrame) -> None:
@@ -151,12 +104,50 @@ def _kept(
         facts={"key": list(table.key), **facts},
         based_on=stands,
     )
-    by = ", ".join(table.key)
-    notes = [f"{total - bad - keys:,} duplicate rows merged by {by}"] if keys < total - bad else []
+    notes = _merged_notes(table, total - bad - keys)
     notes += [f"{deleted:,} of {keys:,} keys are deleted; their last rows count as merged"] if deleted else []
     absent = [column for column in table.describe if column not in columns]
     notes += [f"tables.{name}.describe: there is no column {', '.join(absent)}"] if absent else []
     return Done((output,), rows_in=total - bad, rows_out=kept, notes=tuple(notes), cleanup=lambda: _release(judged))
+
+
+def _more(run: Run, name: str, table: Table, judged: DataFrame, counts: Mapping[str, int], base: Base) -> Done:
+    """The rows that have come since: appended, or by their keys put in the place of those that they make old."""
+    good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
+    total, bad = int(counts["rows_in"]), int(counts["quarantined"])
+    rows = total - bad - (base.counts["rows_in"] - base.counts["quarantined"])
+    keys = _keys(name, good, table, rows)
+    there = run.read(name)
+    if table.key:
+        newest = good if keys == rows else _newest(good, columns, table)
+        times = [t for t in (table.event_time, table.available_at) if t] if table.source.mode == "upsert" else []
+        frame = changes(newest.select(*columns), there, table.key, times).persist(StorageLevel.DISK_ONLY)
+        found = {r[CHANGE]: int(r["count"]) for r in frame.groupBy(CHANGE).count().collect()}
+    else:
+        frame, found = good.select(*columns), {"insert": rows} if rows else {}
+    kept = base.counts["kept"] + found.get("insert", 0)
+    merging = bool(found.get("update"))
+    output = Output(
+        name,
+        (frame if merging else frame.select(*columns)) if found else there.limit(0),
+        mode="merge" if merging else "append",
+        keys=table.key if merging else (),
+        counts={"rows_in": total, "quarantined": bad, "merged": total - bad - kept, "kept": kept},
+        expect_rows=sum(found.values()),
+        facts={"key": list(table.key)},
+        based_on=run.version(name),
+        serializable=True,
+        adds_nothing=not found,
+    )
+    put = f"{rows:,} new rows: {found.get('insert', 0):,} put in, {found.get('update', 0):,} in place of older ones"
+    notes = [put, *_merged_notes(table, total - bad - kept)]
+    return Done(
+        (output,), rows_in=total - bad, rows_out=kept, notes=tuple(notes), cleanup=lambda: _release(judged, frame)
+    )
+
+
+def _merged_notes(table: Table, merged: int) -> list[str]:
+    return [f"{merged:,} duplicate rows merged by {', '.join(table.key)}"] if merged else []
 
 
 def _newest(good: DataFrame, columns: list[str], table: Table) -> DataFrame:
@@ -191,5 +182,6 @@ def _keys(name: str, good: DataFrame, table: Table, rows: int) -> int:
     return int(found["keys"])
 
 
-def _release(frame: DataFrame) -> None:
-    frame.unpersist()
+def _release(*frames: DataFrame) -> None:
+    for frame in frames:
+        frame.unpersist()

@@ -178,6 +178,13 @@ class CommitLog:
             version = later
         return version
 
+    def only_added(self, table: str, since: int, until: int) -> bool:
+        """Whether all that Headrace's own commits did after one version, up to another, is to add rows."""
+        if since not in self.versions(table):
+            return False
+        between = (c for c in self.newest_first(table) if since < c.version <= until)
+        return all(c.note and c.operation == "WRITE" and not c.whole for c in between)
+
     def described(self, table: str) -> list[str | None]:
         """Digests of what the table's comment and properties say, and of what its columns' comments say.
 

@@ -36,6 +36,6 @@ class Held:
             self._frame = None
 
 
-def made_of(run: Run, table: str, version: int, others: tuple[str, ...]) -> Any:
-    """What decides which rows a pass sees: the run, a table at a version, and other tables at theirs."""
-    return run.run_id, table, version, tuple((name, run.version(name)) for name in others)
+def made_of(run: Run, table: str, version: int, others: tuple[str, ...], after: int) -> Any:
+    """What decides which rows a pass sees: the run, a table's batches after one, at a version, other tables at theirs."""
+    return run.run_id, table, after, version, tuple((name, run.version(name)) for name in others)

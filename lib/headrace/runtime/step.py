@@ -196,6 +196,9 @@ class Run(Protocol):
     def made_alike(self, table: str) -> bool:
         """Whether the table's newest rows were made by this step, of the same configuration and code."""
 
+    def only_added(self, table: str, since: int, until: int) -> bool:
+        """Whether after one version of a table, up to another, rows were only added to it."""
+
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries: `run_id, stage, inputs, counts, ...`."""
 

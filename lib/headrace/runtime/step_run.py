@@ -67,6 +67,10 @@ class StepRun:
         alike = [before.get("hashes", {}).get(part) == now["hashes"][part] for part in ("config", "code")]
         return before.get("step") == now["step"] and all(alike)
 
+    def only_added(self, table: str, since: int, until: int) -> bool:
+        """Whether after one version, up to another, rows were only added."""
+        return self.tables.log.only_added(table, since, until)
+
     def facts(self, table: str, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version, by default the pinned one, carries."""
         commit = self._pin(table) if version is None else self.tables.log.last(table, until=version)

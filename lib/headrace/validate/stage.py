@@ -6,9 +6,8 @@ same version of the raw table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
@@ -20,21 +19,19 @@ from headrace.config.types import Pipeline, Table
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.held import Held, made_of
 from headrace.runtime.hooks import computing
-from headrace.runtime.settings import held as settings_held
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.runtime.transforms import PRINT, prove
-from headrace.validate.checks import checks_of, moment
+from headrace.runtime.transforms import prove
+from headrace.validate.checks import checks_of
+from headrace.validate.handed import Base, BaseOf, Shape
 from headrace.validate.limits import refuse, stopping
-from headrace.validate.rules import judge, kinds_of, tally
+from headrace.validate.rules import judge, kinds_of
+from headrace.validate.tallies import Tally, goes_on, tallied
 from headrace.validate.thresholds import notes as told
 from headrace.validate.thresholds import recorded
-from headrace.validate.whole import clocks, judged_whole, loads, micros
+from headrace.validate.whole import Verdict, judged_whole, loads
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Row
-
-Shape = Callable[[Run, str, Table, int, "dict[str, str] | None"], "tuple[DataFrame, dict[str, Any]]"]
-"""From the raw table at a version to typed rows with `_raw` and `_reasons`, and facts of types; given by the flow."""
+    from pyspark.sql import DataFrame
 
 
 def quarantine(table: str) -> str:
@@ -55,7 +52,7 @@ def config_of(name: str, table: Table) -> dict[str, Any]:
     return {"tables": {name: {**chosen, "source": {"format": table.source.format, **order}}}}
 
 
-def steps(pipeline: Pipeline, shape: Shape, held: Held) -> tuple[Step, ...]:
+def steps(pipeline: Pipeline, shape: Shape, base_of: BaseOf, held: Held) -> tuple[Step, ...]:
     """One step per table; the judged rows are kept in `held` for clean."""
 
     def step(name: str, table: Table) -> Step:
@@ -65,16 +62,18 @@ def steps(pipeline: Pipeline, shape: Shape, held: Held) -> tuple[Step, ...]:
             inputs=(f"raw_{name}", *tables_in(table)),
             outputs=(quarantine(name),),
             config=config_of(name, table),
-            run=lambda run: _validate(run, name, table, shape, held),
+            run=lambda run: _validate(run, name, table, shape, base_of, held),
         )
 
     return tuple(step(name, pipeline.tables[name]) for name in in_order(pipeline) if not pipeline.tables[name].shared)
 
 
-def _validate(run: Run, name: str, table: Table, shape: Shape, held: Held) -> Done:
+def _validate(run: Run, name: str, table: Table, shape: Shape, base_of: BaseOf, held: Held) -> Done:
     version = run.version(f"raw_{name}")
     _refuse_plain(run, name, table, version)
-    shaped, facts = shape(run, name, table, version, None)
+    base = base_of(run, name, table, quarantine(name), version)
+    made = shape(run, name, table, version, None, base if base and goes_on(base, table) else None)
+    shaped, facts = made.frame, made.facts
     earlier = run.facts(quarantine(name)).get("facts", {}) if run.exists(quarantine(name)) else {}
     pinned = {} if run.forced else earlier.get("outliers", {})
     with _naming(run, name, table):
@@ -83,10 +82,10 @@ def _validate(run: Run, name: str, table: Table, shape: Shape, held: Held) -> Do
         )
     # judged once, read by this step and by clean; also keeps the optimizer from copying the rules' SQL into filters
     judged = judge(shaped, table, facts["outliers"]).persist(StorageLevel.DISK_ONLY)
-    held.keep(made_of(run, name, version, tables_in(table)), judged)
+    held.keep(made_of(run, name, version, tables_in(table), made.base.batch if made.base else 0), judged)
     try:
         with _naming(run, name, table):
-            return _set_aside(run, name, table, judged, facts, pinned)
+            return _set_aside(run, name, table, judged, facts, pinned, made.base)
     except Exception:
         held.release()
         raise
@@ -115,59 +114,53 @@ def _naming(run: Run, name: str, table: Table) -> AbstractContextManager[None]:
 
 
 def _set_aside(
-    run: Run, name: str, table: Table, judged: DataFrame, facts: dict[str, Any], pinned: dict[str, Any]
+    run: Run,
+    name: str,
+    table: Table,
+    judged: DataFrame,
+    facts: dict[str, Any],
+    pinned: dict[str, Any],
+    base: Base | None,
 ) -> Done:
-    tallied = counted(judged, newest(judged, table, run.as_of))
-    counts = {(r["kind"], r["name"]): int(r["count"]) for r in tallied}
-    total, bad = counts.get(("total", "rows"), 0), counts.get(("total", "quarantined"), 0)
+    found = tallied(judged, table, run.as_of, base)
     if "given" in facts:
-        prints = [r[PRINT] for r in tallied if (r["kind"], r["name"]) == ("total", "rows")] or [None]
-        found = {"rows": total, "checksum": str(prints[0])}
-        prove(run.pipeline, f"tables.{name}.transform", facts["given"], found)
-    if total == 0:
+        passed = {"rows": found.rows, "checksum": str(found.checksum)}
+        prove(run.pipeline, f"tables.{name}.transform", facts["given"], passed)
+    if found.rows == 0:
         raise DataError(
             f"table {name} is empty: {table.source.path} holds no row. Put data there, or mend tables.{name}.source"
         )
-    of_all = next(r for r in tallied if (r["kind"], r["name"]) == ("total", "rows"))
-    times = {clock: of_all[f"_most_{clock}"] for clock in clocks(table)}
-    whole = judged_whole(table, times, run.as_of, _loads(run, name, table, total))
+    whole = judged_whole(table, found.newest, run.as_of, _loads(run, name, table, found.rows))
     failed = [v.broken for v in whole if v.broken and v.rule.on_fail == "fail"]
-    refuse(judged, name, stopping(checks_of(table, kinds_of(judged)), counts), failed)
-    if bad == total:
-        raise DataError(
-            f"table {name}: all {total:,} rows break a rule ({_told(counts, 'quarantine')}); mend the rules or the data"
-        )
-    reasons = {f"{kind}:{rule}": n for (kind, rule), n in counts.items() if kind != "total"}
-    rejected = judged.where(F.size("_reasons") > 0).select("_raw.*", "_reasons")
+    refuse(judged, name, stopping(checks_of(table, kinds_of(judged)), found.counts), failed)
+    if found.quarantined == found.rows:
+        told_ = _told(found, "quarantine")
+        raise DataError(f"table {name}: all {found.rows:,} rows break a rule ({told_}); mend the rules or the data")
     output = Output(
         quarantine(name),
-        rejected,
-        counts={"rows_in": total, "quarantined": bad, **reasons},
-        expect_rows=bad,
-        facts={**facts, "load": run.identity(f"raw_{name}")},
+        judged.where(F.size("_reasons") > 0).select("_raw.*", "_reasons"),
+        counts={"rows_in": found.rows, "quarantined": found.quarantined, **found.reasons},
+        expect_rows=found.quarantined - (base.counts["quarantined"] if base else 0),
+        facts={**facts, **found.facts(), "load": run.identity(f"raw_{name}")},
         description=f"Rows of {name} set aside: as they came, with every rule they broke in _reasons",
+        mode="append" if base else "overwrite",
+        serializable=base is not None,
+        based_on=run.version(quarantine(name)) if base else None,
     )
-    warned = ", ".join(text for text in (_told(counts, "warn"), *(v.broken for v in whole)) if text)
-    notes = [f"{bad:,} of {total:,} rows set aside ({_told(counts, 'quarantine')})"] if bad else []
-    notes += [f"warnings: {warned}"] if warned else []
-    notes += [v.note for v in whole if v.note]
+    notes = [f"{found.rows - base.counts['rows_in']:,} rows are new"] if base else []
+    notes += _notes(found, whole)
     notes += told(facts["outliers"], pinned)
     expires = min((v.expires for v in whole if v.expires), default=None)
-    return Done((output,), rows_in=total, rows_out=total - bad, notes=tuple(notes), expires=expires)
+    kept = found.rows - found.quarantined
+    return Done((output,), rows_in=found.rows, rows_out=kept, notes=tuple(notes), expires=expires)
 
 
-def counted(judged: DataFrame, most: dict[str, Column] | None = None) -> list[Row]:
-    """Judge every row, and count. One Spark job for rules over rows: adaptive execution would make three of it."""
-    with settings_held(judged.sparkSession, {"spark.sql.adaptive.enabled": "false"}):
-        return tally(judged, most=most).coalesce(1).collect()
-
-
-def newest(judged: DataFrame, table: Table, as_of: datetime) -> dict[str, Column]:
-    """Of the clocks that a rule asks for, the times of the rows that are kept, not after `as_of`."""
-    kinds = kinds_of(judged)
-    times = {clock: F.expr(moment(clock, kinds.get(clock, "string"))) for clock in clocks(table)}
-    kept = F.size("_reasons") == 0
-    return {clock: F.when(kept & (time <= F.lit(micros(as_of))), time) for clock, time in times.items()}
+def _notes(found: Tally, whole: Sequence[Verdict]) -> list[str]:
+    aside = f"{found.quarantined:,} of {found.rows:,} rows set aside ({_told(found, 'quarantine')})"
+    warned = ", ".join(text for text in (_told(found, "warn"), *(v.broken for v in whole)) if text)
+    notes = [aside] if found.quarantined else []
+    notes += [f"warnings: {warned}"] if warned else []
+    return notes + [v.note for v in whole if v.note]
 
 
 def _loads(run: Run, name: str, table: Table, rows: int) -> tuple[int, ...]:
@@ -178,6 +171,6 @@ def _loads(run: Run, name: str, table: Table, rows: int) -> tuple[int, ...]:
     return loads(run.identity(f"raw_{name}"), rows, earlier, table, appended=grows)
 
 
-def _told(counts: dict[tuple[str, str], int], kind: str) -> str:
-    named = sorted(((n, name) for (k, name), n in counts.items() if k == kind), reverse=True)
+def _told(found: Tally, kind: str) -> str:
+    named = sorted(((n, name) for (k, name), n in found.counts.items() if k == kind), reverse=True)
     return ", ".join(f"{name}: {n:,}" for n, name in named)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from headrace.clean.columns import RAW, REASONS, ROW, inferred_types, kept_columns, shape, types_of
+from headrace.clean.columns import RAW, REASONS, ROW, kept_columns, looked_at, shape, types_of
 from headrace.cli.analysing.attempts import Found
 from headrace.cli.analysing.sources import raw_rows
 from headrace.cli.analysing.training import TrainingAnalysis
@@ -20,7 +20,7 @@ from headrace.config.types import FeatureTable, Pipeline, Table
 from headrace.features.kinds import latest, lookup, windows
 from headrace.runtime.transforms import transformed
 from headrace.validate.rules import judge, tally
-from headrace.validate.stage import newest
+from headrace.validate.tallies import times_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -74,7 +74,7 @@ class Analysis(TrainingAnalysis):
     def _read(self, name: str, table: Table) -> tuple[DataFrame, dict[str, str]]:
         """A source's columns, without rows, and the types of some of its rows."""
         raw = raw_rows(self.spark, self.pipeline, name)
-        return self.empty(raw), types_of(table, inferred_types(raw.limit(SAMPLE), table, {}))
+        return self.empty(raw), types_of(table, looked_at(raw.limit(SAMPLE), table, {}))
 
     def _transform(self, name: str) -> Callable[[DataFrame], DataFrame] | None:
         if self.pipeline.tables[name].transform is None:
@@ -150,7 +150,7 @@ class Analysis(TrainingAnalysis):
 
 def _judged(frame: DataFrame, table: Table) -> DataFrame:
     judged = judge(frame, table)
-    return tally(judged, most=newest(judged, table, datetime.now(UTC)))
+    return tally(judged, most=times_of(judged, table, datetime.now(UTC)))
 
 
 def analysed(spark: SparkSession, pipeline: Pipeline) -> list[Found]:

@@ -38,6 +38,16 @@ def unsteady(expression: str) -> list[str]:
     return sorted({name for name in named if name in _UNSTEADY_NAMES} | set(known))
 
 
+def of_one_row(expression: str) -> bool:
+    """Whether an expression surely gives each row what it would give it among any other rows, and in any run.
+
+    >>> of_one_row("a + 1 > b"), of_one_row("count(*) over (partition by a) = 1"), of_one_row("at < now()")
+    (True, False, False)
+    """
+    tree = parsed(expression)
+    return tree is not None and not any(tree.find_all(exp.Window)) and not unsteady(expression)
+
+
 def aggregated(expression: str) -> list[str]:
     """Aggregates of SQL over one row, where there is nothing to add up; inside of subqueries and windows they are right.
 

@@ -1,0 +1,104 @@
+"""What a pass over a raw table can build on: rows that were judged before stay as they were judged.
+
+A pass sees all rows that count, or only those that have come since the last one: where each row is typed and judged
+alone and alike in every run, by the same configuration and code, and the raw table has only grown. Both come to the
+same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from headrace.clean.columns import types_of
+from headrace.clean.inference import Counts, added
+from headrace.config.needs import tables_in
+from headrace.config.sql.reads import of_one_row
+from headrace.config.types import Table
+from headrace.runtime.step import Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_SAME = ("mode", "from", "counts_from", "since", "reading", "columns", "folders", "sensitive")
+"""What the raw table's commit says of its rows, and what must still hold for those that were judged."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What was judged before.
+
+    Attributes:
+        batch: The last batch of the raw table that was.
+        note: What the commit carries of the table that was made of it.
+    """
+
+    batch: int
+    note: Mapping[str, Any]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the pass found out."""
+        return dict(self.note.get("facts", {}))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Rows, as the pass counted them."""
+        return dict(self.note.get("counts", {}))
+
+
+def base_of(run: Run, name: str, table: Table, made: str, version: int) -> Base | None:
+    """What a table that was made of the raw one can be brought up to date from; None: all rows are judged.
+
+    Args:
+        run: The run.
+        name: The table.
+        table: Its configuration.
+        made: The table made of it: the quarantine, or the cleaned one.
+        version: Of the raw table, to be judged now.
+    """
+    if run.forced or run.sample or not rowwise(table) or not run.exists(made) or not run.made_alike(made):
+        return None
+    note, raw = run.facts(made), f"raw_{name}"
+    inputs = note.get("inputs", {})
+    then = inputs.get(raw)
+    if then is None or not run.only_added(raw, then, version) or not _same_others(run, table, inputs):
+        return None
+    before, now = (run.facts(raw, v).get("facts", {}) for v in (then, version))
+    same = all(before.get(key) == now.get(key) for key in _SAME)
+    return Base(int(before["batch"]), note) if same and before.get("batch") and _grows(now) else None
+
+
+def rowwise(table: Table) -> bool:
+    """Whether each row is typed, judged and kept alone, and alike in every run."""
+    texts = [*table.columns.values(), *(rule.check for rule in table.rules if rule.check)]
+    others = table.transform or table.source.delete_when or any(r.unique or r.monotonic for r in table.rules)
+    return not others and all(of_one_row(text) for text in texts)
+
+
+def _same_others(run: Run, table: Table, inputs: Mapping[str, int]) -> bool:
+    """Whether the tables that its columns and rules ask are as they were."""
+    return all(t in inputs and run.identity(t) == run.identity(t, inputs[t]) for t in tables_in(table))
+
+
+def _grows(landed: Mapping[str, Any]) -> bool:
+    """Whether new rows of the raw table take nothing away from those that were there."""
+    if landed.get("mode") == "upsert":
+        return int(landed.get("since", 1)) <= 1
+    return landed.get("mode") == "append" and landed.get("superseded") is False and not landed.get("emptied")
+
+
+def rows_since(raw: DataFrame, base: Base | None) -> DataFrame:
+    """The rows that have come since; all of them where there is nothing to build on."""
+    return raw.where(F.col("_batch") > base.batch) if base else raw
+
+
+def same_types(table: Table, before: Mapping[str, Counts], new: Mapping[str, Counts]) -> dict[str, Counts] | None:
+    """Counts of the values of all rows; None where they give a column another type than it had."""
+    if before.keys() != new.keys():
+        return None
+    both: dict[str, Counts] = {column: added(before[column], new[column]) for column in new}
+    return both if types_of(table, both) == types_of(table, before) else None
