@@ -27,12 +27,25 @@ def delta_jars() -> str:
 
 def driver_jars() -> str:
     """The class path of the drivers that Headrace takes by itself: PostgreSQL's and MySQL's, fetched once."""
+    from headrace.runtime.packages import DRIVERS
+
+    return package_jars(DRIVERS["jdbc:postgresql:"], DRIVERS["jdbc:mysql:"])
+
+
+def connector_jars() -> str:
+    """The class path of what Headrace takes by itself for Avro and S3, fetched once."""
+    from headrace.runtime.packages import CONNECTORS, S3A
+
+    return package_jars(*CONNECTORS["avro"], S3A)
+
+
+def package_jars(*wanted: str) -> str:
+    """The class path of jars by their coordinates, as jobs have them."""
     import pyspark
 
-    from headrace.runtime.packages import DRIVERS, jars
+    from headrace.runtime.packages import jars
 
     home, spark = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")), Path(pyspark.__file__).parent
-    wanted = [DRIVERS["jdbc:postgresql:"], DRIVERS["jdbc:mysql:"]]
     return ":".join(map(str, jars(home.absolute(), spark, wanted, {**os.environ, "SPARK_HOME": str(spark)})))
 
 

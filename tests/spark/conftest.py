@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.conftest import delta_jars, driver_jars
+from tests.conftest import connector_jars, delta_jars, driver_jars
 from tests.support.runs import Project
 
 
@@ -18,7 +18,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     scratch = tmp_path_factory.mktemp("spark")
     session = (
         SparkSession.builder.master("local[2]")
-        .config("spark.driver.extraClassPath", f"{delta_jars()}:{driver_jars()}")
+        .config("spark.driver.extraClassPath", f"{delta_jars()}:{driver_jars()}:{connector_jars()}")
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
         .config("spark.databricks.delta.snapshotPartitions", "1")

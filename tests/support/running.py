@@ -37,7 +37,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """This process's environment with a home of its own that shares the resolved jars."""
     jars = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")).absolute()
     home.mkdir(parents=True, exist_ok=True)
-    for shared in ("jars", "cache"):  # the archive of classes, too, is made once for all
+    for shared in ("jars", "packages", "cache"):  # the archive of classes, too, is made once for all
         (jars / shared).mkdir(parents=True, exist_ok=True)
         if not (home / shared).exists():
             (home / shared).symlink_to(jars / shared)

@@ -10,6 +10,7 @@ from headrace.ingest.files import SourceFile, is_single_file, listed
 from headrace.ingest.landed import Landed
 from headrace.ingest.looks import wrong_texts
 from headrace.ingest.reading import rows
+from headrace.runtime.commits import is_local
 
 A, B, C = (SourceFile(f"file:///in/{name}.csv", 10, 1) for name in "abc")
 
@@ -78,11 +79,24 @@ def test_each_different_header_is_asked_for_once_and_groups_the_files(tmp_path: 
     (tmp_path / "6.csv").write_text("b,a\n1,2\n")
     files = listed(None, str(tmp_path))  # type: ignore[arg-type]
     reader = Reader()
-    found = _by_header(reader, files, {})
+    found = _by_header(None, reader, files, {})  # type: ignore[arg-type]
     assert [(g.schema.names, len(g.files)) for g in found] == [(["a", "b"], 5), (["b", "a"], 1)]
     assert reader.asked == [files[0].literal, files[5].literal, files[6].literal]
-    assert _by_header(reader, files, {"comment": "#"}) == found
+    assert _by_header(None, reader, files, {"comment": "#"}) == found  # type: ignore[arg-type]
     assert len(reader.asked) == 3 + 7
+
+
+def test_what_lies_elsewhere_is_told_from_what_is_here() -> None:
+    elsewhere = ("s3a://lake/x", "s3a:///x", "hdfs:/x", "hdfs://server:1/x", "HDFS:///x")
+    assert [is_local(path) for path in elsewhere] == [False] * len(elsewhere)
+    assert [is_local(path) for path in ("/data/x", "file:///data/x", "/data/a:b/c", "x")] == [True] * 4
+
+
+@pytest.mark.parametrize("path", ["hdfs:///in/a b.csv", "hdfs:/in//a b.csv", "hdfs://server:8020/in/a b.csv"])
+def test_one_file_elsewhere_is_a_single_file_however_its_server_is_written(path: str) -> None:
+    assert is_single_file(path, [SourceFile("hdfs://server:8020/in/a%20b.csv", 1, 1)])
+    assert not is_single_file(path, [SourceFile("hdfs://server:8020/out/in/a%20b.csv", 1, 1)])
+    assert not is_single_file("hdfs:///in", [SourceFile("hdfs://server:8020/in/a%20b.csv", 1, 1)])
 
 
 def test_files_without_a_byte_are_not_asked_for_anything() -> None:

@@ -11,10 +11,10 @@ from headrace.config.checks import references
 from headrace.config.reading import read_pipeline
 from headrace.config.secrets import plain_text
 from headrace.config.source_types import place_of
-from headrace.config.types import Pipeline, Source
+from headrace.config.types import Environment, Pipeline, Source
 from headrace.errors import ConfigError
 from headrace.ingest.marks import before
-from headrace.runtime.packages import MARIADB, coordinates, needed
+from headrace.runtime.packages import CONNECTORS, MARIADB, S3A, coordinates, lacking, needed, of_command
 
 BASE = {"format": "jdbc", "url": "jdbc:postgresql://db:5432/shop", "table": "orders"}
 
@@ -140,10 +140,42 @@ def test_secrets_stay_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (BASE | {"packages": []}, ()),
         (BASE | {"packages": "a:b:1"}, ("a:b:1",)),
         ({"format": "csv", "path": "x.csv"}, ()),
+        ({"format": "csv", "path": "hdfs://server/s3a/x.csv"}, ()),
+        ({"format": "csv", "path": "s3a://lake/x.csv"}, (S3A,)),
+        ({"format": "delta", "path": "s3a://lake/x"}, (S3A,)),
+        ({"format": "avro", "path": "S3A://lake/x"}, (*CONNECTORS["avro"], S3A)),
+        ({"format": "avro", "path": "s3a://lake/x", "packages": []}, ()),
     ],
 )
 def test_only_the_jars_that_a_source_needs(source: dict, jars: tuple[str, ...]) -> None:
     assert needed(Source.model_validate(source)) == jars
+
+
+def test_places_of_sinks_and_tables_need_jars_too() -> None:
+    table = {"source": {"format": "csv", "path": "x.csv"}, "key": "id"}
+    facts = {"from": "t", "entity": "id", "lookup": ["v"]}
+    made = {"pipeline": "p", "tables": {"t": table}, "feature_tables": {"f": facts}}
+    sink = {"lake": {"from": "f", "format": "parquet", "path": "s3a://lake/out"}}
+    plain, sending = Pipeline.model_validate(made), Pipeline.model_validate(made | {"sinks": sink})
+    assert coordinates(plain, Environment(warehouse="/data")) == ()
+    assert coordinates(sending, Environment()) == (S3A,)
+    assert coordinates(sending, Environment(warehouse="s3a://lake/tables")) == (S3A,)
+    assert coordinates(plain, Environment(warehouse="s3a://lake/tables")) == (S3A,)
+
+
+def test_a_command_line_asks_for_jars_by_path_format_and_ending() -> None:
+    assert of_command(("s3a://lake/x.csv", "--out", "x.yaml")) == (S3A,)
+    assert of_command(("/data/x.AVRO",)) == of_command(("/data", "--format", "avro")) == CONNECTORS["avro"]
+    assert of_command(("data/avro/x.csv",)) == ()
+
+
+def test_what_spark_or_the_user_has_is_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "jars").mkdir()
+    assert lacking((S3A, MARIADB), tmp_path, ("/opt/x.jar",)) == (S3A, MARIADB)
+    assert lacking((S3A, MARIADB), tmp_path, ("/opt/x.jar,/opt/hadoop-aws-3.5.0.jar",)) == (MARIADB,)
+    assert lacking((S3A, MARIADB), tmp_path, ("org.apache.hadoop:hadoop-aws:3.5.0",)) == (MARIADB,)
+    (tmp_path / "jars" / "hadoop-aws-3.4.1.jar").touch()
+    assert lacking((S3A, MARIADB), tmp_path, ()) == (MARIADB,)
 
 
 def test_how_far_before_the_last_value_reading_starts() -> None:

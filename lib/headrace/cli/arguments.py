@@ -20,6 +20,7 @@ SHORT = {"-c": "--conf", "-h": "--help", "-v": "--verbose"}
 AS_CONF = {
     "--master": "spark.master",
     "--jars": "spark.jars",
+    "--packages": "spark.jars.packages",
     "--py-files": "spark.submit.pyFiles",
     "--deploy-mode": "spark.submit.deployMode",
     "--driver-memory": "spark.driver.memory",

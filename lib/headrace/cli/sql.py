@@ -27,6 +27,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime import cache, launch
 from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.home import has_models, home, model_store, places
+from headrace.runtime.packages import of_places
 from headrace.runtime.views import united
 
 NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -84,6 +85,7 @@ def sql(
         warehouse=warehouse,
         hive=hive,
         quick=True,
+        packages=of_places(environment.warehouse),
     )
     ready = launch.prepare(home(), wishes)
     script = cache.write(cache.folder(home(), "cache") / f"init-{cache.digest(init)}.sql", init.encode())

@@ -132,7 +132,8 @@ def wishes_of(line: CommandLine, own: bool, quick: bool) -> launch.Wishes:
     config, env, sets = pipeline_of(line) if own else (None, None, ())
     if config is None:
         url = next((o.partition("=")[2] for o in line.of_job("--option") if o.startswith("url=")), "") if own else ""
-        return replace(wishes, packages=packages.of_url(url), utc=bool(url))
+        asked = packages.of_command(line.arguments) if own else ()
+        return replace(wishes, packages=(*packages.of_url(url), *asked), utc=bool(url))
     from headrace.config.reading import read_pipeline
 
     return of_pipeline(wishes, *read_pipeline(config, env, sets))
@@ -149,7 +150,7 @@ def of_pipeline(wishes: launch.Wishes, pipeline: Pipeline, environment: Environm
         warehouse=environment.warehouse,
         hive=environment.metastore == "hive",
         hooks=hooks.own_modules(pipeline),
-        packages=packages.coordinates(pipeline),
+        packages=packages.coordinates(pipeline, environment),
         utc=any(table.source.kind == "jdbc" for table in pipeline.tables.values()),
     )
 

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from headrace.config.checks.headers import hidden
 from headrace.errors import ConfigError
 from headrace.runtime.commits import is_local
+from headrace.runtime.hadoop import Hadoop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,7 +72,7 @@ def listed(spark: SparkSession, path: str) -> list[SourceFile]:
             f"there is no file, folder or glob {path!r}; mend source.path (a relative path starts in the current folder, "
             "else beside the YAML)"
         )
-    above = len(_SERVER.sub("", _static(path)).rstrip("/"))
+    above = len(_normal(_static(path)).rstrip("/"))
     return sorted(
         SourceFile(uri, size, modified, _keys(_SERVER.sub("", plain)[above:])) for uri, plain, size, modified in found
     )
@@ -83,6 +84,11 @@ def _static(path: str) -> str:
     plain = os.path.abspath(path.removeprefix("file://")) if local else path
     found = _GLOB.search(plain)
     return plain[: found.start()].rpartition("/")[0] if found else plain
+
+
+def _normal(path: str) -> str:
+    """A path as Hadoop writes it, without scheme and server."""
+    return re.sub("/+", "/", _SERVER.sub("", path))
 
 
 def _keys(below: str) -> tuple[str, ...]:
@@ -123,21 +129,10 @@ def _walked(match: str, seen: set[str]) -> Iterator[Path]:
 
 
 def _remote(spark: SparkSession, path: str) -> list[tuple[str, str, int, int]] | None:
-    jvm: Any = spark.sparkContext._jvm
-    jpath = jvm.org.apache.hadoop.fs.Path(path)
-    system = jpath.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
-    found: list[tuple[str, str, int, int]] = []
-    waiting = list(system.globStatus(jpath) or ())
-    if not waiting:
-        return None
-    while waiting:
-        status = waiting.pop()
-        if status.isDirectory():
-            waiting += [s for s in system.listStatus(status.getPath()) if not hidden(s.getPath().getName())]
-        else:
-            uri, plain = status.getPath().toUri().toString(), status.getPath().toString()
-            found.append((uri, plain, status.getLen(), status.getModificationTime()))
-    return found
+    system = Hadoop(spark, path)
+    matches = system.matching()
+    files = {f.uri: f for match in matches for f in (system.below(match) if match.folder else [match])}
+    return [(f.uri, unquote(f.uri), f.size, f.modified) for f in files.values()] if matches else None
 
 
 def quoted(path: str) -> str:
@@ -149,4 +144,4 @@ def is_single_file(path: str, files: list[SourceFile]) -> bool:
     """Whether a path names one file itself, no folder or glob."""
     if is_local(path):
         return os.path.isfile(path.removeprefix("file://"))
-    return len(files) == 1 and files[0].path.rstrip("/").endswith(path.rstrip("/"))
+    return len(files) == 1 and _SERVER.sub("", files[0].plain) == _normal(path)

@@ -1,20 +1,19 @@
 """Which columns files have: those of the same columns are read together.
 
-The headers of text files and the footers of Parquet and ORC files on this machine tell it without a Spark job.
+The headers of text and Avro files, and the footers of Parquet and ORC files on this machine, tell it without a Spark job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import StringType, StructField, StructType
 
 from headrace.errors import DataError
 from headrace.ingest.files import SourceFile
-from headrace.ingest.looks import PACKED
+from headrace.ingest.heads import avro_schemas, first_lines
 from headrace.runtime.commits import is_local
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ BY_VALUE = ("json", "xml")
 """Formats whose fields may be absent, and whose types are those of all values."""
 COLUMNAR = ("parquet", "orc", "avro")
 """Formats whose files say what their columns are."""
-_LONGEST_LINE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -75,11 +73,14 @@ def groups(spark: SparkSession, format_: str, options: Mapping[str, str], files:
     """
     reader = reader_of(spark, format_, options)
     if format_ == "csv":
-        return _by_header(reader.option("inferSchema", "false"), files, options)
+        return _by_header(spark, reader.option("inferSchema", "false"), files, options)
     if format_ in ("parquet", "orc") and all(is_local(f.path) for f in files):
         return _by_footer(reader, files, _FOOTERS[format_])
     if format_ == "avro":
-        return _grouped(files, lambda f: reader.load(f.literal).schema.json(), lambda f: reader.load(f.literal).schema)
+        schemas, wrong = avro_schemas(spark, files)
+        if wrong:
+            raise CorruptFilesError(wrong)
+        return _grouped(files, lambda f: schemas.get(f.path, f.path), lambda f: reader.load(f.literal).schema)
     if format_ in ("parquet", "orc"):
         reader = reader.option("mergeSchema", "true")
     if format_ in BY_VALUE:
@@ -114,23 +115,15 @@ def _grouped(
     return [Group(tuple(those), columns) for columns, those in by_columns.values()]
 
 
-def _by_header(reader: Any, files: list[SourceFile], options: Mapping[str, str]) -> list[Group]:
+def _by_header(spark: SparkSession, reader: Any, files: list[SourceFile], options: Mapping[str, str]) -> list[Group]:
     """Text files: the first line tells the header, so that Spark is asked once for each that is different."""
     by_line = not {"comment", "multiline"} & {name.lower() for name in options}
+    lines = first_lines(spark, files) if by_line else {}
 
     def columns(file: SourceFile) -> StructType:
         return StructType([StructField(c, StringType()) for c in reader.load(file.literal).columns])
 
-    return _grouped(files, lambda f: (_first_line(f.plain) if by_line else None) or f.path, columns)
-
-
-def _first_line(path: str) -> bytes | None:
-    """The first line of a file on this machine; None where it is blank or cannot be had at once."""
-    if not is_local(path) or path.endswith(PACKED):
-        return None
-    with Path(path.removeprefix("file://")).open("rb") as file:
-        line = file.readline(_LONGEST_LINE)
-    return line if line.strip() and line.count(b'"') % 2 == 0 and len(line) < _LONGEST_LINE else None
+    return _grouped(files, lambda f: lines.get(f.path, f.path), columns)
 
 
 def _by_footer(reader: Any, files: list[SourceFile], footer: Callable[[str], str]) -> list[Group]:

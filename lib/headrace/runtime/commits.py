@@ -7,6 +7,7 @@ that plans and status need no Spark; through Hadoop's file systems where the war
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from headrace.runtime.merging import rows_written
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 HOUSEKEEPING = frozenset(
     {
         "OPTIMIZE",
@@ -87,38 +89,18 @@ class LocalFiles:
         return Path(path.removeprefix("file://")).read_text(encoding="utf-8")
 
 
-class HadoopFiles:
-    """Files anywhere that Spark can read: HDFS, S3."""
-
-    def __init__(self, spark: SparkSession) -> None:
-        self._jvm: Any = spark.sparkContext._jvm
-        self._conf = spark._jsparkSession.sessionState().newHadoopConf()
-
-    def names(self, folder: str) -> list[str]:
-        """Names in a folder; empty where there is none."""
-        path = self._jvm.org.apache.hadoop.fs.Path(folder)
-        files = path.getFileSystem(self._conf)
-        return [s.getPath().getName() for s in files.listStatus(path)] if files.exists(path) else []
-
-    def text(self, path: str) -> str:
-        """A file's text."""
-        jpath = self._jvm.org.apache.hadoop.fs.Path(path)
-        stream = jpath.getFileSystem(self._conf).open(jpath)
-        try:
-            return self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
-        finally:
-            stream.close()
-
-
 def is_local(path: str) -> bool:
     """Whether a path is on this machine's file system."""
-    return "://" not in path or path.startswith("file://")
+    found = _SCHEME.match(path)
+    return found is None or found[0] == "file:"
 
 
 def files_for(path: str, spark: SparkSession | None) -> Files:
     """The file system of a path."""
     if is_local(path) or spark is None:
         return LocalFiles()
+    from headrace.runtime.hadoop import HadoopFiles  # needs py4j
+
     return HadoopFiles(spark)
 
 

@@ -81,9 +81,10 @@ def prepare(home: Path, wishes: Wishes, env: Mapping[str, str] = os.environ) -> 
     java = java_home(home, places.project(), env)
     child = {**env, "HEADRACE_HOME": str(home), "SPARK_HOME": str(spark), "JAVA_HOME": str(java)}
     jars = tuple(map(str, delta_jars(home, spark, child, wishes.fetch)))
-    jars += tuple(map(str, packages.jars(home, spark, wishes.packages, child, wishes.fetch)))
-    own, master = _own(home, wishes, jars)
     upper = _upper(wishes)
+    wanted = packages.lacking(wishes.packages, spark, (*wishes.jars, *_given_jars(wishes, upper)))
+    jars += tuple(map(str, packages.jars(home, spark, wanted, child, wishes.fetch)))
+    own, master = _own(home, wishes, jars)
     start = faststart.Start()
     if settings.is_local(master):
         child.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -121,11 +122,18 @@ def _upper(wishes: Wishes) -> dict[str, str]:
     return settings.layered(*texts, wishes.file, lists)
 
 
+def _given_jars(wishes: Wishes, upper: Mapping[str, str]) -> list[str]:
+    """What the user names of jars and coordinates, wherever."""
+    names = (settings.JARS, settings.DRIVER_CLASS_PATH, settings.PACKAGES)
+    return [found[name] for found in (wishes.user, upper) for name in names if name in found]
+
+
 def _own(home: Path, wishes: Wishes, jars: tuple[str, ...]) -> tuple[dict[str, str], str]:
     """Headrace's settings, and the master."""
     master = wishes.user.get("spark.master") or _upper(wishes).get("spark.master") or "local[*]"
     own = settings.read_file(places.conf() / "base.conf") | settings.DELTA
     own["spark.sql.warehouse.dir"] = wishes.warehouse or str(home / "warehouse")
+    own[settings.S3A_CREDENTIALS] = ",".join(settings.S3A_PROVIDERS)
     own["spark.sql.catalogImplementation"] = "hive" if wishes.hive else "in-memory"
     driver = os.pathsep.join((*jars, *wishes.jars))
     if settings.is_local(master):

@@ -20,6 +20,7 @@ DRIVER_CLASS_PATH = "spark.driver.extraClassPath"
 DRIVER_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
 EXECUTOR_JAVA_OPTIONS = "spark.executor.extraJavaOptions"
 JARS = "spark.jars"
+PACKAGES = "spark.jars.packages"
 PY_FILES = "spark.submit.pyFiles"
 JOINED = {
     EXTENSIONS: ",",
@@ -35,6 +36,14 @@ DELTA = {
     EXTENSIONS: "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
+
+S3A_CREDENTIALS = "spark.hadoop.fs.s3a.aws.credentials.provider"
+S3A_PROVIDERS = (
+    "org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider",
+    "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
+    "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
+)
+"""Keys in Spark's settings come first, then AWS's own chain: Hadoop's knows neither profiles nor web identities."""
 
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 

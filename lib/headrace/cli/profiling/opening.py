@@ -32,6 +32,7 @@ FORMATS = {
     "jsonl": "json",
     "ndjson": "json",
     "orc": "orc",
+    "avro": "avro",
 }
 HEAD = 50
 """Lines that the dialect of a CSV is told by."""
