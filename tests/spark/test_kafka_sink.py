@@ -22,7 +22,7 @@ from headrace.runtime.runner import Options, Outcome, Runner
 from headrace.runtime.sinks import kafka as sink
 from headrace.runtime.sinks.kafka import KafkaSink, record_of
 from headrace.runtime.step import Output
-from tests.support.brokers import Broker
+from tests.support.brokers import PASSWORD, Broker
 from tests.support.runs import Project
 from tests.support.servers import free_port
 
@@ -34,7 +34,16 @@ feature_tables:
   facts: {from: orders, entity: id, lookup: [amount]}
 training_set: {from: orders, label: "late = 1"}
 sinks:
-  out: {from: predictions, format: kafka, options: {kafka.bootstrap.servers: "%s", topic: %s}}
+  out:
+    from: predictions
+    format: kafka
+    options:
+      kafka.bootstrap.servers: "%s"
+      topic: %s
+      kafka.security.protocol: SASL_PLAINTEXT
+      kafka.sasl.mechanism: PLAIN
+      kafka.sasl.username: reader
+      kafka.sasl.password: "${secret:KAFKA_PASSWORD}"
   copy: {from: facts, format: kafka, options: {kafka.bootstrap.servers: "%s", topic: %s.facts}}
 """
 KEYS = ("id", "predict_at", "revision")
@@ -45,8 +54,7 @@ class Shop:
 
     def __init__(self, project: Project, broker: Broker, topic: str) -> None:
         self.project, self.broker, self.topic = project, broker, topic
-        project.write("pipeline.yaml", YAML % (broker.servers, topic, broker.servers, topic))
-        project.write("orders.csv", "id,amount,late\n1,4,0\n2,9,1\n")
+        project.write("pipeline.yaml", YAML % (broker.login, topic, broker.servers, topic))
         self.pipeline, self.environment = read_pipeline("pipeline.yaml")
         project.pipeline = self.pipeline
 
@@ -62,11 +70,6 @@ class Shop:
 
     def deliver(self, name: str = "out") -> Outcome:
         return self.runner().run([s for s in flow.steps(self.pipeline) if s.name == f"sink:{name}"])
-
-    def features(self) -> None:
-        self.runner().run(
-            [s for s in flow.steps(self.pipeline) if s.stage in ("ingest", "validate", "clean", "features")]
-        )
 
     def wanted(self) -> list[tuple[dict, dict]]:
         """What the topic is to hold, row by row."""
@@ -92,7 +95,8 @@ def by_key(rows: list[tuple[dict, Any]]) -> list[tuple[dict, Any]]:
 
 
 @pytest.fixture
-def shop(scratch: Project, kafka: Broker, tmp_path: Path) -> Shop:
+def shop(scratch: Project, kafka: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("KAFKA_PASSWORD", PASSWORD)
     return Shop(scratch, kafka, re.sub(r"\W", "", tmp_path.name)[-40:])
 
 
@@ -110,20 +114,25 @@ def test_new_predictions_are_sent_once(shop: Shop) -> None:
     assert sent_rows(shop.deliver()) == [11]
     assert shop.received() == shop.wanted()
     assert shop.broker.config(shop.record)["cleanup.policy"] == "compact"
+    kept = [path for path in shop.project.folder.rglob("*") if path.is_file()]
+    assert not [path for path in kept if PASSWORD.encode() in path.read_bytes()]
 
 
 def test_of_a_feature_table_changes_are_sent_and_keys_that_went(shop: Shop) -> None:
     def facts(*rows: tuple[int, int | None]) -> list[tuple[dict, Any]]:
         return by_key([({"id": i}, None if a is None else {"id": i, "amount": a}) for i, a in rows])
 
-    shop.features()
+    def made(*rows: tuple[int, int]) -> None:
+        frame = shop.project.spark.createDataFrame(list(rows), "id int, amount int")
+        shop.runner().tables.write(Output("facts", frame), {"stage": "features"})
+        shop.deliver("copy")
+
     topic = f"{shop.topic}.facts"
+    made((1, 4), (2, 9))
     assert shop.received(topic) == facts((1, 4), (2, 9))
-    shop.project.write("orders.csv", "id,amount,late\n2,9,0\n7,1,0\n8,1,1\n")
-    shop.features()
+    made((2, 9), (7, 1), (8, 1))
     assert shop.received(topic) == facts((1, 4), (2, 9), (1, None), (7, 1), (8, 1))
-    shop.project.write("orders.csv", "id,amount,late\n2,10,0\n7,1,0\n8,1,1\n")
-    shop.features()
+    made((2, 10), (7, 1), (8, 1))
     assert shop.received(topic) == facts((1, 4), (2, 9), (1, None), (7, 1), (8, 1), (2, 10))
 
 
@@ -238,6 +247,10 @@ def test_what_cannot_be_told_any_more_is_refused(shop: Shop, monkeypatch: pytest
     with pytest.raises(ConfigError, match=r"cleanup\.policy is delete"):
         shop.deliver()
     monkeypatch.setattr(sink, "WAIT", 2.0)
+    monkeypatch.setenv("KAFKA_PASSWORD", "wrong-Pw-77")
+    with pytest.raises(ConfigError, match="Invalid username or password") as raised:
+        shop.deliver()
+    assert "wrong-Pw-77" not in raised.value.message
     shop.project.write("pipeline.yaml", YAML % (f"127.0.0.1:{free_port()}", "t", "h", "t"))
     shop.pipeline, _ = read_pipeline("pipeline.yaml")
     with pytest.raises(ConfigError, match="do not answer, or refuse"):

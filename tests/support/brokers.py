@@ -62,7 +62,7 @@ class Broker:
 
     @cached_property
     def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.servers})
+        return AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
 
     def make(self, topic: str, partitions: int = 1, **config: str) -> None:
         """Make a topic, also one whose name was deleted just now."""
@@ -100,7 +100,7 @@ class Broker:
         self, topic: str, messages: Sequence[tuple[Any, Any]], partition: int = 0, commit: bool | None = None
     ) -> None:
         """Produce (key, value) pairs; in a transaction that is committed or aborted where `commit` says which."""
-        settings: dict[str, Any] = {"bootstrap.servers": self.servers, "linger.ms": 0}
+        settings: dict[str, Any] = {"bootstrap.servers": self.servers, "linger.ms": 0, "log_level": 0}
         if commit is not None:
             settings["transactional.id"] = "of-the-tests"
         producer = Producer(settings)
@@ -116,7 +116,7 @@ class Broker:
     def read(self, topic: str, isolation: str = "read_committed") -> list[tuple[int, int, bytes | None, bytes | None]]:
         """All messages of a topic: partition, offset, key, value."""
         consumer = Consumer(
-            {"bootstrap.servers": self.servers, "group.id": "tests", "enable.auto.commit": False,
+            {"bootstrap.servers": self.servers, "group.id": "tests", "log_level": 0, "enable.auto.commit": False,
              "isolation.level": isolation, "enable.partition.eof": True}
         )  # fmt: skip
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions

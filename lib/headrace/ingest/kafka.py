@@ -41,10 +41,8 @@ class Topics:
         """What is there, and up to where this run would land it."""
         found = self._look(run)
         plan = _planned(self._table.source, found, _facts(run, self._name).get("offsets", {}))
-        there = [
-            [name, one.id, sorted(one.begin.items()), sorted(one.end.items())] for name, one in sorted(found.items())
-        ]
-        return [there, {name: plan.landed[name]["next"] for name in sorted(found)}]
+        there = [[name, one.id, sorted(one.end.items())] for name, one in sorted(found.items())]
+        return {"there": there, "lands": {name: plan.landed[name]["next"] for name in sorted(found)}}
 
     def ingest(self, run: Run) -> Done:
         """Land the messages that are new.

@@ -46,6 +46,7 @@ class KafkaSink:
         self._where, self._topic, self._record = where, options["topic"], record_of(options["topic"], sink)
         given = {name.removeprefix("kafka."): value for name, value in options.items() if name.startswith("kafka.")}
         self._settings = {"log_level": "0", **given}
+        self._heard: list[str] = []
 
     @property
     def record(self) -> str:
@@ -117,7 +118,8 @@ class KafkaSink:
     def _admin(self) -> Any:
         from confluent_kafka.admin import AdminClient
 
-        return self._call(lambda: AdminClient(dict(self._settings)))
+        heard: Any = {"error_cb": lambda error: self._heard.append(error.str())}
+        return self._call(lambda: AdminClient({**self._settings, **heard}))
 
     def _make(self, names: list[str]) -> None:
         from confluent_kafka import KafkaException
@@ -152,11 +154,14 @@ class KafkaSink:
         try:
             return ask()
         except (KafkaException, TimeoutError) as error:
+            if "_admin" in self.__dict__:
+                self._admin.poll(0)  # why brokers hang up, only its background thread hears
             raise self._refused(error) from None
 
     def _refused(self, error: Exception) -> ConfigError:
         cause: Any = error.args[0] if error.args else error
-        said = cause.str() if hasattr(cause, "str") else str(error)
+        words = cause.str() if hasattr(cause, "str") else str(error)
+        said = "; ".join(dict.fromkeys([words, *self._heard[:2]]))
         return ConfigError(
             f"{self._where}: the brokers at {self._settings.get('bootstrap.servers')} do not answer, or refuse: "
             f"{secrets.redacted(said)}; look at options (kafka.bootstrap.servers, kafka.security.protocol, kafka.sasl.*), "
