@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.conftest import connector_jars, delta_jars, driver_jars
+from tests.support.brokers import Broker, broker
 from tests.support.runs import Project
 
 
@@ -39,6 +40,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """A broker for all tests that talk to one."""
+    with broker() as made:
+        yield made
 
 
 @pytest.fixture

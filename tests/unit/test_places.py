@@ -16,6 +16,13 @@ from headrace.errors import ConfigError
 from headrace.ingest.marks import before
 from headrace.runtime.packages import CONNECTORS, MARIADB, S3A, coordinates, lacking, needed, of_command
 
+TOPIC = {"format": "kafka", "options": {"kafka.bootstrap.servers": "h:9092", "subscribe": "orders"}}
+
+
+def topic(**options: object) -> dict:
+    return {"format": "kafka", "options": {**TOPIC["options"], **options}}
+
+
 BASE = {"format": "jdbc", "url": "jdbc:postgresql://db:5432/shop", "table": "orders"}
 
 
@@ -34,6 +41,10 @@ def found(source: dict) -> list[tuple[str, str]]:
         {"format": "delta", "table": "shop.orders"},
         {"format": "table", "table": "shop.orders"},
         {"format": "mongodb", "options": {"connection.uri": "mongodb://db", "collection": "orders"}},
+        TOPIC
+        | {"fields": {"orderId": "bigint", "at": "timestamp", "to": "struct<city: string, lines: array<string>>"}},
+        TOPIC | {"value": "binary"},
+        topic(subscribe=None, subscribePattern="shop[.].*", maxOffsetsPerTrigger=1000, failOnDataLoss=False),
         {"format": "geojson", "path": "x.geojson", "packages": "a.b:c_2.13:1.0"},
     ],
 )
@@ -58,11 +69,26 @@ def test_what_is_right(source: dict) -> None:
         (BASE | {"watermark": "id", "mode": "snapshot"}, "mode", "rows are appended"),
         (BASE | {"mode": "append"}, "mode", "without a watermark all is read"),
         (BASE | {"options": {"partitionColumn": "id"}}, "options.partitionColumn", "write it as partition_column"),
-        (BASE | {"mode": "upsert"}, "mode", "upsert belongs to files"),
+        (BASE | {"mode": "upsert"}, "mode", "upsert belongs to files and kafka"),
         (BASE | {"on_drift": "rescue"}, "on_drift", "policies of drift belong to files"),
         ({"format": "delta", "path": "x", "on_drift": "evolve"}, "on_drift", "policies of drift belong to files"),
         ({"format": "table", "table": "x", "on_corrupt": "skip"}, "on_corrupt", "only files can be left out"),
         ({"format": "kafka", "path": "x"}, "path", "kafka has no path"),
+        ({"format": "kafka"}, "options", "write kafka.bootstrap.servers: HOST:9092"),
+        (topic(subscribe=None), "options", "exactly one of subscribe"),
+        (topic(subscribePattern="o.*"), "options", "exactly one of subscribe"),
+        (topic(startingOffsets="earliest"), 'options["startingOffsets"]', "decided by ingest"),
+        (topic(maxOffsetPerTrigger=5), 'options["maxOffsetPerTrigger"]', "did you mean 'maxOffsetsPerTrigger'?"),
+        (topic(maxOffsetsPerTrigger=0), 'options["maxOffsetsPerTrigger"]', "how many offsets"),
+        (topic(failOnDataLoss="no"), 'options["failOnDataLoss"]', "write true or false"),
+        (TOPIC | {"mode": "snapshot"}, "mode", "messages are appended"),
+        (TOPIC | {"value": "json"}, "value", "the fields of JSON are wanted"),
+        (TOPIC | {"value": "text", "fields": {"a": "int"}}, "fields", "fields belong to JSON"),
+        (TOPIC | {"fields": {"a": "bigintt"}}, 'fields["a"]', "did you mean 'bigint'?"),
+        (TOPIC | {"fields": {"a": "struct<b>>"}}, 'fields["a"]', "is no type"),
+        (TOPIC | {"mode": "upsert"}, "mode", "give tables.t.key"),
+        (TOPIC | {"on_drift": "rescue"}, "on_drift", "policies of drift belong to files"),
+        (BASE | {"value": "json"}, "value", "belongs to the format kafka"),
         ({"format": "delta"}, "format", "neither path nor table"),
         ({"format": "delta", "path": "a", "table": "b"}, "path", "exclude each other"),
         ({"format": "delat", "path": "a"}, "format", "did you mean 'delta'?"),

@@ -72,7 +72,20 @@ def test_what_the_file_alone_gives_away(tmp_path: Path, parts: tuple[str, ...], 
     [
         (
             "{from: predictions, format: kafka, options: {topic: t}}",
-            "a Kafka topic cannot be a sink: Spark's connector",
+            "a sink of Kafka needs options.kafka.bootstrap.servers",
+        ),
+        (
+            "{from: predictions, format: kafka, options: {topic: t, kafka.bootstrap.servers: h, kafka.acks: 1}}",
+            "decided by the delivery",
+        ),
+        (
+            "{from: predictions, format: kafka, options: {topic: t, kafka.bootstrap.servers: h, kafka.ssl.truststore.location: x}}",
+            "for clients in Java",
+        ),
+        ("{from: predictions, format: kafka, options: {topic: 'a b', kafka.bootstrap.servers: h}}", "is no topic"),
+        (
+            "{from: predictions, format: kafka, options: {topic: t, kafka.bootstrap.servers: h, acks: 1}}",
+            "has no option 'acks'",
         ),
         ("{from: predictions, format: jdbc, options: {url: 'jdbc:x:y'}}", "a JDBC sink needs options.dbtable"),
         ("{from: predictions, format: parquet}", "needs `path`"),

@@ -116,7 +116,7 @@ def shape(
         typed.append(f"{cast} as `{name}`")
         reasons.append(f"case when {cast} is null and trim(cast(`{name}` as string)) <> '' then 'cast:{name}' end")
     typed += ["_rescued"] if "_rescued" in raw.columns else []
-    order = [c for c in ("_batch", "_source") if c in raw.columns]
+    order = [c for c in ("_batch", "_source", *_offset(table)) if c in raw.columns]
     frame = raw.selectExpr(
         *typed,
         f"struct({', '.join(f'`{c}`' for c in raw.columns)}) as {RAW}",
@@ -137,6 +137,11 @@ def _with(frame: DataFrame, name: str, sql: str) -> DataFrame:
         reason = F.when(failed, F.array(F.lit(f"cast:{name}"))).otherwise(F.array().cast("array<string>"))
         frame = frame.withColumn(REASONS, F.array_union(F.col(REASONS), reason))
     return frame.withColumn(name, F.expr(expression))
+
+
+def _offset(table: Table) -> tuple[str, ...]:
+    """Of messages, which are ordered within a partition, the column that says how."""
+    return ("_source_version",) if table.source.kind == "kafka" else ()
 
 
 def kept_columns(frame: DataFrame, table: Table) -> list[str]:

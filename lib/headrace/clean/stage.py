@@ -151,11 +151,19 @@ def _merged_notes(table: Table, merged: int) -> list[str]:
 
 
 def _newest(good: DataFrame, columns: list[str], table: Table) -> DataFrame:
-    """One row per key: the one that came last; of an upsert the one with the latest event time, however late it came."""
+    """One row per key: the one that came last; of an upsert the one with the latest event time, however late it came.
+
+    Of messages of a run the last is the one of the greatest offset: how many runs they came in must not matter.
+    """
     batch, times = f"{ROW}._batch", [time for time in (table.event_time, table.available_at) if time]
-    order = [*times, batch] if table.source.mode == "upsert" else [batch, *times]
+    place = [f"{ROW}._source"]
+    if table.source.kind == "kafka":
+        place += [f"{ROW}._source_version"]
+        order = [*times, batch, *place] if table.source.mode == "upsert" else [batch, *place, *times]
+    else:
+        order = [*times, batch, *place] if table.source.mode == "upsert" else [batch, *times, *place]
     flags = [DELETED] if table.source.delete_when else []
-    return latest_by_key(good.select(*columns, *flags, ROW), table.key, [*order, f"{ROW}._source"])
+    return latest_by_key(good.select(*columns, *flags, ROW), table.key, order)
 
 
 def _deleted(newest: DataFrame) -> int:

@@ -8,26 +8,18 @@ from pydantic import Field, model_validator
 
 from headrace.config.section import Name, Section
 
-KAFKA = (
-    "a Kafka topic cannot be a sink: Spark's connector does not write a batch in one transaction, so that a run that is "
-    "killed would send rows twice; write to jdbc or parquet, and let Kafka Connect read from there"
-)
+SERVERS = "kafka.bootstrap.servers"
 
 
 class Sink(Section):
     """Where a table is written on to, whenever it has new rows."""
 
     from_: Name = Field(alias="from", description="the predictions' table, or a feature table")
-    format: Literal["jdbc", "parquet"]
+    format: Literal["jdbc", "parquet", "kafka"]
     path: str | None = Field(None, description="of parquet: a folder of its own")
-    options: dict[str, Any] = Field({}, description="of Spark's writer; jdbc: url, dbtable, user, password, driver")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _possible(cls, value: Any) -> Any:
-        if isinstance(value, dict) and str(value.get("format")).lower() == "kafka":
-            raise ValueError(KAFKA)
-        return value
+    options: dict[str, Any] = Field(
+        {}, description="of Spark's writer; jdbc: url, dbtable, user, password, driver; kafka: topic, kafka.*"
+    )
 
     @model_validator(mode="after")
     def _placed(self) -> Sink:
@@ -39,4 +31,10 @@ class Sink(Section):
                 raise ValueError(f"a JDBC sink needs {' and '.join(f'options.{name}' for name in lacking)}")
             if self.path:
                 raise ValueError("a JDBC sink has no `path`; its table is options.dbtable")
+        if self.format == "kafka":
+            lacking = [name for name in (SERVERS, "topic") if not self.options.get(name)]
+            if lacking:
+                raise ValueError(f"a sink of Kafka needs {' and '.join(f'options.{name}' for name in lacking)}")
+            if self.path:
+                raise ValueError("a sink of Kafka has no `path`; its topic is options.topic")
         return self

@@ -15,8 +15,8 @@ from headrace.config.values import Column, listed
 FILES = ("csv", "json", "parquet", "orc", "avro", "text", "xml", "binaryFile")
 """Formats whose files ingest follows one by one; those of Spark's plugins that have a path as well."""
 
-Kind = Literal["files", "python", "jdbc", "delta", "spark"]
-"""How a source is followed: file by file; by a watermark; by version; `spark` and `python` by content."""
+Kind = Literal["files", "python", "jdbc", "delta", "kafka", "spark"]
+"""How a source is followed: file by file; by a watermark; by version; by offsets; `spark` and `python` by content."""
 
 _WHOLE = ("iceberg", "hudi")
 _COORDINATES = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+")
@@ -67,6 +67,12 @@ class Place(Section):
     overlap: Overlap | None = Field(
         None, description="jdbc: how far before the last value reading starts; default: `1 hour`, or 1000 of a number"
     )
+    value: Literal["text", "json", "binary"] | None = Field(
+        None, description="kafka: what a message holds; default: json where fields are named, else text"
+    )
+    fields: dict[str, str] | None = Field(
+        None, description="kafka: fields of JSON messages, as they are called there, with their SQL types"
+    )
     packages: Packages | None = Field(
         None, description="jars by Maven coordinates; default: what the url asks for; [] for none"
     )
@@ -87,6 +93,7 @@ KEYS = {
     ),
     "delta": ("table",),
     "table": ("table",),
+    "kafka": ("value", "fields"),
 }  # fmt: skip
 """Which keys of `Place` a format has; `packages` any."""
 
@@ -104,6 +111,11 @@ def place_of(source: dict[str, Any]) -> str | None:
         return f"{url} {source.get('table') or source.get('query') or ''}".strip()
     if name in ("delta", "table"):
         return str(source.get("table") or "")
+    if name == "kafka":
+        given = source.get("options") if isinstance(source.get("options"), dict) else {}
+        found = {str(key).lower(): value for key, value in (given or {}).items()}
+        parts = (found.get(key) for key in ("kafka.bootstrap.servers", "subscribe", "subscribepattern"))
+        return " ".join(["kafka", *(str(value) for value in parts if value is not None)])
     if name in {known.lower() for known in FILES} or source.get("python"):
         return None
     options = source.get("options") if isinstance(source.get("options"), dict) else {}
@@ -120,6 +132,8 @@ def kind_of(format_: str, path: str, python: bool) -> Kind:
         return "jdbc"
     if name in ("delta", "table"):
         return "delta"
+    if name == "kafka":
+        return "kafka"
     if name in {known.lower() for known in FILES}:
         return "files"
     return "spark" if name in _WHOLE or path.split(" ")[0] == name else "files"

@@ -16,6 +16,7 @@ from pyspark.sql.types import ArrayType, MapType, StructType, VariantType
 from headrace.config import secrets
 from headrace.config.sinks import Sink
 from headrace.config.types import Pipeline
+from headrace.delivery import topics
 from headrace.errors import ConfigError
 from headrace.runtime.sinks.delivery import Delivery, Sent
 from headrace.runtime.sinks.jdbc import JdbcSink
@@ -49,6 +50,8 @@ def _step(name: str, sink: Sink, stage: str) -> Step:
 def _deliver(run: Run, name: str, sink: Sink) -> Done:
     if run.sample:
         return Done(rows_in=0, rows_out=0, notes=("a sample is not sent",))
+    if sink.format == "kafka":
+        return topics.deliver(run, name, sink)
     place, known = _place(run, name, sink), f"{run.schema}.{name}"
     state, earlier = Sent(run.version(sink.from_), run.identity(sink.from_)), place.sent(known)
     if earlier is not None and earlier.identity == state.identity:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import secrets
 from headrace.config.names import column_names
 from headrace.config.types import Source, Table
-from headrace.ingest import delta, marks, watermark
+from headrace.ingest import delta, kafka, marks, watermark
 from headrace.ingest.jdbc import Database
 from headrace.ingest.python import ingest_python, python_rows
 from headrace.ingest.snapshots import Origin, land
@@ -53,6 +53,8 @@ def rows(run: Any, name: str, source: Source) -> DataFrame:
     """
     if source.kind == "python":
         return python_rows(run, name, source)
+    if source.kind == "kafka":
+        return kafka.rows(run, name, source)
     if source.kind == "jdbc":
         base = _base(run, name, source)
         if source.watermark:

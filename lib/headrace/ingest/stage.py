@@ -8,8 +8,9 @@ from headrace.config.checks import sources
 from headrace.config.types import Pipeline, Source, Table
 from headrace.ingest import others
 from headrace.ingest.files import listed
+from headrace.ingest.kafka import Topics
 from headrace.ingest.landing import ingest_files, path_of
-from headrace.runtime.step import Run, Step
+from headrace.runtime.step import Done, Run, Step
 
 
 def raw(table: str) -> str:
@@ -25,11 +26,19 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
 def _step(name: str, table: Table) -> Step:
     source = table.source
     decides = {"source": source.model_dump(mode="json", by_alias=True)}
+    topics = Topics(name, table) if source.kind == "kafka" else None
 
     def state(run: Run) -> Any:
+        if topics:
+            return topics.state(run)
         if source.kind != "files":
             return others.state(run, name, source)
         return [(f.path, f.size, f.modified) for f in listed(run.spark, path_of(source))]
+
+    def work(run: Run) -> Done:
+        if topics:
+            return topics.ingest(run)
+        return (ingest_files if source.kind == "files" else others.ingest)(run, name, table)
 
     return Step(
         stage="ingest",
@@ -38,7 +47,7 @@ def _step(name: str, table: Table) -> Step:
         outputs=(raw(name),),
         config={"tables": {name: decides | ({"sensitive": table.sensitive} if table.sensitive else {})}},
         state=state,
-        run=lambda run: (ingest_files if source.kind == "files" else others.ingest)(run, name, table),
+        run=work,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from headrace.config.checks import topics
 from headrace.config.source_types import KEYS, Place, place_of
 from headrace.config.types import Source
 
@@ -16,7 +17,10 @@ _OPTIONS = {"dbtable": "table", "query": "query", "url": "url", "user": "user", 
 """Options of Spark's JDBC reader that have a key of their own."""
 
 _OF_FILES = {
-    "mode": ("upsert", "upsert belongs to files; of other sources leave out mode, and deduplicate by the table's key"),
+    "mode": (
+        "upsert",
+        "upsert belongs to files and kafka; of other sources leave out mode, and deduplicate by the table's key",
+    ),
     "on_drift": ("evolve", "rescue", "policies of drift belong to files; leave out on_drift"),
     "on_corrupt": ("skip", "only files can be left out; leave out on_corrupt"),
 }
@@ -36,8 +40,8 @@ def check(where: str, source: Source) -> Iterator[Found]:
         yield from _of_files(where, source)
     if name == "jdbc":
         yield from _jdbc(where, source)
-    elif name == "kafka" and source.kind == "files":
-        yield f"{where}.path", "kafka has no path; write the reader's options, and its jars under packages"
+    elif name == "kafka":
+        yield from topics.check(where, source)
     elif name == "table" and not (source.table or source.path):
         yield f"{where}.format", "no table is named; write table: schema.name"
     elif name == "delta" and not source.path:
@@ -48,7 +52,7 @@ def check(where: str, source: Source) -> Iterator[Found]:
 
 def _of_files(where: str, source: Source) -> Iterator[Found]:
     for key, (*known, instead) in _OF_FILES.items():
-        if getattr(source, key) in known:
+        if getattr(source, key) in known and not (source.kind == "kafka" and key == "mode"):
             yield f"{where}.{key}", f"{getattr(source, key)!r}: {instead}"
 
 

@@ -73,7 +73,7 @@ def _slip(option: str) -> str | None:
 def check_upsert(where: str, table: Table) -> Iterator[Found]:
     """What an upsert needs, and what only an upsert has."""
     upsert = table.source.mode == "upsert"
-    if upsert and not table.key and table.source.kind == "files":
+    if upsert and not table.key and table.source.kind in ("files", "kafka"):
         yield f"{where}.source.mode", f"'upsert' goes by key: give {where}.key, or write append"
     if table.source.delete_when and not upsert:
         yield f"{where}.source.delete_when", "only rows of `mode: upsert` delete; set the mode, or leave this out"
