@@ -26,13 +26,13 @@ def delta_jars() -> str:
 
 
 def driver_jars() -> str:
-    """The class path of the drivers that Headrace takes by itself: PostgreSQL's and MySQL's, fetched once."""
+    """The class path of what Headrace fetches by itself for PostgreSQL, MySQL and MongoDB, once."""
     import pyspark
 
-    from headrace.runtime.packages import DRIVERS, jars
+    from headrace.runtime.packages import CONNECTORS, DRIVERS, jars
 
     home, spark = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")), Path(pyspark.__file__).parent
-    wanted = [DRIVERS["jdbc:postgresql:"], DRIVERS["jdbc:mysql:"]]
+    wanted = [DRIVERS["jdbc:postgresql:"], DRIVERS["jdbc:mysql:"], *CONNECTORS["mongodb"]]
     return ":".join(map(str, jars(home.absolute(), spark, wanted, {**os.environ, "SPARK_HOME": str(spark)})))
 
 

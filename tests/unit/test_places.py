@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from pyspark.sql.types import DateType, DecimalType, LongType, TimestampType
+from pyspark.sql.types import DateType, DecimalType, LongType, TimestampNTZType, TimestampType
 
 from headrace.config.checks import references
 from headrace.config.reading import read_pipeline
@@ -13,7 +14,7 @@ from headrace.config.secrets import plain_text
 from headrace.config.source_types import place_of
 from headrace.config.types import Pipeline, Source
 from headrace.errors import ConfigError
-from headrace.ingest.marks import before
+from headrace.ingest.marks import Since, before
 from headrace.runtime.packages import MARIADB, coordinates, needed
 
 BASE = {"format": "jdbc", "url": "jdbc:postgresql://db:5432/shop", "table": "orders"}
@@ -34,6 +35,11 @@ def found(source: dict) -> list[tuple[str, str]]:
         {"format": "delta", "table": "shop.orders"},
         {"format": "table", "table": "shop.orders"},
         {"format": "mongodb", "options": {"connection.uri": "mongodb://db", "collection": "orders"}},
+        {"format": "mongodb", "schema": {"_id": "string", "who": "struct<name: string>"}, "watermark": "at"},
+        {"format": "dynamodb", "table": "orders", "options": {"region": "x"}, "watermark": "at", "overlap": 5},
+        {"format": "table", "table": "shop.orders", "watermark": "at", "mode": "append"},
+        {"format": "iceberg", "path": "shop.orders", "watermark": "at"},
+        {"python": "json:loads", "options": {"s": 1}, "watermark": "at"},
         {"format": "geojson", "path": "x.geojson", "packages": "a.b:c_2.13:1.0"},
     ],
 )
@@ -65,6 +71,14 @@ def test_what_is_right(source: dict) -> None:
         ({"format": "kafka", "path": "x"}, "path", "kafka has no path"),
         ({"format": "delta"}, "format", "neither path nor table"),
         ({"format": "delta", "path": "a", "table": "b"}, "path", "exclude each other"),
+        ({"format": "delta", "path": "x", "watermark": "id"}, "watermark", "belongs to the format jdbc and table"),
+        ({"format": "kafka", "watermark": "id"}, "watermark", "belongs to the format jdbc and table"),
+        (BASE | {"schema": {"a": "int"}}, "schema", "'schema' belongs to the format dynamodb"),
+        ({"format": "mongodb", "schema": {"a": "strng"}}, "schema.a", "did you mean 'string'?"),
+        ({"format": "mongodb", "overlap": "1 hour"}, "overlap", "no effect without watermark"),
+        ({"format": "mongodb", "mode": "append"}, "mode", "without a watermark all is read"),
+        ({"format": "dynamodb"}, "format", "no table is named; write table: name"),
+        ({"format": "mongdb"}, "format", "did you mean 'mongodb'?"),
         ({"format": "delat", "path": "a"}, "format", "did you mean 'delta'?"),
         ({"format": "jbdc"}, "format", "did you mean 'jdbc'?"),
     ],
@@ -140,6 +154,7 @@ def test_secrets_stay_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (BASE | {"packages": []}, ()),
         (BASE | {"packages": "a:b:1"}, ("a:b:1",)),
         ({"format": "csv", "path": "x.csv"}, ()),
+        ({"format": "mongodb"}, ("org.mongodb.spark:mongo-spark-connector_2.13:10.5.0",)),
     ],
 )
 def test_only_the_jars_that_a_source_needs(source: dict, jars: tuple[str, ...]) -> None:
@@ -151,6 +166,20 @@ def test_how_far_before_the_last_value_reading_starts() -> None:
     assert before("0001-01-01 00:10:00", TimestampType(), "1 hour") == "0001-01-01 00:00:00.000000"
     assert before("2024-03-01", DateType(), "1 hour") == "2024-02-29"
     assert before("5", LongType(), None) == "-995"
+
+
+def test_a_start_is_handed_over_as_what_it_is() -> None:
+    moment = Since("at", "2024-02-29 23:30:00.500000", TimestampType())
+    assert moment.plain() == datetime(2024, 2, 29, 23, 30, 0, 500000, tzinfo=UTC)
+    assert moment.text() == "2024-02-29T23:30:00.500000+00:00"
+    assert Since("at", "2024-02-29 23:30:00", TimestampNTZType()).text() == "2024-02-29T23:30:00"
+    assert Since("day", "2024-02-29", DateType()).plain() == date(2024, 2, 29)
+    assert (Since("n", "-995", LongType()).plain(), Since("n", "1.50", DecimalType(9, 2)).text()) == (-995, "1.50")
+
+
+def test_since_belongs_to_the_watermark() -> None:
+    options = {"options": {"since": 1}, "watermark": "at"}
+    assert next(where for where, _ in found({"python": "json:loads"} | options)) == "tables.t.source.options.since"
 
 
 def test_where_a_source_is_says_no_secret() -> None:
