@@ -89,7 +89,9 @@ def _expressions(wanted: T.StructType, names: list[str], since: Since | None) ->
     # times are texts, compared as such: with another zone or separator they may sort a day apart
     least = {"S": (value - timedelta(days=1)).isoformat()[:10]} if isinstance(value, date) else {"N": since.text()}
     return told | {
-        "FilterExpression": f"attribute_not_exists(#p{place}) OR #p{place} >= :least OR NOT attribute_type(#p{place}, :kind)",
+        "FilterExpression": " OR ".join(
+            (f"attribute_not_exists(#p{place})", f"NOT attribute_type(#p{place}, :kind)", f"#p{place} >= :least")
+        ),
         "ExpressionAttributeValues": {":least": least, ":kind": {"S": next(iter(least))}},
     }
 
