@@ -33,10 +33,10 @@ def driver_jars() -> str:
 
 
 def connector_jars() -> str:
-    """The class path of what Headrace takes by itself for Avro, Kafka and S3, fetched once."""
+    """The class path of what Headrace takes by itself for Avro, Kafka, MongoDB and S3, fetched once."""
     from headrace.runtime.packages import CONNECTORS, S3A
 
-    return package_jars(*CONNECTORS["avro"], *CONNECTORS["kafka"], S3A)
+    return package_jars(*(package for format_ in CONNECTORS.values() for package in format_), S3A)
 
 
 def package_jars(*wanted: str) -> str:

@@ -24,7 +24,7 @@ tables:
     source:
       format: kafka
       options: {kafka.bootstrap.servers: "%s", subscribe: orders}
-      fields: {id: bigint, note: string}
+      schema: {id: bigint, note: string}
     key: [id, partition, offset]
 feature_tables:
   facts: {from: orders, entity: id, lookup: [note]}

@@ -142,7 +142,7 @@ def test_json_becomes_columns_and_what_is_none_is_set_aside(kafka: Broker, scrat
         [("k", json.dumps(one)) for one in good] + [(None, one) for one in bad] + [("gone", None), ("b", b"\xff\x00")]
     )
     kafka.send("json", messages)
-    fields = "fields: {orderId: bigint, amount: 'decimal(9,2)', at: timestamp, to: 'struct<city: string>', key: string, lines: 'array<struct<n: int>>'}"  # noqa: E501
+    fields = "schema: {orderId: bigint, amount: 'decimal(9,2)', at: timestamp, to: 'struct<city: string>', key: string, lines: 'array<struct<n: int>>'}"  # noqa: E501
     text = yaml(kafka.servers, "subscribe: json", fields)
     scratch.run(text)
     frame = scratch.table("raw_orders").orderBy("offset").selectExpr(
@@ -237,7 +237,7 @@ def test_topics_by_list_and_by_pattern(kafka: Broker, scratch: Project) -> None:
 def test_other_fields_are_read_anew_where_all_is_there_and_else_from_now_on(kafka: Broker, scratch: Project) -> None:
     kafka.make("fields")
     kafka.send("fields", [("k", '{"a": 1, "b": "x"}')])
-    few, more = (yaml(kafka.servers, "subscribe: fields", f"fields: {{{f}}}") for f in ("a: int", "a: int, b: string"))
+    few, more = (yaml(kafka.servers, "subscribe: fields", f"schema: {{{f}}}") for f in ("a: int", "a: int, b: string"))
     scratch.run(few, only="ingest")
     scratch.run(more, only="ingest")
     assert scratch.rows("raw_orders", "_batch", "a", "b") == [(1, 1, None), (2, 1, "x")]

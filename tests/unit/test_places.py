@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from pyspark.sql.types import DateType, DecimalType, LongType, TimestampType
+from pyspark.sql.types import DateType, DecimalType, LongType, TimestampNTZType, TimestampType
 
 from headrace.config.checks import references
 from headrace.config.reading import read_pipeline
@@ -13,7 +14,7 @@ from headrace.config.secrets import plain_text
 from headrace.config.source_types import place_of
 from headrace.config.types import Environment, Pipeline, Source
 from headrace.errors import ConfigError
-from headrace.ingest.marks import before
+from headrace.ingest.marks import Since, before
 from headrace.runtime.packages import CONNECTORS, MARIADB, S3A, coordinates, lacking, needed, of_command
 
 TOPIC = {"format": "kafka", "options": {"kafka.bootstrap.servers": "h:9092", "subscribe": "orders"}}
@@ -42,9 +43,14 @@ def found(source: dict) -> list[tuple[str, str]]:
         {"format": "table", "table": "shop.orders"},
         {"format": "mongodb", "options": {"connection.uri": "mongodb://db", "collection": "orders"}},
         TOPIC
-        | {"fields": {"orderId": "bigint", "at": "timestamp", "to": "struct<city: string, lines: array<string>>"}},
+        | {"schema": {"orderId": "bigint", "at": "timestamp", "to": "struct<city: string, lines: array<string>>"}},
         TOPIC | {"value": "binary"},
         topic(subscribe=None, subscribePattern="shop[.].*", maxOffsetsPerTrigger=1000, failOnDataLoss=False),
+        {"format": "mongodb", "schema": {"_id": "string", "who": "struct<name: string>"}, "watermark": "at"},
+        {"format": "dynamodb", "table": "orders", "options": {"region": "x"}, "watermark": "at", "overlap": 5},
+        {"format": "table", "table": "shop.orders", "watermark": "at", "mode": "append"},
+        {"format": "iceberg", "path": "shop.orders", "watermark": "at"},
+        {"python": "json:loads", "options": {"s": 1}, "watermark": "at"},
         {"format": "geojson", "path": "x.geojson", "packages": "a.b:c_2.13:1.0"},
     ],
 )
@@ -83,14 +89,22 @@ def test_what_is_right(source: dict) -> None:
         (topic(failOnDataLoss="no"), 'options["failOnDataLoss"]', "write true or false"),
         (TOPIC | {"mode": "snapshot"}, "mode", "messages are appended"),
         (TOPIC | {"value": "json"}, "value", "the fields of JSON are wanted"),
-        (TOPIC | {"value": "text", "fields": {"a": "int"}}, "fields", "fields belong to JSON"),
-        (TOPIC | {"fields": {"a": "bigintt"}}, 'fields["a"]', "did you mean 'bigint'?"),
-        (TOPIC | {"fields": {"a": "struct<b>>"}}, 'fields["a"]', "is no type"),
+        (TOPIC | {"value": "text", "schema": {"a": "int"}}, "schema", "a schema belongs to JSON"),
+        (TOPIC | {"schema": {"a": "bigintt"}}, 'schema["a"]', "did you mean 'bigint'?"),
+        (TOPIC | {"schema": {"a": "struct<b>>"}}, 'schema["a"]', "is no type"),
         (TOPIC | {"mode": "upsert"}, "mode", "give tables.t.key"),
         (TOPIC | {"on_drift": "rescue"}, "on_drift", "policies of drift belong to files"),
         (BASE | {"value": "json"}, "value", "belongs to the format kafka"),
         ({"format": "delta"}, "format", "neither path nor table"),
         ({"format": "delta", "path": "a", "table": "b"}, "path", "exclude each other"),
+        ({"format": "delta", "path": "x", "watermark": "id"}, "watermark", "belongs to the format jdbc and table"),
+        (TOPIC | {"watermark": "id"}, "watermark", "belongs to the format jdbc and table"),
+        (BASE | {"schema": {"a": "int"}}, "schema", "'schema' belongs to the format kafka and dynamodb"),
+        ({"format": "mongodb", "schema": {"a": "strng"}}, 'schema["a"]', "did you mean 'string'?"),
+        ({"format": "mongodb", "overlap": "1 hour"}, "overlap", "no effect without watermark"),
+        ({"format": "mongodb", "mode": "append"}, "mode", "without a watermark all is read"),
+        ({"format": "dynamodb"}, "format", "no table is named; write table: name"),
+        ({"format": "mongdb"}, "format", "did you mean 'mongodb'?"),
         ({"format": "delat", "path": "a"}, "format", "did you mean 'delta'?"),
         ({"format": "jbdc"}, "format", "did you mean 'jdbc'?"),
     ],
@@ -171,6 +185,7 @@ def test_secrets_stay_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ({"format": "delta", "path": "s3a://lake/x"}, (S3A,)),
         ({"format": "avro", "path": "S3A://lake/x"}, (*CONNECTORS["avro"], S3A)),
         ({"format": "avro", "path": "s3a://lake/x", "packages": []}, ()),
+        ({"format": "mongodb"}, ("org.mongodb.spark:mongo-spark-connector_2.13:10.5.0",)),
     ],
 )
 def test_only_the_jars_that_a_source_needs(source: dict, jars: tuple[str, ...]) -> None:
@@ -209,6 +224,20 @@ def test_how_far_before_the_last_value_reading_starts() -> None:
     assert before("0001-01-01 00:10:00", TimestampType(), "1 hour") == "0001-01-01 00:00:00.000000"
     assert before("2024-03-01", DateType(), "1 hour") == "2024-02-29"
     assert before("5", LongType(), None) == "-995"
+
+
+def test_a_start_is_handed_over_as_what_it_is() -> None:
+    moment = Since("at", "2024-02-29 23:30:00.500000", TimestampType())
+    assert moment.plain() == datetime(2024, 2, 29, 23, 30, 0, 500000, tzinfo=UTC)
+    assert moment.text() == "2024-02-29T23:30:00.500000+00:00"
+    assert Since("at", "2024-02-29 23:30:00", TimestampNTZType()).text() == "2024-02-29T23:30:00"
+    assert Since("day", "2024-02-29", DateType()).plain() == date(2024, 2, 29)
+    assert (Since("n", "-995", LongType()).plain(), Since("n", "1.50", DecimalType(9, 2)).text()) == (-995, "1.50")
+
+
+def test_since_belongs_to_the_watermark() -> None:
+    options = {"options": {"since": 1}, "watermark": "at"}
+    assert next(where for where, _ in found({"python": "json:loads"} | options)) == "tables.t.source.options.since"
 
 
 def test_where_a_source_is_says_no_secret() -> None:

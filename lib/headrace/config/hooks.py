@@ -41,12 +41,14 @@ class Use:
         hook: As `my_features:risk`.
         kind: What it is for.
         options: Names of the arguments that the YAML gives it.
+        handed: Names of arguments that it gets besides, if it takes them.
     """
 
     where: str
     hook: str
     kind: Kind
     options: tuple[str, ...] = ()
+    handed: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -69,7 +71,8 @@ def uses(pipeline: Pipeline) -> list[Use]:
     for name, table in pipeline.tables.items():
         if table.source.python:
             options = tuple(table.source.options)
-            found.append(Use(f"tables.{name}.source.python", table.source.python, "source", options))
+            handed = ("since",) if table.source.watermark else ()
+            found.append(Use(f"tables.{name}.source.python", table.source.python, "source", options, handed))
         if table.transform:
             found.append(Use(f"tables.{name}.transform", table.transform, "transform"))
     if pipeline.training_set and pipeline.training_set.transform:
@@ -251,6 +254,6 @@ def _options(one: Use, arguments: ast.arguments) -> Iterator[str]:
     plain = arguments.args[0 if arguments.posonlyargs else 1 :]
     optional = {a.arg for a in plain[len(plain) - len(arguments.defaults) :]} if arguments.defaults else set()
     optional |= {a.arg for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None}
-    missing = [name for name in named if name not in optional and name not in one.options]
+    missing = [name for name in named if name not in optional and name not in (*one.options, *one.handed)]
     if missing:
         yield f"{one.name} needs the option {', '.join(missing)}; write it under `options`"

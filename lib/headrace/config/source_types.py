@@ -16,7 +16,7 @@ FILES = ("csv", "json", "parquet", "orc", "avro", "text", "xml", "binaryFile")
 """Formats whose files ingest follows one by one; those of Spark's plugins that have a path as well."""
 
 Kind = Literal["files", "python", "jdbc", "delta", "kafka", "spark"]
-"""How a source is followed: file by file; by a watermark; by version; by offsets; `spark` and `python` by content."""
+"""How a source is followed: file by file; by version; by offsets; `jdbc`, `spark`, `python` by a watermark, else by content."""
 
 _WHOLE = ("iceberg", "hudi")
 _COORDINATES = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+")
@@ -50,7 +50,7 @@ class Place(Section):
     """What a source of another kind than files says; each key belongs to some formats (`KEYS`)."""
 
     url: str | None = Field(None, description="jdbc: where the database is, as jdbc:postgresql://host:5432/shop")
-    table: str | None = Field(None, description="jdbc, delta, table: the table's name, with its schema")
+    table: str | None = Field(None, description="jdbc, delta, table, dynamodb: the table's name, with its schema")
     query: str | None = Field(None, description="jdbc: a SELECT in the database's own SQL, in place of table")
     user: str | None = Field(None, description="jdbc: who reads")
     password: str | None = Field(None, description="jdbc: as ${secret:NAME}")
@@ -62,16 +62,21 @@ class Place(Section):
     )
     partitions: int | None = Field(None, ge=1, le=10_000, description="jdbc: parallel reads; default: Spark's cores")
     watermark: Column | None = Field(
-        None, description="jdbc: a number, date or time that grows: only rows from its last value on are read"
+        None,
+        description="a column, a number, date or time that grows: only rows from its last value on are read (of jdbc, "
+        "table, other readers of Spark, python)",
     )
     overlap: Overlap | None = Field(
-        None, description="jdbc: how far before the last value reading starts; default: `1 hour`, or 1000 of a number"
+        None, description="how far before the last value reading starts; default: `1 hour`, or 1000 of a number"
+    )
+    schema_: dict[str, str] | None = Field(
+        None,
+        alias="schema",
+        description="of kafka (JSON), dynamodb and other readers of Spark: what is read, names as in the source, and SQL types, as "
+        "`total: decimal(12,2)`",
     )
     value: Literal["text", "json", "binary"] | None = Field(
-        None, description="kafka: what a message holds; default: json where fields are named, else text"
-    )
-    fields: dict[str, str] | None = Field(
-        None, description="kafka: fields of JSON messages, as they are called there, with their SQL types"
+        None, description="kafka: what a message holds; default: json with a schema, else text"
     )
     packages: Packages | None = Field(
         None, description="jars by Maven coordinates; default: what the url asks for; [] for none"
@@ -92,10 +97,20 @@ KEYS = {
         "url", "table", "query", "user", "password", "partition_column", "bounds", "partitions", "watermark", "overlap",
     ),
     "delta": ("table",),
-    "table": ("table",),
-    "kafka": ("value", "fields"),
+    "kafka": ("value", "schema_"),
+    "table": ("table", "watermark", "overlap"),
+    "dynamodb": ("table", "schema_", "watermark", "overlap"),
+    "python": ("watermark", "overlap"),
 }  # fmt: skip
 """Which keys of `Place` a format has; `packages` any."""
+
+_ANY = ("schema_", "watermark", "overlap")
+"""Those of other readers of Spark."""
+
+
+def keys_of(format_: str, kind: Kind) -> tuple[str, ...]:
+    """The keys of `Place` that a source has."""
+    return KEYS.get(format_.lower(), _ANY if kind == "spark" and format_.lower() != "kafka" else ())
 
 
 def place_of(source: dict[str, Any]) -> str | None:
@@ -116,6 +131,8 @@ def place_of(source: dict[str, Any]) -> str | None:
         found = {str(key).lower(): value for key, value in (given or {}).items()}
         parts = (found.get(key) for key in ("kafka.bootstrap.servers", "subscribe", "subscribepattern"))
         return " ".join(["kafka", *(str(value) for value in parts if value is not None)])
+    if name == "dynamodb":
+        return f"{name} {source.get('table') or ''}".strip()
     if name in {known.lower() for known in FILES} or source.get("python"):
         return None
     options = source.get("options") if isinstance(source.get("options"), dict) else {}

@@ -28,7 +28,7 @@ from headrace.config.rules import Rule
 from headrace.config.schedules import Schedule
 from headrace.config.section import Name, Section
 from headrace.config.sinks import Sink
-from headrace.config.source_types import FILES, Kind, Place, kind_of
+from headrace.config.source_types import FILES, KEYS, Kind, Place, kind_of
 from headrace.config.spark_types import OnFailure, Spark
 from headrace.config.values import Column, Columns, ModelStoreUri, Names, Sql, listed
 from headrace.config.windows import FUNCTIONS, WindowLength
@@ -79,10 +79,14 @@ class Source(Place):
             return value
         if (value.get("format"), value.get("path")) == ("python", value["python"]):
             return value
-        given = [key for key in ("format", "path", "mode", *Place.model_fields) if key in value and key != "packages"]
+        own = ("packages", *KEYS["python"])
+        given = [
+            key for key in ("format", "path", "mode", "schema", *Place.model_fields) if key in value and key not in own
+        ]
         if given:
             raise ValueError(f"with `python` a source has no {', '.join(given)}; what it needs stands under `options`")
-        return {**value, "format": "python", "path": str(value["python"]), "mode": "snapshot"}
+        mode = "snapshot" if value.get("watermark") is None else "append"
+        return {**value, "format": "python", "path": str(value["python"]), "mode": mode}
 
     @property
     def kind(self) -> Kind:

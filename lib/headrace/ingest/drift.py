@@ -215,6 +215,20 @@ def merged(have: DataType, want: DataType) -> DataType | None:
     return None
 
 
+def grown(now: StructType, known: StructType | None) -> StructType:
+    """The fields of a source that tells them by a sample: those of before in their types, and new ones.
+
+    A field that is of a type that does not agree with the one of before stays as it is now.
+    """
+    if known is None:
+        return now
+    own = {f.name: f.dataType for f in now.fields}
+    kinds = {f.name: f.dataType for f in known.fields}
+    for name, kind in own.items():
+        kinds[name] = (merged(kind, kinds[name]) if name in kinds else None) or kind
+    return StructType([StructField(name, kind) for name, kind in kinds.items()])
+
+
 def reconciled(have: DataType, want: DataType | None) -> DataType:
     """How JSON is to be read: the fields that it has, in the types that are known of them."""
     if want is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,27 +14,24 @@ from pyspark.sql.types import (
     DataType,
     DateType,
     DecimalType,
-    FractionalType,
-    IntegralType,
     NumericType,
     StructField,
     StructType,
     TimestampNTZType,
-    TimestampType,
 )
 
 from headrace.config import secrets
 from headrace.config.checks.places import wrong_url
-from headrace.config.file.complaints import meant
 from headrace.config.names import column_names
 from headrace.config.types import Source
 from headrace.errors import ConfigError, DataError
 from headrace.ingest.driver_words import reason_of
+from headrace.ingest.marks import TIMES, Span, column_of
+from headrace.ingest.snapshots import Origin
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-TIMES = (TimestampType, TimestampNTZType)
 DRIVERS = {
     "jdbc:postgresql:": "org.postgresql.Driver",
     "jdbc:mysql:": "com.mysql.cj.jdbc.Driver",
@@ -48,6 +45,10 @@ _MYSQL = {
 _LONG = 2**63 - 1
 
 
+def _all(frame: DataFrame) -> DataFrame:
+    return frame
+
+
 @dataclass(frozen=True)
 class Database:
     """A table or query of a database.
@@ -56,12 +57,23 @@ class Database:
         spark: The session.
         source: As in the YAML.
         where: Its place there.
+        withhold: What takes sensitive values out of rows.
+        facts: What the commit is to carry besides.
     """
 
     spark: SparkSession
     source: Source
     where: str
+    withhold: Callable[[DataFrame], DataFrame] = _all
+    facts: Mapping[str, Any] = field(default_factory=dict)
     _seen: dict[str, StructType] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> Origin:
+        """The database in words."""
+        source, place = self.source, self.source.path
+        what = f"the query over {place.split(' ')[0]}" if source.query else f"the table {source.table}"
+        return Origin(self.where, place, what, "Cast in a query")
 
     def fields(self) -> dict[str, StructField]:
         """The columns, by their name in the tables.
@@ -76,19 +88,6 @@ class Database:
                     _utc(self.spark)
         schema = self._seen["schema"]
         return dict(zip(column_names(schema.names), schema, strict=True))
-
-    def column(self, name: str, key: str) -> StructField:
-        """A column that the YAML names under a key.
-
-        Raises:
-            ConfigError: If there is none.
-        """
-        found = self.fields()
-        if name.lower() not in found:
-            raise ConfigError(
-                f"{self.where}.{key}: there is no column {name!r}; there are: {', '.join(found)}{meant(name, found)}"
-            )
-        return found[name.lower()]
 
     def quoted(self, column: StructField) -> str:
         """A column's name in the database's SQL."""
@@ -120,14 +119,38 @@ class Database:
             row: Any = frame.select(*[F.col(f"`{name}`").cast("string") for name in frame.columns]).first()
         return list(row)
 
-    def rows(self, condition: str | None, parallelism: int) -> DataFrame:
-        """The rows that fulfil a condition in the database's SQL, columns named as in the tables.
+    def greatest(self, column: StructField) -> str | None:
+        """The greatest value of a column; an index on it answers."""
+        return self.ask(f"select max({self.quoted(column)}) hi from {self.relation()}")[0]
+
+    def counts(self, column: StructField, since: str | None) -> tuple[int, int]:
+        """How many rows have at least a value, and how many none; an index on the column answers."""
+        name = self.quoted(column)
+        after = f"{name} >= {self.literal(since, column.dataType)}" if since is not None else "1 = 0"
+        recent, unset = self.ask(
+            f"select sum(case when {name} is null then 0 else 1 end) recent, "
+            f"sum(case when {name} is null then 1 else 0 end) unset from {self.relation(f'{after} or {name} is null')}"
+        )
+        return int(Decimal(recent or "0")), int(Decimal(unset or "0"))
+
+    def _condition(self, span: Span) -> str:
+        """A range in the database's SQL."""
+        name, kind = self.quoted(span.column), span.column.dataType
+        if span.greatest is None:
+            return f"{name} is null"
+        parts = [f"{name} >= {self.literal(span.least, kind)}"] if span.least is not None else []
+        parts.append(f"{name} <= {self.literal(span.greatest, kind)}")
+        return f"({' and '.join(parts)}) or {name} is null"
+
+    def rows(self, span: Span | None, parallelism: int) -> DataFrame:
+        """The rows of a range of the watermark, or all; columns named as in the tables.
 
         Times without a zone are taken as UTC. Numbers without declared digits are exact texts.
 
         Raises:
             ConfigError: If the partition column cannot split them.
         """
+        condition = self._condition(span) if span else None
         fields = self.fields()
         options = {"dbtable": self.relation(condition), **self._ranges(condition, parallelism)}
         open_ = [f"`{one.name}` STRING" for one in fields.values() if one.dataType == DecimalType(38, 18)]
@@ -138,7 +161,7 @@ class Database:
         times = {
             n: F.col(n).cast("timestamp") for n, one in fields.items() if isinstance(one.dataType, TimestampNTZType)
         }
-        return frame.withColumns(times) if times else frame
+        return self.withhold(frame.withColumns(times) if times else frame)
 
     def open_numbers(self) -> list[str]:
         """Columns of numbers without declared digits, which come as text."""
@@ -149,7 +172,7 @@ class Database:
         source = self.source
         if source.partition_column is None:
             return {}
-        column = self.column(source.partition_column, "partition_column")
+        column = column_of(self, source.partition_column, "partition_column")
         kind = column.dataType
         if not isinstance(kind, (NumericType, DateType, *TIMES)):
             raise ConfigError(
@@ -217,12 +240,6 @@ class Database:
 def _whole(text: str, rounded: Any) -> int:
     value = Decimal(text)
     return max(-_LONG, min(_LONG, int(rounded(value)))) if value.is_finite() else 0
-
-
-def orderable(kind: DataType) -> bool:
-    """Whether a column of this type can be a watermark."""
-    exact = isinstance(kind, IntegralType) or (isinstance(kind, DecimalType) and kind != DecimalType(38, 18))
-    return exact or (isinstance(kind, (DateType, *TIMES)) and not isinstance(kind, FractionalType))
 
 
 def _utc(spark: SparkSession) -> None:

@@ -118,7 +118,7 @@ class _Landing:
                 "before counts no more"
             )
         self._notes.append(
-            f"{self._name}: value or fields have changed; what landed before stays as it was read, for the brokers do not "
+            f"{self._name}: value or schema have changed; what landed before stays as it was read, for the brokers do not "
             f"have all of {', '.join(gone)} any more (--force ingest reads what they have, and forgets the rest)"
         )
         return True
@@ -130,7 +130,7 @@ class _Landing:
         kept = privacy.reading(table, privacy.key_of(self._run.pipeline, table))
         return {
             "value": kind_of(self._source),
-            "fields": self._source.fields or {},
+            "schema": self._source.schema_ or {},
             "headers": headers,
             "privacy": kept,
         }

@@ -25,8 +25,8 @@ from headrace.runtime.step import Done, Output, Run
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-POLICIES = {"path", "mode", "on_drift", "on_corrupt", "delete_when"}
-"""Keys of a source that do not change how a file is read."""
+POLICIES = {"path", "mode", "on_drift", "on_corrupt", "delete_when", "schema_"}
+"""Keys of a source that do not change how a file is read, or that files do not have."""
 _TECHNICAL = (CORRUPT, RESCUED, "_source", "_source_version", "_ingested_at", "_batch")
 
 

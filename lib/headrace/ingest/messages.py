@@ -70,7 +70,7 @@ def rows(frame: DataFrame, source: Source) -> DataFrame:
         frame = frame.withColumns({"_key": key, "_value": value, "_bytes": _no_text(key, value)})
         text = kind_of(source) == "text"
         own = [F.col("_value").alias("value")] if text else []
-        frame, found = (frame, []) if text else _fields(frame, source.fields or {})
+        frame, found = (frame, []) if text else _fields(frame, source.schema_ or {})
         flags = [] if text else [F.col("value").isNull().alias("tombstone")]
         kept = [F.col(RESCUED)] if not text else []
         corrupt = F.col("_bytes") if text else F.coalesce(F.col("_bytes"), F.col(CORRUPT))
@@ -84,7 +84,7 @@ def rows(frame: DataFrame, source: Source) -> DataFrame:
 
 def kind_of(source: Source) -> str:
     """What a message holds: `text`, `json` or `binary`."""
-    return source.value or ("json" if source.fields else "text")
+    return source.value or ("json" if source.schema_ else "text")
 
 
 def _no_text(key: Column, value: Column) -> Column:

@@ -1,57 +1,56 @@
 """Sources in Python: a function `(spark, **options) -> DataFrame`, or a DataSource of Spark.
 
-Whether such a source has changed nobody can tell but by reading it: each run does, and its rows land as a new
-snapshot where their content differs from that of the last one.
+Whether such a source has changed nobody can tell but by reading it: each run does. With a watermark it is told from
+where on rows are wanted, as `since`.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import secrets
 from headrace.config.hooks import Use, use
 from headrace.config.names import column_names
-from headrace.config.types import Source, Table
+from headrace.config.types import Source
 from headrace.errors import DataError
-from headrace.ingest.snapshots import Origin, land
-from headrace.runtime.hooks import computing, load, naming
-from headrace.runtime.step import Done, Run
+from headrace.ingest.marks import Since
+from headrace.runtime.hooks import load, naming
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def ingest_python(run: Run, name: str, declared: Table) -> Done:
-    """Read a source in Python, and land its rows in `raw_<table>` if they are others than before.
-
-    Raises:
-        ConfigError: If a column is declared sensitive that is not there, or that has landed in plain.
-        DataError: If it returns no DataFrame, or no row.
-    """
-    one = use(run.pipeline, f"tables.{name}.source.python")
-    origin = Origin(one.where, one.hook, f"the hook {one.hook}", "Cast in the hook")
-    return land(run, name, declared, origin, _named(_read(run, one, declared.source), one), computing(one))
-
-
-def python_rows(run: Run, name: str, source: Source) -> DataFrame:
+def python_rows(run: Any, name: str, source: Source, since: Since | None) -> DataFrame:
     """The rows of a source in Python, their columns named as in the tables; nothing lands.
+
+    Args:
+        run: Its `spark` and `pipeline` are asked for.
+        name: The table.
+        source: Its source.
+        since: From where on rows are wanted: the argument `since` of a function that has one, an option of a
+            DataSource; None: all. More rows do no harm.
 
     Raises:
         DataError: If it returns no DataFrame.
     """
     one = use(run.pipeline, f"tables.{name}.source.python")
-    return _named(_read(run, one, source), one)
+    return _named(_read(run, one, source, since), one)
 
 
-def _read(run: Run, one: Use, source: Source) -> Any:
+def _read(run: Any, one: Use, source: Source, since: Since | None) -> Any:
     from pyspark.sql.datasource import DataSource
 
     found = load(run.spark, run.pipeline, one)
     with naming(one):
         if isinstance(found, type) and issubclass(found, DataSource):
             run.spark.dataSource.register(found)
-            return run.spark.read.format(found.name()).options(**secrets.revealed(source.options)).load()
-        return found(run.spark, **{name: _revealed(value) for name, value in source.options.items()})
+            options = secrets.revealed(source.options) | ({"since": since.text()} if since else {})
+            return run.spark.read.format(found.name()).options(**options).load()
+        given = {name: _revealed(value) for name, value in source.options.items()}
+        if source.watermark and "since" in inspect.signature(found).parameters:
+            given["since"] = since.plain() if since else None
+        return found(run.spark, **given)
 
 
 def _revealed(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,14 @@ from pyspark.sql import functions as F
 
 from headrace.config.types import Table
 from headrace.errors import DataError
+from headrace.ingest.drift import NESTED, fits
 from headrace.ingest.privacy import key_of, protected, refuse_plain
 from headrace.runtime.cache import digest
 from headrace.runtime.step import Done, Output, Run
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def land(
     origin: Origin,
     frame: DataFrame,
     computing: AbstractContextManager[Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Done:
     """Land rows in `raw_<table>` as a new batch if they are others than those of the last one.
 
@@ -53,6 +57,7 @@ def land(
         origin: Where the rows come from.
         frame: The rows; read once, kept on disk until they are written.
         computing: Around the one job that computes them.
+        facts: What the commit is to carry besides.
 
     Raises:
         ConfigError: If a column is declared sensitive that is not there, or that has landed in plain.
@@ -70,15 +75,22 @@ def land(
             read.unpersist()
             told = f"{origin.what}: the {rows:,} rows that have landed before"
             return Done(rows_in=rows, rows_out=0, notes=(told,), unchanged=True)
-        return _landed(run, raw, origin, read, rows, content, earlier)
+        return _landed(run, raw, origin, read, (rows, content), earlier, facts or {})
     except BaseException:
         read.unpersist()
         raise
 
 
 def _landed(
-    run: Run, raw: str, origin: Origin, read: DataFrame, rows: int, content: str, earlier: dict[str, Any]
+    run: Run,
+    raw: str,
+    origin: Origin,
+    read: DataFrame,
+    found: tuple[int, str],
+    earlier: dict[str, Any],
+    facts: Mapping[str, Any],
 ) -> Done:
+    rows, content = found
     batch = int(earlier.get("batch", 0)) + 1
     frame = stamped(read, origin.name, content, batch)
     if run.exists(raw):
@@ -93,6 +105,7 @@ def _landed(
             "content": content,
             "columns": frame.columns,
             "sensitive": dict(run.pipeline.tables[raw.removeprefix("raw_")].sensitive),
+            **facts,
         },
         expect_rows=rows,
         serializable=True,
@@ -128,22 +141,26 @@ def stamped(frame: DataFrame, source: str, version: str, batch: int) -> DataFram
 
 
 def same_types(origin: Origin, before: DataFrame, now: DataFrame) -> None:
-    """Columns may come and go; one that stays keeps its type, for the raw table keeps all batches.
+    """Columns may come and go; one that stays keeps its type, for the raw table keeps all batches. Nested ones may grow.
 
     Raises:
         DataError: If one does not.
     """
-    kinds = {field.name: field.dataType.simpleString() for field in before.schema}
+    kinds = {field.name: field.dataType for field in before.schema}
     told = [
-        f"{field.name} is {field.dataType.simpleString()}, before it was {kinds[field.name]}"
+        f"{field.name} is {field.dataType.simpleString()}, before it was {kinds[field.name].simpleString()}"
         for field in now.schema
-        if kinds.get(field.name, field.dataType.simpleString()) != field.dataType.simpleString()
+        if field.name in kinds and not _goes_on(kinds[field.name], field.dataType)
     ]
     if told:
         raise DataError(
             f"{origin.where}: {origin.what} returned other types than before: {'; '.join(told)}. {origin.mend}, "
             "or give the column another name"
         )
+
+
+def _goes_on(before: DataType, now: DataType) -> bool:
+    return before.simpleString() == now.simpleString() or (isinstance(now, NESTED) and fits(before, now))
 
 
 _EXACT = {

@@ -24,9 +24,10 @@ DRIVERS = {
 }
 CONNECTORS = {
     "avro": ("org.apache.spark:spark-avro_2.13:4.2.0",),
+    "mongodb": ("org.mongodb.spark:mongo-spark-connector_2.13:10.5.0",),
     "kafka": ("org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",),
 }
-"""What a format needs; of Spark's own version."""
+"""What a format needs; Spark's own ones of its version."""
 _AWS = "2.35.4"
 S3A = ",".join(
     (

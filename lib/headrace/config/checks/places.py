@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from headrace.config.checks import topics
-from headrace.config.source_types import KEYS, Place, place_of
+from headrace.config.source_types import KEYS, Place, keys_of, place_of
+from headrace.config.sql.types import wrong_nested
 from headrace.config.types import Source
 
 Found = tuple[str, str]
@@ -30,20 +31,23 @@ _OF_FILES = {
 def check(where: str, source: Source) -> Iterator[Found]:
     """What cannot be right: pairs (where, what came and what is allowed)."""
     name = source.format.lower()
-    allowed = (*KEYS.get(name, ()), "packages")
+    allowed = (*keys_of(name, source.kind), "packages")
     for key in Place.model_fields:
-        if getattr(source, key) is not None and key not in allowed and not (source.python and key == "packages"):
-            has = f"; beside path and options it has: {', '.join(allowed)}"
+        if getattr(source, key) is not None and key not in allowed:
+            written = key.rstrip("_")
+            has = f"; beside path and options it has: {', '.join(one.rstrip('_') for one in allowed)}"
             formats = " and ".join(known for known, keys in KEYS.items() if key in keys)
-            yield f"{where}.{key}", f"{key!r} belongs to the format {formats}, and this one is {source.format}{has}"
+            said = f"{written!r} belongs to the format {formats}, and this one is {source.format}{has}"
+            yield f"{where}.{written}", said
+    yield from _followed(where, source)
     if source.kind != "files":
         yield from _of_files(where, source)
     if name == "jdbc":
         yield from _jdbc(where, source)
     elif name == "kafka":
         yield from topics.check(where, source)
-    elif name == "table" and not (source.table or source.path):
-        yield f"{where}.format", "no table is named; write table: schema.name"
+    elif name in ("table", "dynamodb") and not source.table and source.path in ("", name):
+        yield f"{where}.format", f"no table is named; write table: {'name' if name == 'dynamodb' else 'schema.name'}"
     elif name == "delta" and not source.path:
         yield f"{where}.format", "neither path nor table is named; write path: FOLDER, or table: schema.name"
     elif name in ("delta", "table") and source.table and source.path != source.table:
@@ -54,6 +58,28 @@ def _of_files(where: str, source: Source) -> Iterator[Found]:
     for key, (*known, instead) in _OF_FILES.items():
         if getattr(source, key) in known and not (source.kind == "kafka" and key == "mode"):
             yield f"{where}.{key}", f"{getattr(source, key)!r}: {instead}"
+
+
+def _followed(where: str, source: Source) -> Iterator[Found]:
+    """What is said of a watermark, and of the columns of a reader."""
+    if source.overlap and not source.watermark:
+        yield f"{where}.overlap", "overlap has no effect without watermark; add it or leave this out"
+    if source.watermark and source.mode == "snapshot":
+        yield f"{where}.mode", "with a watermark rows are appended; leave out mode, or the watermark"
+    whole = source.kind != "delta" and not source.watermark and "watermark" in keys_of(source.format, source.kind)
+    if whole and source.mode == "append":
+        yield (
+            f"{where}.mode",
+            "without a watermark all is read each time, a snapshot; name a watermark, or leave out mode",
+        )
+    if source.python and source.watermark and "since" in source.options:
+        yield f"{where}.options.since", "with a watermark `since` is handed over in each run; leave it out here"
+    for name, kind in (source.schema_ or {}).items():
+        wrong = wrong_nested(kind)
+        if not name.strip():
+            yield f"{where}.schema", "a column without a name; write it as it stands in the source"
+        elif wrong:
+            yield f'{where}.schema["{name}"]', wrong
 
 
 def _jdbc(where: str, source: Source) -> Iterator[Found]:
@@ -70,15 +96,6 @@ def _jdbc(where: str, source: Source) -> Iterator[Found]:
     for key in ("bounds", "partitions"):
         if getattr(source, key) is not None and not source.partition_column:
             yield f"{where}.{key}", f"{key} has no effect without partition_column; add it or leave this out"
-    if source.overlap and not source.watermark:
-        yield f"{where}.overlap", "overlap has no effect without watermark; add it or leave this out"
-    if source.watermark and source.mode == "snapshot":
-        yield f"{where}.mode", "with a watermark rows are appended; leave out mode, or the watermark"
-    if not source.watermark and source.mode == "append":
-        yield (
-            f"{where}.mode",
-            "without a watermark all is read each time, a snapshot; name a watermark, or leave out mode",
-        )
     for option in source.options:
         own = _OPTIONS.get(str(option).lower())
         if own:

@@ -18,7 +18,7 @@ from headrace.examples import PREFIX, wrong_example
 
 Found = tuple[str, str]
 
-NO_FILES = ("delta", "jdbc", "kafka", "table", "iceberg", "hudi")
+NO_FILES = ("delta", "jdbc", "kafka", "mongodb", "dynamodb", "table", "iceberg", "hudi")
 """What Spark reads, but not file by file."""
 
 _SWITCHES = frozenset(

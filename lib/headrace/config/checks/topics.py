@@ -6,13 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from headrace.config.file.complaints import meant
 from headrace.config.sinks import SERVERS
 from headrace.config.source_types import place_of
-from headrace.config.sql.types import wrong_type
 from headrace.config.types import Source
 
 Found = tuple[str, str]
@@ -35,7 +31,6 @@ _OF_JAVA = re.compile(
 )
 _TOPIC = re.compile(r"[A-Za-z0-9._-]+")
 _LONGEST = 249
-_NESTED = re.compile(r"\s*(struct|array|map)\s*<", re.I)
 
 
 def check(where: str, source: Source) -> Iterator[Found]:
@@ -77,30 +72,13 @@ def _wrong(option: str, value: Any) -> str | None:
 
 
 def _fields(where: str, source: Source) -> Iterator[Found]:
-    if source.fields is not None and source.value in ("text", "binary"):
+    if source.schema_ is not None and source.value in ("text", "binary"):
         yield (
-            f"{where}.fields",
-            f"fields belong to JSON, and value is {source.value}; write value: json, or leave them out",
+            f"{where}.schema",
+            f"a schema belongs to JSON, and value is {source.value}; write value: json, or leave it out",
         )
-    if source.value == "json" and not source.fields:
-        yield f"{where}.value", "the fields of JSON are wanted; write fields: {order_id: bigint, amount: double}"
-    for field, kind in (source.fields or {}).items():
-        wrong = _wrong_field(kind)
-        if not field.strip():
-            yield f"{where}.fields", "a field without a name; write it as it stands in the messages"
-        elif wrong:
-            yield f'{where}.fields["{field}"]', wrong
-
-
-def _wrong_field(kind: str) -> str | None:
-    if not _NESTED.match(kind):
-        return wrong_type(kind)
-    told = f"{kind!r} is no type; write it as struct<city: string, lines: array<string>>"
-    try:
-        exp.DataType.build(kind, dialect="spark")
-    except (SqlglotError, ValueError):
-        return told
-    return None if kind.count("<") == kind.count(">") else told
+    if source.value == "json" and not source.schema_:
+        yield f"{where}.value", "the fields of JSON are wanted; write schema: {order_id: bigint, amount: double}"
 
 
 def topic_names(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
 from headrace.config.file.complaints import meant
 
 _PLAIN = (
@@ -11,6 +14,8 @@ _PLAIN = (
     "double", "decimal", "dec", "numeric", "date", "timestamp", "timestamp_ntz", "timestamp_ltz", "binary",
 )  # fmt: skip
 _SIZED = re.compile(r"(?:(?:decimal|dec|numeric) *\( *(\d{1,2}) *(?:, *(\d{1,2}) *)?\)|(?:var)?char *\( *\d{1,9} *\))")
+
+_NESTED = re.compile(r"\s*(struct|array|map)\s*<", re.I)
 
 
 def wrong_type(text: str) -> str | None:
@@ -28,3 +33,20 @@ def wrong_type(text: str) -> str | None:
         return None
     close = meant(text, _PLAIN) or "; take one of string, boolean, bigint, double, decimal(p, s), date, timestamp"
     return f"{text!r} is no type for a column{close}"
+
+
+def wrong_nested(text: str) -> str | None:
+    """What is wrong with a type that may be nested, or None where nothing is.
+
+    >>> wrong_nested("struct<city: string, lines: array<string>>")
+    >>> wrong_nested("array<string")
+    "'array<string' is no type; write it as struct<city: string, lines: array<string>>"
+    """
+    if not _NESTED.match(text):
+        return wrong_type(text)
+    told = f"{text!r} is no type; write it as struct<city: string, lines: array<string>>"
+    try:
+        exp.DataType.build(text, dialect="spark")
+    except (SqlglotError, ValueError):
+        return told
+    return None if text.count("<") == text.count(">") else told
