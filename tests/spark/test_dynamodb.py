@@ -46,7 +46,7 @@ class Store:
 
     def fill(self, numbers: range) -> None:
         """Many items, of several pages a segment."""
-        items = [{"PutRequest": {"Item": {**item(n), "pad": {"S": "x" * 3000}}}} for n in numbers]
+        items = [{"PutRequest": {"Item": {**item(n), "pad": {"S": "x" * 20000}}}} for n in numbers]
         for start in range(0, len(items), 25):
             self.client.batch_write_item(RequestItems={"orders": items[start : start + 25]})
 
@@ -161,14 +161,14 @@ def test_by_a_watermark_each_item_lands_once_whatever_happens(store: Store, addr
 
 def test_pages_of_segments_and_a_number_as_watermark(store: Store, address: str, scratch) -> None:
     text = yaml(address, "watermark: orderNo\n      overlap: 10", "", ", sample: 5")
-    store.fill(range(1200))
+    store.fill(range(200))
     scratch.run(text, only="ingest")
-    store.fill(range(1200, 1250))
+    store.fill(range(200, 210))
     scratch.run(text, only="ingest")
     found = (
         scratch.table("raw_orders").groupBy("_batch").agg({"orderno": "sum", "*": "count"}).orderBy("_batch").collect()
     )
-    assert [tuple(r)[:3] for r in found] == [(1, sum(range(1200)), 1200), (2, sum(range(1200, 1250)), 50)]
+    assert [tuple(r)[:3] for r in found] == [(1, sum(range(200)), 200), (2, sum(range(200, 210)), 10)]
 
 
 def test_what_is_wrong_is_told_in_words(store: Store, address: str, scratch, monkeypatch) -> None:

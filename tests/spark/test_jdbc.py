@@ -180,6 +180,13 @@ tables:
     assert orders.password not in scratch.table("raw_orders").first()["_source"]
     assert statuses(scratch.run(text, only="ingest")) == {"ingest:orders": "unchanged"}
 
+    marked = text.rstrip() + "\n      watermark: id\n      overlap: 5\n    key: id\n"
+    scratch.run(marked, only="ingest")
+    orders.sql(sql([row(n) for n in (98, 200)]))
+    assert statuses(scratch.run(marked, only="ingest")) == {"ingest:orders": "done"}
+    assert [r[0] for r in scratch.rows("raw_orders", "id", "_batch") if r[1] == 3] == [200, 98]
+    assert statuses(scratch.run(marked, only="ingest")) == {"ingest:orders": "unchanged"}
+
 
 @pytest.mark.parametrize(
     ("more", "table", "says"),

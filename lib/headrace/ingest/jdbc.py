@@ -45,10 +45,6 @@ _MYSQL = {
 _LONG = 2**63 - 1
 
 
-def _all(frame: DataFrame) -> DataFrame:
-    return frame
-
-
 @dataclass(frozen=True)
 class Database:
     """A table or query of a database.
@@ -64,7 +60,7 @@ class Database:
     spark: SparkSession
     source: Source
     where: str
-    withhold: Callable[[DataFrame], DataFrame] = _all
+    withhold: Callable[[DataFrame], DataFrame] = lambda frame: frame
     facts: Mapping[str, Any] = field(default_factory=dict)
     _seen: dict[str, StructType] = field(default_factory=dict)
 
@@ -136,11 +132,9 @@ class Database:
     def _condition(self, span: Span) -> str:
         """A range in the database's SQL."""
         name, kind = self.quoted(span.column), span.column.dataType
-        if span.greatest is None:
-            return f"{name} is null"
-        parts = [f"{name} >= {self.literal(span.least, kind)}"] if span.least is not None else []
-        parts.append(f"{name} <= {self.literal(span.greatest, kind)}")
-        return f"({' and '.join(parts)}) or {name} is null"
+        ends = ((">=", span.least if span.greatest is not None else None), ("<=", span.greatest))
+        parts = [f"{name} {sign} {self.literal(end, kind)}" for sign, end in ends if end is not None]
+        return f"({' and '.join(parts)}) or {name} is null" if parts else f"{name} is null"
 
     def rows(self, span: Span | None, parallelism: int) -> DataFrame:
         """The rows of a range of the watermark, or all; columns named as in the tables.
