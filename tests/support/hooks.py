@@ -14,7 +14,8 @@ def written(folder: Path) -> str:
     Returns:
         Its YAML.
     """
-    yaml, shop, models = re.findall(r"```(?:yaml|python)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    blocks = re.findall(r"```(?:yaml|python)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    yaml, shop, models = blocks[:3]  # the page's example; what follows are others
     (folder / "my_shop.py").write_text(shop, encoding="utf-8")
     (folder / "my_models.py").write_text(models, encoding="utf-8")
     return str(yaml)
