@@ -104,9 +104,7 @@ def test_scripts_are_bash_without_mistakes_of_syntax(run, project: Path, script:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    "lock", ["requirements.lock", "requirements-dev.lock", "requirements-java.lock", "tests/support/moto.lock"]
-)
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-java.lock"])
 def test_locks_hold_hashes_and_name_no_registry(project: Path, lock: str) -> None:
     text = (project / lock).read_text()
     assert "://" not in text

@@ -11,7 +11,7 @@ import pytest
 
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.tables import Tables
-from tests.support.documents import dynamodb
+from tests.support.remote import moto
 from tests.support.runs import statuses
 
 AT = dt.datetime(2024, 3, 1, 12, 0, 0)
@@ -20,7 +20,7 @@ EXACT = "12345678901234567890123456789012345.678"
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with dynamodb() as made:
+    with moto() as made:
         yield made
 
 

@@ -1,13 +1,9 @@
-"""Servers of documents for tests: one that speaks MongoDB's protocol, and moto's DynamoDB."""
+"""A server of documents for tests, which speaks MongoDB's protocol."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +14,7 @@ import pyspark
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from headrace.runtime.packages import CONNECTORS, jars
-from tests.support.servers import alone, answers, cached, free_port
+from tests.support.servers import alone, cached, free_port
 
 MONGO_SERVER = "de.bwaldvogel:mongo-java-server:1.47.0"
 
@@ -75,24 +71,3 @@ def mongo() -> Iterator[Mongo]:
     finally:
         process.kill()
         process.wait()
-
-
-@contextmanager
-def dynamodb() -> Iterator[str]:
-    """Moto's server; yields its address."""
-    port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 60
-        while not answers(port):
-            alive = server.poll() is None and time.monotonic() < deadline
-            assert alive, "moto does not start"
-            time.sleep(0.1)
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/data.json", timeout=30).close()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()

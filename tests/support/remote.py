@@ -19,7 +19,6 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from headrace.runtime import ivy
-from tests.conftest import PROJECT
 from tests.support.servers import alone, answers, cached, free_port
 
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -161,29 +160,22 @@ class Bucket:
             pass
 
 
-def moto_server() -> Path:
-    """The S3 server in an environment of its own (140 MB, made once): it wants other versions than Headrace has."""
-    home = cached() / "moto"
-    if not (home / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True, capture_output=True)
-        lock = PROJECT / "tests" / "support" / "moto.lock"
-        line = [str(home / "bin" / "python"), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(lock)]
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        (home / "ready").touch()
-    return home / "bin" / "moto_server"
+@contextmanager
+def moto() -> Iterator[str]:
+    """Moto's server, of S3 and of DynamoDB; yields its address."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="moto-") as folder:
+        line = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        with _running(line, port, Path(folder, "log"), {**os.environ, "PYTHONPATH": ""}):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/data.json", timeout=30).close()
+            yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def s3(*names: str) -> Iterator[tuple[Bucket, ...]]:
     """A server with empty buckets."""
-    with alone():
-        program = moto_server()
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="s3-") as folder:
-        line = [str(program), "-H", "127.0.0.1", "-p", str(port)]
-        with _running(line, port, Path(folder, "log"), {**os.environ, "PYTHONPATH": ""}):
-            made = tuple(Bucket(f"http://127.0.0.1:{port}", name) for name in names)
-            for bucket in made:
-                bucket._ask("PUT", "")
-            yield made
+    with moto() as address:
+        made = tuple(Bucket(address, name) for name in names)
+        for bucket in made:
+            bucket._ask("PUT", "")
+        yield made
