@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from typing import Any
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -13,7 +15,9 @@ from pyspark.sql import SparkSession
 
 from headrace.errors import ConfigError
 from headrace.ingest.files import listed
+from headrace.ingest.schemas import CorruptFilesError, groups
 from headrace.runtime.settings import S3A_PROVIDERS
+from headrace.runtime.spark_errors import translated
 from tests.support.remote import Bucket, Folder, hdfs, s3
 from tests.support.runs import Project, statuses
 
@@ -27,9 +31,9 @@ def stores(spark: SparkSession) -> Iterator[dict[str, Any]]:
         conf = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
         for key, value in bucket.settings().items():
             conf.set(key, value)
-        conf.set("fs.s3a.bucket.lake.aws.credentials.provider", ",".join(S3A_PROVIDERS))
-        conf.set("fs.s3a.bucket.lake.access.key", "reader")
-        conf.set("fs.s3a.bucket.lake.secret.key", "of-the-tests")
+        conf.set("fs.s3a.aws.credentials.provider", ",".join(S3A_PROVIDERS))
+        conf.set("fs.s3a.access.key", "reader")
+        conf.set("fs.s3a.secret.key", "of-the-tests")
         yield {"hdfs": address, "s3a": bucket}
 
 
@@ -64,8 +68,6 @@ def parquet(*rows: tuple[int, str]) -> bytes:
 
 def landed(project: Project, store: Store) -> list[tuple]:
     """Of each raw row its batch, its file's name as it was written, and its values."""
-    from urllib.parse import unquote
-
     rows = project.table("raw_orders").select("_batch", "_source", "id", "item").collect()
     return sorted(
         (batch, unquote(source).partition(store.path)[2], int(number), item) for batch, source, number, item in rows
@@ -125,3 +127,41 @@ def test_one_file_is_a_snapshot(scratch: Project, store: Store) -> None:
     assert landed(scratch, store) == [(1, name, 1, "a"), (1, name, 2, "b"), (2, name, 2, "b"), (2, name, 30, "c")]
     with pytest.raises(ConfigError, match="there is no file, folder or glob"):
         listed(scratch.spark, f"{store.path}/orders 3.csv")
+
+
+def test_avro_files_are_grouped_by_what_they_begin_with(spark: SparkSession, store: Store) -> None:
+    for sql in ("select 1L id", "select 2L id", "select 3L id, 'x' note"):
+        spark.sql(sql).coalesce(1).write.format("avro").mode("append").save(store.path)
+    files = listed(spark, store.path)
+    found = groups(spark, "avro", {}, files)
+    assert sorted((group.schema.names, len(group.files)) for group in found) == [(["id"], 2), (["id", "note"], 1)]
+    store.put("cut.avro", b"Obj\x01\x04")
+    store.put("other.avro", b"id,note")
+    with pytest.raises(CorruptFilesError) as told:
+        groups(spark, "avro", {}, listed(spark, store.path))
+    assert [why.partition(";")[0].partition(":")[0] for _, why in sorted(told.value.reasons.items())] == [
+        "it ends within its own description", "it is no Avro file",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("s3a://nowhere-at-all/x", "mend the path, or say where the server is"),
+        ("gs://bucket/x", "name its jar"),
+        ("s3://bucket/x", "write s3a:// in place of it"),
+        ("hdfs:///x", "write hdfs://SERVER:PORT/path"),
+    ],
+)
+def test_what_cannot_be_reached_is_told_with_what_to_do(
+    spark: SparkSession, stores: dict[str, Any], path: str, says: str
+) -> None:
+    conf = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+    for key, value in replace(stores["s3a"], name="nowhere-at-all").settings().items():
+        conf.set(key, value)
+    with pytest.raises(Exception) as told:  # noqa: PT011 - Spark's errors have no common base class
+        listed(spark, path)
+    error = translated(told.value, "ingest:orders")
+    assert isinstance(error, ConfigError)
+    assert says in error.message
+    assert "org.apache" not in error.message

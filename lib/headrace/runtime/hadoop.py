@@ -6,12 +6,12 @@ over as a few texts, which the JVM makes with the statuses' own methods.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from py4j.java_collections import JavaArray
 from py4j.protocol import Py4JJavaError
 
 from headrace.config.checks.headers import hidden
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FLAT = ("s3a", "gs")
 """Object stores, which list all below a prefix at once, a thousand objects a request; elsewhere folders are walked."""
+_ROOT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]+")
 _GONE = "java.io.FileNotFoundException"
 _AT_A_TIME = 16
 """Files that are opened at the same time."""
@@ -54,19 +55,24 @@ class Hadoop:
     def __init__(self, spark: SparkSession, path: str) -> None:
         jvm: Any = spark.sparkContext._jvm
         self._jvm = jvm
-        self._path = jvm.org.apache.hadoop.fs.Path(path)
+        self._path = jvm.org.apache.hadoop.fs.Path(f"{path}/" if _ROOT.fullmatch(path) else path)
         self._system = self._path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+        many, several = self._class("java.util.List"), self._class("[Ljava.lang.Object;")
+        as_list = self._static(self._class("java.util.Arrays"), "asList", many, several).asFixedArity()
+        self._as_list = self._function(as_list)  # which py4j finds no way to call
 
     def matching(self) -> list[Entry]:
         """The files and folders that the path, which may be a glob, names; none where it names nothing."""
-        return list(self._entries(self._system.globStatus(self._path)))
+        found = self._system.globStatus(self._path)
+        return [] if found is None else list(self._entries(self._listed(found)))
 
     def names(self) -> list[str]:
         """Names of what is in the folder; empty where there is none."""
         if not self._system.exists(self._path):
             return []
         name = self._method("org.apache.hadoop.fs.Path", "getName", "java.lang.String")
-        return self._told(self._system.listStatus(self._path), [self._then(self._path_of(), name)])[0]
+        found = self._listed(self._system.listStatus(self._path))
+        return self._told(found, [self._then(self._path_of(), name)])[0]
 
     def text(self) -> str:
         """The file's text."""
@@ -86,8 +92,8 @@ class Hadoop:
         files: list[Entry] = []
         waiting = [folder]
         while waiting:
-            found = self._inside(waiting.pop())
-            waiting += [entry for entry in found if entry.folder]
+            found = [e for e in self._inside(waiting) if not hidden(e.uri.rstrip("/").rpartition("/")[2])]
+            waiting = [entry for entry in found if entry.folder]
             files += [entry for entry in found if not entry.folder]
         return files
 
@@ -110,14 +116,23 @@ class Hadoop:
     def _at(self, uri: str) -> Any:
         return self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
 
-    def _inside(self, folder: Entry) -> list[Entry]:
+    def _inside(self, folders: Sequence[Entry]) -> Iterator[Entry]:
+        """What is in some folders."""
+        every = self._jvm.java.util.ArrayList()
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            for found in pool.map(self._statuses, folders):
+                if found is not None:
+                    every.addAll(found)
+        return self._entries(every)
+
+    def _statuses(self, folder: Entry) -> Any:
+        """The statuses in a folder as a list of Java; None where it is gone meanwhile."""
         try:
-            found = self._system.listStatus(self._at(folder.uri))
+            return self._listed(self._system.listStatus(self._at(folder.uri)))
         except Py4JJavaError as error:
-            if error.java_exception.getClass().getName() == _GONE:  # meanwhile
-                return []
+            if error.java_exception.getClass().getName() == _GONE:
+                return None
             raise
-        return [entry for entry in self._entries(found) if not hidden(entry.uri.rstrip("/").rpartition("/")[2])]
 
     def _entries(self, statuses: Any) -> Iterator[Entry]:
         status = "org.apache.hadoop.fs.FileStatus"
@@ -128,21 +143,18 @@ class Hadoop:
             yield Entry(told[0], int(told[1]), int(told[2]), told[3] == "true")
 
     def _told(self, statuses: Any, methods: Sequence[Any]) -> list[list[str]]:
-        """What methods say of each of some statuses, as text: one call each, however many there are."""
-        if statuses is None:
-            return [[] for _ in methods]
+        """What methods say of each in a list of statuses, as text: one call each, however many there are."""
         text, thing = self._class("java.lang.String"), self._class("java.lang.Object")
         as_text = self._function(self._static(text, "valueOf", text, thing))
-        if isinstance(statuses, JavaArray):
-            many, several = self._class("java.util.List"), self._class("[Ljava.lang.Object;")
-            as_list = self._static(self._class("java.util.Arrays"), "asList", many, several).asFixedArity()
-            statuses = self._function(as_list).apply(statuses)
         found = []
         for method in methods:
             told = statuses.stream().map(self._function(method)).map(as_text)
             joined = told.collect(self._jvm.java.util.stream.Collectors.joining("\0"))  # in no path there can be one
             found.append(joined.split("\0") if joined else [])
         return found
+
+    def _listed(self, array: Any) -> Any:
+        return self._as_list.apply(array)
 
     def _path_of(self) -> Any:
         return self._method("org.apache.hadoop.fs.FileStatus", "getPath", "org.apache.hadoop.fs.Path")

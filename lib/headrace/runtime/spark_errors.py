@@ -30,6 +30,22 @@ _FILES = {
 }
 """Conditions that come from files, and what to do."""
 
+_JAR = "name its jar: packages: [group:artifact:version] of the source, or --packages before the job"
+_ELSEWHERE = {
+    r'No FileSystem for scheme "s3n?"': "write s3a:// in place of it",
+    r'No FileSystem for scheme "\w+"': f"Spark knows no such file system; {_JAR}",
+    r"Class org\.apache\.hadoop\.fs\.[\w.$]+ not found": f"this file system is not among Spark's own; {_JAR}",
+    r"Incomplete HDFS URI, no host": "write hdfs://SERVER:PORT/path, or let HADOOP_CONF_DIR name the cluster's settings",
+    r"The specified bucket does not exist": "mend the path, or say where the server is: spark: "
+    "{spark.hadoop.fs.s3a.endpoint: URL}",
+    r"Unable to load credentials|No AWS Credentials provided": "there are no credentials for s3a://; set spark: "
+    '{spark.hadoop.fs.s3a.access.key: "${secret:NAME}", spark.hadoop.fs.s3a.secret.key: "${secret:NAME}"}, or give them '
+    "as AWS's own programs take them (AWS_ACCESS_KEY_ID, a profile, a role)",
+    r"AccessDenied\w*: s3a://|Service: S3, Status Code: 403": "you are not let in; look at the credentials, and at "
+    "who may read and write there",
+}
+"""What stores elsewhere say, and what to do."""
+
 _HOUSE = re.compile(r"^(headrace\.errors\.\w+|OverflowError): |lookup")
 """What the house's own code in a worker or a plan raises of the data."""
 
@@ -90,6 +106,9 @@ def translated(error: Exception, step: str) -> Exception:
     if isinstance(error, HeadraceError):
         return error if message == str(error) else type(error)(message)
     found = _condition(message)
+    advice = next((told for said, told in _ELSEWHERE.items() if re.search(said, message)), None)
+    if found is None and advice and _foreign(error):
+        return ConfigError(f"{step}: {_cause(message)}: {advice}")
     if found is None:
         told = _foreign(error) or secrets.held_by(error)
         return HeadraceError(f"{step}: {type(error).__name__}: {_first_lines(message)}") if told else error
@@ -106,6 +125,12 @@ def translated(error: Exception, step: str) -> Exception:
             "(try_cast, try_divide, try_to_timestamp, ...) or set such rows aside with a rule"
         )
     return HeadraceError(f"{step}: {text} [{condition}]")
+
+
+def _cause(text: str) -> str:
+    """What Java says, without its classes and the call that it came from."""
+    first = next((line for line in text.splitlines() if line.startswith(": ")), text).removeprefix(": ")
+    return re.sub(r"\b(?:[a-z]\w*\.)+([A-Z])", r"\1", first)[:200].strip()
 
 
 def _foreign(error: Exception) -> bool:
