@@ -192,6 +192,14 @@ class TestLaunch:
         off = properties(launch.Wishes(), tmp_path, HEADRACE_FAST_START="off")
         assert "Archive" not in off[settings.DRIVER_JAVA_OPTIONS]
 
+    def test_light_compilation_has_room_for_what_spark_generates(self, tmp_path: Path, delta: Path) -> None:
+        options = [
+            properties(launch.Wishes(quick=quick), tmp_path)["spark.driver.extraJavaOptions"] for quick in (True, False)
+        ]
+        assert [o.count(f) for o in options for f in ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")] == [
+            1, 1, 0, 0,
+        ]  # fmt: skip
+
     def test_no_archive_with_a_folder_on_the_class_path(self) -> None:
         assert faststart.wanted({}, "", ["/a.jar"])
         assert not faststart.wanted({}, "", ["/a.jar", "/etc/hadoop"])
