@@ -16,6 +16,29 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+FIRST = (
+    *(
+        "cluster/test_killed",
+        "spark/test_landing",
+        "spark/test_cleaning",
+        "people/test_readme",
+        "people/test_first_day",
+    ),
+    *("spark/test_search", "spark/test_jdbc", "spark/test_hooks", "spark/test_api", "spark/test_task_pipelines"),
+    *("cluster/test_hive", "cluster/test_standalone"),
+)
+"""The files that take longest, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, short ones last: a stream that gets a long file at the end works while the other waits."""
+    items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")))
+
+
+def _turn(file: str) -> tuple[int, bool]:
+    return FIRST.index(file) if file in FIRST else len(FIRST), file.startswith("unit/")
+
+
 def delta_jars() -> str:
     """The class path of the resolved jars; `./test.sh` resolves them before it runs pytest."""
     home = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace"))

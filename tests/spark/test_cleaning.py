@@ -7,6 +7,8 @@ import pytest
 from headrace.errors import ConfigError, DataError
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = """
 pipeline: shop
 tables:

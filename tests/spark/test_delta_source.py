@@ -7,6 +7,8 @@ import pytest
 from headrace.errors import ConfigError
 from tests.support.runs import statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 STEP = "ingest:t"
 
 

@@ -12,6 +12,8 @@ from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.runner import Options
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 HEADER = "id,shop,at,known,amount,note\n"
 YAML = """
 pipeline: shop

@@ -17,6 +17,8 @@ from headrace.runtime.step import Output
 from headrace.runtime.tables import LostRaceError
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 FOLDER = """
 pipeline: shop
 tables:

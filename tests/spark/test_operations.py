@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -17,6 +16,7 @@ from headrace.runtime.progress import Progress
 from headrace.runtime.runner import Options, Runner
 from headrace.runtime.step import Done, Run, Step
 from tests.support.runs import Project
+from tests.support.searching import holding
 
 VALUE = "no-such-charset-4711"
 YAML = """\
@@ -26,11 +26,6 @@ tables:
     source: {format: csv, path: orders.csv, options: {charToEscapeQuoteEscaping: "", password: "${secret:SHOP_PW}"}}
     key: id
 """
-
-
-def holding(folder: Path, value: str) -> list[str]:
-    """The files below a folder that hold a text."""
-    return [str(p) for p in folder.rglob("*") if p.is_file() and value.encode() in p.read_bytes()]
 
 
 def test_a_secret_is_nowhere_after_a_run_that_succeeds_and_one_that_fails_with_it(

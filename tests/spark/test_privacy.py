@@ -10,8 +10,10 @@ import pytest
 from headrace.config import secrets
 from headrace.errors import ConfigError
 from headrace.ingest.privacy import protected
-from tests.spark.test_operations import holding
 from tests.support.runs import Project
+from tests.support.searching import holding
+
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 KEY = "a key of more than sixteen bytes"
 YAML = """
@@ -70,6 +72,8 @@ def test_another_key_reads_all_anew_and_a_key_that_can_be_guessed_is_refused(
 def test_what_has_landed_in_plain_or_is_misspelt_is_told(shop: Project) -> None:
     plain = YAML.replace("email: hash, ", "")
     shop.run(plain, only="ingest")
+    found = holding(shop.folder / "home", "ada@x.org")  # so the search of the first test could find it
+    assert [path for path in found if path.endswith(".parquet")], found
     with pytest.raises(ConfigError, match=r"raw_people holds email as it came"):
         shop.run(YAML, only="ingest")
     with pytest.raises(ConfigError, match="emial"):

@@ -20,8 +20,14 @@ SMALL = (
 """Changes that make a run short; what is computed of the data stays."""
 
 
-def sample(folder: Path, flights: int, seed: int = 7) -> Path:
+def sample(folder: Path, flights: int, seed: int = 7, kept: tuple[str, ...] = KEPT) -> Path:
     """Copy the data with so many flights, evenly drawn over the year, and the YAML that reads them.
+
+    Args:
+        folder: Where to.
+        flights: How many.
+        seed: Of the draw.
+        kept: The feature tables that stay.
 
     Returns:
         The YAML.
@@ -33,7 +39,7 @@ def sample(folder: Path, flights: int, seed: int = 7) -> Path:
         text = source.read_text(encoding="utf-8")
         (data / name).write_text(_drawn(text, flights, seed) if name == "flights.csv" else text, encoding="utf-8")
     pipeline = YAML().load((Path(__file__).parents[2] / "conf" / "flights.yaml").read_text(encoding="utf-8"))
-    _trim(pipeline)
+    _trim(pipeline, kept)
     for table in pipeline["tables"].values():
         table["source"] = {
             **table["source"],
@@ -45,11 +51,11 @@ def sample(folder: Path, flights: int, seed: int = 7) -> Path:
     return config
 
 
-def _trim(pipeline: dict[str, Any]) -> None:
+def _trim(pipeline: dict[str, Any], kept: tuple[str, ...]) -> None:
     """Leave one of each kind: what costs time in a small run is the number of tables, not of rows."""
     del pipeline["tables"]["schedule"]
-    pipeline["feature_tables"] = {name: pipeline["feature_tables"][name] for name in KEPT}
-    pipeline["training_set"]["features"] = list(KEPT)
+    pipeline["feature_tables"] = {name: pipeline["feature_tables"][name] for name in kept}
+    pipeline["training_set"]["features"] = list(kept)
     rows = pipeline["training_set"]["row_features"]
     pipeline["training_set"]["row_features"] = {name: rows[name] for name in ("weekday", "plane_age")}
     pipeline["training_set"]["exclude"] = ["flight", "tailnum", "plane__year"]
