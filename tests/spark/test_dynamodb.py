@@ -14,6 +14,8 @@ from headrace.runtime.tables import Tables
 from tests.support.remote import moto
 from tests.support.runs import statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 AT = dt.datetime(2024, 3, 1, 12, 0, 0)
 EXACT = "12345678901234567890123456789012345.678"
 

@@ -21,6 +21,8 @@ from headrace.runtime.spark_errors import translated
 from tests.support.remote import Bucket, Folder, hdfs, s3
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 Store = Folder | Bucket
 _numbers = count(1)
 

@@ -17,6 +17,8 @@ from tests.support.brokers import PASSWORD, Broker
 from tests.support.runs import Project, statuses
 from tests.support.servers import free_port
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 INGEST = {"ingest:orders": "done"}
 SAME = {"ingest:orders": "unchanged"}
 

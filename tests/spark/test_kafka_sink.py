@@ -26,6 +26,8 @@ from tests.support.brokers import PASSWORD, Broker
 from tests.support.runs import Project
 from tests.support.servers import free_port
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = """
 pipeline: shop
 tables:

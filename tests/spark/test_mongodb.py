@@ -15,6 +15,8 @@ from headrace.runtime.tables import Tables
 from tests.support.documents import Mongo, mongo
 from tests.support.runs import statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 AT = dt.datetime(2024, 3, 1, 12, 0, 0, 123000)
 PARTITIONER = "com.mongodb.spark.sql.connector.read.partitioner.PaginateIntoPartitionsPartitioner"
 

@@ -13,6 +13,8 @@ from headrace.cli.running import Request
 from headrace.config.reading import read_pipeline
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = """
 pipeline: shop
 tables:

@@ -18,6 +18,8 @@ from headrace.runtime.sinks.parquet import ParquetSink
 from headrace.runtime.step import Output
 from tests.support.runs import Project
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = """
 pipeline: shop
 tables:

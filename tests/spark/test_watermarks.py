@@ -19,6 +19,8 @@ from pathlib import Path
 
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 
 def orders(spark, folder, since):
     with Path("asked").open("a") as asked:
