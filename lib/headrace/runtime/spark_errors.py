@@ -130,7 +130,8 @@ def translated(error: Exception, step: str) -> Exception:
 def _cause(text: str) -> str:
     """What Java says, without its classes and the call that it came from."""
     first = next((line for line in text.splitlines() if line.startswith(": ")), text).removeprefix(": ")
-    return re.sub(r"\b(?:[a-z]\w*\.)+([A-Z])", r"\1", first)[:200].strip()
+    told = re.sub(r"\b(?:[a-z]\w*\.)+([A-Z])", r"\1", first).strip()
+    return told if len(told) <= 200 else f"{told[:197]}..."
 
 
 def _foreign(error: Exception) -> bool:
