@@ -18,6 +18,8 @@ from headrace.runtime.step import Done, Run, Step
 from tests.support.runs import Project
 from tests.support.searching import holding
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 VALUE = "no-such-charset-4711"
 YAML = """\
 pipeline: shop

@@ -16,6 +16,8 @@ from headrace.validate.replay import moved
 from headrace.validate.rules import judge
 from tests.support.runs import Project
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = """
 pipeline: shop
 tables:

@@ -10,6 +10,8 @@ from headrace.errors import ConfigError
 from headrace.runtime.commits import CommitLog, LocalFiles
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = """
 pipeline: shop
 tables:
