@@ -21,6 +21,8 @@ from headrace.runtime.runner import Options, Runner
 from headrace.runtime.step import Output
 from tests.support.runs import Project
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = "pipeline: shop\ntables: {orders: {source: {format: csv, path: orders}, key: id}}\n"
 YEAR = 370 * 24 * 3600
 
