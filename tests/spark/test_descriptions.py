@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from headrace.runtime.commits import CommitLog, LocalFiles
 from tests.support.runs import Project, statuses
+
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 YAML = """
 pipeline: shop

@@ -14,6 +14,8 @@ from tests.support.runs import statuses
 from tests.support.searching import holding
 from tests.support.servers import Server, mariadb, postgres
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 AT = dt.datetime(2024, 3, 1, 12, 0, 0, 123456)
 COLUMNS = ("id", "amount", "price", "note", "ok", "part", "day", "updated_at", "seen_at")
 

@@ -9,6 +9,7 @@ import pytest
 
 from headrace import flow
 from headrace.clean import columns
+from headrace.clean import stage as clean_stage
 from headrace.config.types import Environment
 from headrace.errors import DataError
 from headrace.runtime.commits import Commit, CommitLog, LocalFiles
@@ -218,3 +219,47 @@ def test_a_batch_that_was_restored_by_hand_counts_and_landing_goes_on(scratch: P
     scratch.run(SNAPSHOT)
     assert rows(scratch) == [(8, 8), (9, 9)]
     assert commit(scratch, "raw_orders").note["facts"]["batch"] == 2
+
+
+def test_an_emptied_file_that_a_corrupt_one_replaces_stays_empty(scratch: Project) -> None:
+    yaml = FOLDER.replace("path: orders", "path: orders, on_corrupt: skip")
+    file = scratch.write("orders/a.csv", HEADER + "1,1\n")
+    scratch.write("orders/b.csv", HEADER + "2,2\n")
+    scratch.run(yaml)
+    file.write_text(HEADER)
+    scratch.run(yaml)
+    file.write_bytes(HEADER.encode() + "9,Müller\n".encode("latin-1"))
+    scratch.run(yaml)
+    assert rows(scratch) == [(2, 2)]
+    facts = commit(scratch, "raw_orders").note["facts"]
+    assert [[Path(path).name for path in facts[kind]] for kind in ("emptied", "corrupt")] == [["a.csv"], ["a.csv"]]
+
+
+def test_files_land_again_when_the_source_was_another_in_between(scratch: Project) -> None:
+    scratch.write("orders/a.csv", HEADER + "1,1\n2,2\n")
+    scratch.run(FOLDER)
+    table = f"{scratch.folder}/bought"
+    scratch.spark.sql("select '7' `order`, '7' amount").write.format("delta").save(table)
+    scratch.run(FOLDER.replace("{format: csv, path: orders}", f"{{format: delta, path: {table}}}"))
+    assert rows(scratch) == [("7", "7")]
+    again = scratch.run(FOLDER)
+    assert rows(scratch) == [(1, 1), (2, 2)]
+    assert again.done[0].notes == ()  # the file is not replaced, and the other source not a file that is gone
+    assert set(statuses(scratch.run(FOLDER)).values()) == {"unchanged"}
+
+
+def test_a_clean_that_a_newer_run_overtook_gives_way(scratch: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch.write("orders.csv", HEADER + "1,1\n2,2\n")
+    scratch.run(SNAPSHOT)
+    original = clean_stage._kept
+
+    def overtaken(*arguments: Any) -> Any:
+        with monkeypatch.context() as patch:  # another run, from here to its end, while this one computes
+            patch.setattr(clean_stage, "_kept", original)
+            scratch.run(SNAPSHOT.replace("amount > 0", "amount > 1"))
+        return original(*arguments)
+
+    monkeypatch.setattr(clean_stage, "_kept", overtaken)
+    with pytest.raises(LostRaceError, match="gave way"):
+        scratch.run(SNAPSHOT.replace("amount > 0", "amount > -1"))
+    assert rows(scratch) == [(2, 2)]

@@ -16,6 +16,8 @@ from headrace.validate.rules import judge
 from headrace.validate.tallies import counted
 from tests.support.runs import Project
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 ROW_RULES: list[dict[str, Any]] = [
     {"not_null": ["a", "b", "c"]},
     {"column": "a", "in": [1, 2, 3]},

@@ -14,6 +14,8 @@ from headrace.models.store import ModelStore
 from tests.spark.modelling import shared_home, sqlite
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 
 @pytest.fixture
 def project(scratch: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:

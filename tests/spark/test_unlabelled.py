@@ -15,6 +15,8 @@ from headrace.training.spine import spine
 from tests.spark.monitored import NOW, pipeline
 from tests.support.runs import Project
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 YAML = """
 pipeline: trips
 tables:
