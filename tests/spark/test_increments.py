@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -166,6 +167,38 @@ def test_shares_of_rows_that_may_break_a_rule_are_of_all_rows(scratch: Project) 
     with pytest.raises(DataError, match="seven: 6 of 14 rows"):
         scratch.run(yaml)
     assert operations(scratch) == ["added"]
+
+
+def test_a_table_made_anew_is_another_one_though_its_version_is_the_same(scratch: Project) -> None:
+    yaml = APPEND.replace("in: [a, b, c]", "in: shops.shop").replace("tables:\n", f"tables:\n{SHOPS}")
+    tables = scratch.folder / "home" / "warehouse" / "shop"
+    scratch.write("shops.csv", "shop\na\nb\n")
+    scratch.write("orders/1.csv", f"{HEADER}1,a,,,7,\n2,b,,,8,\n")
+    scratch.run(yaml)
+    shutil.rmtree(tables / "shops")
+    scratch.write("shops.csv", "shop\na\nq\n")
+    scratch.write("orders/2.csv", f"{HEADER}3,q,,,9,\n")
+    scratch.run(yaml)
+    assert scratch.rows("orders", "id") == [(1,), (3,)]
+    shutil.rmtree(tables / "raw_orders")
+    scratch.write("orders/1.csv", f"{HEADER}1,a,,,70,\n")
+    (scratch.folder / "orders" / "2.csv").unlink()
+    scratch.run(yaml)
+    assert scratch.rows("orders", "id", "amount") == [(1, 70)]
+    assert operations(scratch) == ["whole", "whole"]
+
+
+def test_nested_columns_that_grow(scratch: Project) -> None:
+    yaml = """
+pipeline: shop
+tables:
+  orders: {source: {format: json, path: orders, mode: append, on_drift: evolve}, key: id, rules: [{not_null: id}]}
+"""
+    for number, who in enumerate(('{"a": 1}', '{"a": 2, "b": "x"}', '{"a": 3, "b": "y"}')):
+        scratch.write(f"orders/{number}.json", f'{{"id": {number}, "who": {who}}}\n')
+        scratch.run(yaml)
+    assert operations(scratch) == ["whole", "added"]
+    assert scratch.rows("orders", "id", "who.b") == [(0, None), (1, "x"), (2, "y")]
 
 
 def test_a_time_after_now_is_looked_at_again(scratch: Project) -> None:

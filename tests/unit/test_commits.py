@@ -32,6 +32,31 @@ def write(
     (log / f"{version:020d}.crc").write_text("{}")
 
 
+def test_a_restore_to_a_time_has_the_note_of_the_version_of_then(tmp_path: Path) -> None:
+    for version in (0, 1, 2):
+        write(
+            tmp_path,
+            version,
+            "WRITE",
+            {"headrace": str(version), "txn": version + 1, "facts": {"batch": version}},
+            rows=5,
+        )
+    write(tmp_path, 3, "RESTORE", parameters={"version": None, "timestamp": "1970-01-01 00:00:01.001"})
+    found = CommitLog(str(tmp_path), LocalFiles()).last("t")
+    assert found is not None
+    assert (found.version, found.note["facts"], found.note["txn"]) == (3, {"batch": 1}, 3)
+
+
+def test_rows_were_only_added(tmp_path: Path) -> None:
+    for version, mode in enumerate(("Append", "Append", "Overwrite", "Append")):
+        write(tmp_path, version, "WRITE", {"headrace": str(version)}, rows=5, parameters={"mode": mode})
+    write(tmp_path, 4, "OPTIMIZE")
+    write(tmp_path, 5, "DELETE")
+    log = CommitLog(str(tmp_path), LocalFiles())
+    ranges = [(0, 1), (1, 1), (2, 3), (3, 4), (0, 2), (3, 5), (4, 3), (9, 9)]
+    assert [log.only_added("t", *r) for r in ranges] == [True, True, True, True, False, False, False, False]
+
+
 def test_housekeeping_is_stepped_over(tmp_path: Path) -> None:
     write(tmp_path, 0, "WRITE", {"headrace": "a", "txn": 1}, rows=5)
     write(tmp_path, 1, "WRITE", {"headrace": "b", "txn": 2}, rows=7)

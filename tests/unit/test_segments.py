@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.runtime.sinks.delivery import Sent
-from headrace.runtime.sinks.transactions import LAST, Row, Segments, _chunks, advanced, segments_of, text_of
+from headrace.runtime.sinks.transactions import (
+    LAST,
+    PartsChangedError,
+    Row,
+    Segments,
+    _chunks,
+    advanced,
+    segments_of,
+    text_of,
+)
 
 STATES = st.builds(Sent, st.integers(0, 3), st.sampled_from("abc"))
 SEGMENTS = st.lists(st.tuples(st.integers(-20, 20), STATES), unique_by=lambda one: one[0]).map(
@@ -24,7 +34,9 @@ def test_what_is_advanced_is_new_up_to_there_and_as_it_was_beyond(before: Segmen
     after = advanced(before, state, upto)
     for place in range(-30, 31):
         assert at(after, place) == (state if place <= upto else at(before, place))
-    assert segments_of(text_of(after)) == after
+    assert segments_of(text_of(after, 8), 8) == after
+    with pytest.raises(PartsChangedError, match="it told of 8 parts, and has 12 partitions now"):
+        segments_of(text_of(after, 8), 12)
 
 
 @given(st.lists(st.integers(-10, 10)), st.integers(1, 5))

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from headrace.clean.columns import types_of
 from headrace.clean.inference import Counts, added
 from headrace.config.needs import tables_in
-from headrace.config.sql.reads import of_one_row
+from headrace.config.sql.reads import is_clock, of_one_row
 from headrace.config.types import Table
 from headrace.runtime.step import Run
 
@@ -63,25 +63,40 @@ def base_of(run: Run, name: str, table: Table, made: str, version: int) -> Base 
     if run.forced or run.sample or not rowwise(table) or not run.exists(made) or not run.made_alike(made):
         return None
     note, raw = run.facts(made), f"raw_{name}"
-    inputs = note.get("inputs", {})
-    then = inputs.get(raw)
-    if then is None or not run.only_added(raw, then, version) or not _same_others(run, table, inputs):
+    if not grown(run, note, raw, version) or not all(_is(run, note, other) for other in tables_in(table)):
         return None
-    before, now = (run.facts(raw, v).get("facts", {}) for v in (then, version))
-    same = all(before.get(key) == now.get(key) for key in _SAME)
-    return Base(int(before["batch"]), note) if same and before.get("batch") and _grows(now) else None
+    then = int(note["inputs"][raw])
+    commit, now = run.facts(raw, then), run.facts(raw, version).get("facts", {})
+    before = commit.get("facts", {})
+    same = all(before.get(key) == now.get(key) for key in _SAME) and _types(run, raw, then) == _types(run, raw, version)
+    known = commit.get("hashes") and before.get("batch")  # else the rows are somebody else's
+    return Base(int(before["batch"]), note) if same and known and _grows(now) else None
 
 
 def rowwise(table: Table) -> bool:
     """Whether each row is typed, judged and kept alone, and alike in every run."""
     texts = [*table.columns.values(), *(rule.check for rule in table.rules if rule.check)]
     others = table.transform or table.source.delete_when or any(r.unique or r.monotonic for r in table.rules)
-    return not others and all(of_one_row(text) for text in texts)
+    bounds = [bound for rule in table.rules for bound in rule.between or () if isinstance(bound, str)]
+    return not others and not any(map(is_clock, bounds)) and all(of_one_row(text) for text in texts)
 
 
-def _same_others(run: Run, table: Table, inputs: Mapping[str, int]) -> bool:
-    """Whether the tables that its columns and rules ask are as they were."""
-    return all(t in inputs and run.identity(t) == run.identity(t, inputs[t]) for t in tables_in(table))
+def grown(run: Run, note: Mapping[str, Any], table: str, version: int) -> bool:
+    """Whether a table is the one that a commit was made of, and since then rows were only added to it."""
+    then = note.get("inputs", {}).get(table)
+    if then is None or run.identity(table, then) != note.get("identities", {}).get(table):
+        return False  # also where the table was made anew, and has come to the same version again
+    return run.only_added(table, then, version)
+
+
+def _is(run: Run, note: Mapping[str, Any], table: str) -> bool:
+    """Whether a table has the rows that it had when a commit was made of it."""
+    return run.identity(table) == note.get("identities", {}).get(table)
+
+
+def _types(run: Run, raw: str, version: int) -> list[tuple[str, str]]:
+    """The columns' types: nested ones may have grown, and what is made of them with them."""
+    return [(f.name, f.dataType.simpleString()) for f in run.read_version(raw, version).schema]
 
 
 def _grows(landed: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from headrace.clean.columns import DELETED, REASONS, ROW, kept_columns
 from headrace.clean.duplicates import latest_by_key
-from headrace.clean.increments import Base, base_of
+from headrace.clean.increments import Base, base_of, grown
 from headrace.clean.shaping import shaped
 from headrace.clean.upserts import changes
 from headrace.config.hooks import meanings, use
@@ -75,8 +75,7 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
 def _base(run: Run, name: str, table: Table, version: int) -> Base | None:
     """What the cleaned table can be brought up to date from, where no row of before has been judged again since."""
     base, judged = base_of(run, name, table, name, version), f"{name}_quarantine"
-    grown = base and run.only_added(judged, base.note["inputs"][judged], run.version(judged))
-    return base if grown else None
+    return base if base and grown(run, base.note, judged, run.version(judged)) else None
 
 
 def _prove(run: Run, name: str, given: Content, judged: DataFrame) -> None:
@@ -113,11 +112,11 @@ def _kept(
 
 def _more(run: Run, name: str, table: Table, judged: DataFrame, counts: Mapping[str, int], base: Base) -> Done:
     """The rows that have come since: appended, or by their keys put in the place of those that they make old."""
-    good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
+    there = run.read(name)
+    good, columns = judged.where(F.size(REASONS) == 0), there.columns
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
     rows = total - bad - (base.counts["rows_in"] - base.counts["quarantined"])
     keys = _keys(name, good, table, rows)
-    there = run.read(name)
     if table.key:
         newest = good if keys == rows else _newest(good, columns, table)
         times = [t for t in (table.event_time, table.available_at) if t] if table.source.mode == "upsert" else []

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from headrace.config import secrets
 from headrace.config.sinks import Sink
 from headrace.engine.published import VALID_FROM
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.sinks.delivery import Sent
 from headrace.runtime.sinks.kafka import KafkaSink, complete
 from headrace.runtime.sinks.transactions import LAST, Segments
@@ -40,6 +40,10 @@ def deliver(run: Run, name: str, sink: Sink) -> Done:
     if complete(had, state):
         return Done(rows_in=0, rows_out=0, notes=(f"version {state.version} of {table} has been sent before",))
     _refuse_unknown(run, name, table, had, place.record)
+    if any(sent.version > state.version for segments in had.values() for _, sent in segments):
+        raise HeadraceError(
+            f"sinks.{name}: another run has sent a newer version of {table} meanwhile; this one gave way"
+        )
     rows = _unsent(run, table, had).persist(StorageLevel.DISK_ONLY)  # counted, then sent
     try:
         try:

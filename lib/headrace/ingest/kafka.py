@@ -15,7 +15,7 @@ from headrace.config.checks.topics import LOSS, MOST
 from headrace.config.types import Source, Table
 from headrace.errors import DataError
 from headrace.ingest import privacy
-from headrace.ingest.brokers import look
+from headrace.ingest.brokers import ISOLATION, look
 from headrace.ingest.messages import kind_of, messages
 from headrace.ingest.offsets import Ranges, Topic, gone_since, ranges
 from headrace.ingest.snapshots import Origin, same_types, withheld
@@ -66,8 +66,8 @@ def rows(run: Any, name: str, source: Source) -> DataFrame:
     return messages(run.spark, source, _planned(source, found, {}).read)
 
 
-def _planned(source: Source, found: Mapping[str, Topic], landed: Mapping[str, Any]) -> Ranges:
-    most = _option(source, MOST)
+def _planned(source: Source, found: Mapping[str, Topic], landed: Mapping[str, Any], bounded: bool = True) -> Ranges:
+    most = _option(source, MOST) if bounded else None
     return ranges(found, landed, int(most) if most else None)
 
 
@@ -91,7 +91,9 @@ class _Landing:
     def done(self) -> Done:
         privacy.refuse_plain(self._run, self._name, self._table)
         landed = self._facts.get("offsets", {}) if self._goes_on() else {}
-        plan = _planned(self._source, self._found, landed)
+        # what counts no more is replaced at once, and not by the first part of what is there
+        anew = not landed and "offsets" in self._facts
+        plan = _planned(self._source, self._found, landed, bounded=not anew)
         self._bear(plan.lost)
         if not plan.read and not landed:
             raise DataError(f"{self._where}: {self._source.path} holds no message; put data there, or mend options")
@@ -132,6 +134,7 @@ class _Landing:
             "value": kind_of(self._source),
             "schema": self._source.schema_ or {},
             "headers": headers,
+            "isolation": (_option(self._source, ISOLATION) or "read_committed").lower(),
             "privacy": kept,
         }
 

@@ -163,7 +163,7 @@ def _goes_on(before: DataType, now: DataType) -> bool:
     return before.simpleString() == now.simpleString() or (isinstance(now, NESTED) and fits(before, now))
 
 
-_EXACT = {
+EXACT = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
     "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
 }
@@ -172,7 +172,7 @@ _EXACT = {
 
 def content_of(frame: DataFrame) -> tuple[int, str]:
     """How many rows, and a hash of them and their columns, whatever their order. Runs one Spark job."""
-    row = F.to_json(F.struct(*[F.col(f"`{name}`") for name in frame.columns]), _EXACT)
+    row = F.to_json(F.struct(*[F.col(f"`{name}`") for name in frame.columns]), EXACT)
     sums = [F.sum(value.cast("decimal(38,0)")) for value in (F.xxhash64(row), F.xxhash64(F.lit(1), row))]
     found: Any = frame.agg(F.count("*"), *sums).first()
     return int(found[0]), digest(frame.schema.simpleString(), *map(str, found))

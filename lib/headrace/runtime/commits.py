@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,6 +46,7 @@ class Commit:
         note: What Headrace wrote into it (`userMetadata`), empty for commits of others.
         whole: Whether the rows it wrote are all there are.
         restored: Of a RESTORE the version whose rows are there again.
+        restored_at: Of a RESTORE to a time, that time in milliseconds since 1970.
         grown: By how many rows it made the table longer, or how long it left it if `whole`; None where that is not said.
     """
 
@@ -55,6 +57,7 @@ class Commit:
     note: dict[str, Any] = field(default_factory=dict)
     whole: bool = False
     restored: int | None = None
+    restored_at: int | None = None
     grown: int | None = None
 
     @property
@@ -162,7 +165,7 @@ class CommitLog:
 
     def only_added(self, table: str, since: int, until: int) -> bool:
         """Whether all that Headrace's own commits did after one version, up to another, is to add rows."""
-        if since not in self.versions(table):
+        if since > until or since not in self.versions(table):
             return False
         between = (c for c in self.newest_first(table) if since < c.version <= until)
         return all(c.note and c.operation == "WRITE" and not c.whole for c in between)
@@ -195,6 +198,13 @@ class CommitLog:
                     return dict(json.loads(line)["metaData"])
         return {}
 
+    def _restored(self, table: str, commit: Commit) -> int | None:
+        """The version whose rows a RESTORE put back; None where it cannot be told."""
+        if commit.restored is not None or commit.restored_at is None:
+            return commit.restored
+        older = (self.commit(table, version) for version in reversed(self.versions(table)) if version < commit.version)
+        return next((c.version for c in older if c.timestamp <= commit.restored_at), None)
+
     def last(self, table: str, until: int | None = None) -> Commit | None:
         """The newest commit that changed data, carrying the note of the newest that Headrace made.
 
@@ -214,9 +224,18 @@ class CommitLog:
             ours = ours or (commit if newest and commit.note else None)
             if there and commit.note:
                 return _with_note_of(newest or commit, commit, ours or commit)
-            if there and commit.restored is not None:
-                until = commit.restored
+            if there and commit.operation == "RESTORE":
+                until = self._restored(table, commit)
         return _with_note_of(newest, ours, ours) if newest and ours else newest
+
+
+def _milliseconds(text: str | None) -> int | None:
+    """A time as Delta writes it into a commit, in UTC as all sessions of Headrace."""
+    try:
+        moment = datetime.fromisoformat(str(text).strip())
+    except ValueError:
+        return None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _with_note_of(newest: Commit, known: Commit, last: Commit) -> Commit:
@@ -242,4 +261,5 @@ def _commit(version: int, info: dict[str, Any]) -> Commit:
         whole=parameters.get("mode") == "Overwrite",
         grown=grown,
         restored=int(back) if operation == "RESTORE" and (back := str(parameters.get("version"))).isdigit() else None,
+        restored_at=_milliseconds(parameters.get("timestamp")) if operation == "RESTORE" else None,
     )

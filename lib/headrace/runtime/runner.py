@@ -162,6 +162,7 @@ class Runner:
             "stage": step.stage,
             "step": step.name,
             "inputs": {t: c.version for t, c in pinned.items()},
+            "identities": {t: c.identity for t, c in pinned.items()},
             **({"overrides": self._pipeline.overrides} if self._pipeline.overrides else {}),
         }
         options = self._options

@@ -72,7 +72,7 @@ def _validate(run: Run, name: str, table: Table, shape: Shape, base_of: BaseOf, 
     version = run.version(f"raw_{name}")
     _refuse_plain(run, name, table, version)
     base = base_of(run, name, table, quarantine(name), version)
-    made = shape(run, name, table, version, None, base if base and goes_on(base, table) else None)
+    made = shape(run, name, table, version, None, base if base and goes_on(base, table, run.as_of) else None)
     shaped, facts = made.frame, made.facts
     earlier = run.facts(quarantine(name)).get("facts", {}) if run.exists(quarantine(name)) else {}
     pinned = {} if run.forced else earlier.get("outliers", {})
@@ -145,7 +145,7 @@ def _set_aside(
         description=f"Rows of {name} set aside: as they came, with every rule they broke in _reasons",
         mode="append" if base else "overwrite",
         serializable=base is not None,
-        based_on=run.version(quarantine(name)) if base else None,
+        based_on=run.version(quarantine(name)) if run.exists(quarantine(name)) else -1,
     )
     notes = [f"{found.rows - base.counts['rows_in']:,} rows are new"] if base else []
     notes += _notes(found, whole)

@@ -59,10 +59,12 @@ class Tally:
         return {"newest": dict(self.newest), "ahead": list(self.ahead)} if self.newest else {}
 
 
-def goes_on(base: Base, table: Table) -> bool:
+def goes_on(base: Base, table: Table, as_of: datetime) -> bool:
     """Whether the rules can be judged of new rows and of what is known of those before them."""
     learned = all(kept["rows"] for kept in base.facts.get("outliers", {}).values())
-    return learned and (not clocks(table) or base.facts.get("ahead") == [])
+    times = base.facts.get("newest", {}).values()
+    told = base.facts.get("ahead") == [] and all(time is None or time <= micros(as_of) for time in times)
+    return learned and (told or not clocks(table))
 
 
 def tallied(judged: DataFrame, table: Table, as_of: datetime, base: Base | None = None) -> Tally:

@@ -21,21 +21,26 @@ _UNSURE = (exp.With, exp.Lateral, exp.Unnest, exp.Values, exp.Pivot, exp.Command
 _UNSTEADY = (exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentTime, exp.Localtimestamp, exp.Rand, exp.Randn, exp.Uuid,
              exp.Shuffle)  # fmt: skip
 _AGGREGATES = (exp.Sum, exp.Avg, exp.Count, exp.CountIf, exp.Min, exp.Max, exp.Stddev, exp.StddevSamp, exp.StddevPop)
-_UNSTEADY_NAMES = {"now", "monotonically_increasing_id", "spark_partition_id", "input_file_name", "randstr", "uniform"}
+_UNSTEADY_NAMES = {
+    *("now", "monotonically_increasing_id", "spark_partition_id", "input_file_name", "input_file_block_start"),
+    *("input_file_block_length", "randstr", "uniform", "reflect", "java_method", "current_user", "session_user"),
+    *("current_database", "current_schema", "current_catalog"),
+}
 
 
 def unsteady(expression: str) -> list[str]:
     """What in an expression gives another value in another run: the clock's time, chance, where a row lies.
 
     >>> unsteady("at > now() - interval 1 day and rand() < 0.1")
-    ['now', 'rand']
+    ['current_timestamp', 'rand']
     """
     tree = parsed(expression)
     if tree is None:
         return []
-    named = [node.name.lower() for node in tree.find_all(exp.Anonymous)]
-    known = [node.sql_name().lower() for node in tree.find_all(*_UNSTEADY)]
-    return sorted({name for name in named if name in _UNSTEADY_NAMES} | set(known))
+    functions = tree.find_all(exp.Func)
+    named = {(f.name if isinstance(f, exp.Anonymous) else f.sql_name()).lower() for f in functions}
+    known = {node.sql_name().lower() for node in tree.find_all(*_UNSTEADY)}
+    return sorted(named & _UNSTEADY_NAMES | known)
 
 
 def of_one_row(expression: str) -> bool:
@@ -45,7 +50,15 @@ def of_one_row(expression: str) -> bool:
     (True, False, False)
     """
     tree = parsed(expression)
-    return tree is not None and not any(tree.find_all(exp.Window)) and not unsteady(expression)
+    if tree is None or any(tree.find_all(exp.Window)) or unsteady(expression):
+        return False
+    elsewhere = any(table.db for table in tree.find_all(exp.Table))  # of which nobody knows when it changes
+    return not elsewhere and not any(is_clock(text.name) for text in tree.find_all(exp.Literal) if text.is_string)
+
+
+def is_clock(text: str) -> bool:
+    """Whether a text, read as a time, is another one each day."""
+    return text.strip().lower() in ("now", "today", "yesterday", "tomorrow")
 
 
 def aggregated(expression: str) -> list[str]:

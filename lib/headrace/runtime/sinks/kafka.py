@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from headrace.config import secrets
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.sinks.delivery import Sent
-from headrace.runtime.sinks.transactions import LAST, REPORT, ROWS, Segments, Sending, recorded
+from headrace.runtime.sinks.transactions import LAST, REPORT, ROWS, PartsChangedError, Segments, Sending, recorded
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -57,12 +57,31 @@ class KafkaSink:
         """By part what the topic holds, by its own record. Topics that are not there are made.
 
         Raises:
-            ConfigError: If the brokers do not answer, or the record may lose what it tells.
+            ConfigError: If the brokers do not answer, the record may lose what it tells, or it tells of another topic.
         """
+        self._refuse_gone()
         there = self._topics()
         self._refuse_forgetful()
-        parts = range(len(there[self._record].partitions))
-        return self._call(lambda: recorded(self._settings, self._record, parts))
+        return self._recorded(len(there[self._record].partitions))
+
+    def _recorded(self, parts: int) -> dict[int, Segments]:
+        try:
+            return self._call(lambda: recorded(self._settings, self._record, range(parts), parts))
+        except PartsChangedError as error:
+            raise self._untold(f"{self._record} tells what was sent, and {error}") from None
+
+    def _refuse_gone(self) -> None:
+        """A topic that was deleted holds nothing of what the record tells."""
+        there = self._call(lambda: self._admin.list_topics(timeout=WAIT).topics)
+        told = self._record in there and there[self._record].partitions and self._topic not in there
+        if told and any(self._recorded(len(there[self._record].partitions)).values()):
+            raise self._untold(f"{self._record} tells that rows were sent to {self._topic}, and that topic is gone")
+
+    def _untold(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"{self._where}: what is new, nobody can tell: {why}. Name another topic; or delete the topic {self._record}: "
+            "then all rows are sent, also those that the topic has"
+        )
 
     def _topics(self) -> Any:
         """The topics, those of the sink among them; what was made just now is known a little later."""

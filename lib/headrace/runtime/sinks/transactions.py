@@ -50,18 +50,39 @@ def advanced(segments: Segments, state: Sent, upto: int) -> Segments:
     return ((upto, state), *(one for one in segments if one[0] > upto))
 
 
-def text_of(segments: Segments) -> str:
-    """Segments as the record keeps them."""
-    return json.dumps([[upto, state.version, state.identity] for upto, state in segments])
+class PartsChangedError(Exception):
+    """The record has another number of partitions than when rows were sent: nobody knows which part a key was in."""
 
 
-def segments_of(text: str) -> Segments:
-    """Segments from the record."""
-    return tuple((int(upto), Sent(int(version), str(identity))) for upto, version, identity in json.loads(text))
+def text_of(segments: Segments, parts: int) -> str:
+    """Segments as the record keeps them, and of how many parts they tell one."""
+    return json.dumps({"parts": parts, "sent": [[upto, state.version, state.identity] for upto, state in segments]})
 
 
-def recorded(settings: Mapping[str, str], record: str, parts: range) -> dict[int, Segments]:
-    """What the record tells of parts: the last message of each partition that was committed."""
+def segments_of(text: str, parts: int) -> Segments:
+    """Segments from the record.
+
+    Raises:
+        PartsChangedError: If they are of another number of parts.
+    """
+    told = json.loads(text)
+    if told["parts"] != parts:
+        raise PartsChangedError(f"it told of {told['parts']} parts, and has {parts} partitions now")
+    return tuple((int(upto), Sent(int(version), str(identity))) for upto, version, identity in told["sent"])
+
+
+def recorded(settings: Mapping[str, str], record: str, parts: range, of: int) -> dict[int, Segments]:
+    """What the record tells of parts: the last message of each partition that was committed.
+
+    Args:
+        settings: Of the client.
+        record: The topic.
+        parts: Those that are asked for.
+        of: How many there are.
+
+    Raises:
+        PartsChangedError: If there were more or fewer when rows were sent.
+    """
     from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
     reading = {
@@ -83,7 +104,7 @@ def recorded(settings: Mapping[str, str], record: str, parts: range) -> dict[int
             if message is None:
                 raise TimeoutError(f"the topic {record} could not be read within {WAIT:.0f} s")
             if not message.error():
-                found[message.partition()] = segments_of(message.value().decode())
+                found[message.partition()] = segments_of(message.value().decode(), of)
             elif message.error().name() == "_PARTITION_EOF":
                 waiting.discard(message.partition())
             elif not message.error().retriable():
@@ -134,35 +155,38 @@ class Sending:
             )
 
     def _told(self, part: int, rows: Iterator[Row]) -> tuple[int, int, str | None]:
+        counts = {"sent": 0, "before": 0}
         try:
-            return self._part(part, rows)
-        except (_kafka_exception(), TimeoutError) as error:
-            return 0, 0, _words(error)
+            problem = self._part(part, rows, counts)
+        except (_kafka_exception(), TimeoutError, PartsChangedError) as error:
+            problem = _words(error)
+        return counts["sent"], counts["before"], problem
 
-    def _part(self, part: int, rows: Iterator[Row]) -> tuple[int, int, str | None]:
+    def _part(self, part: int, rows: Iterator[Row], counts: dict[str, int]) -> str | None:
+        """Send what a part lacks; counts what was sent now, and before. What went wrong, or None."""
         from confluent_kafka import Producer
 
         own = {"transactional.id": f"{self.record}-{part}", "enable.idempotence": "true"}
         producer = Producer({"partitioner": "murmur2_random", **self.settings, **own})
         producer.init_transactions(WAIT)  # from here on nobody else writes this part
-        expected, now = self.expected[part], recorded(self.settings, self.record, range(part, part + 1))[part]
+        parts, expected = len(self.expected), self.expected[part]
+        now = recorded(self.settings, self.record, range(part, part + 1), parts)[part]
         upto = now[0][0] if now and now[0][1] == self.state else None
         if now != expected and (upto is None or now != advanced(expected, self.state, upto)):
-            return 0, 0, "another run has sent rows meanwhile"
-        counts = {"sent": 0, "before": 0}
+            return "another run has sent rows meanwhile"
         for chunk, end in _chunks(_left(rows, upto, counts), self.rows):
             if upto == LAST:
                 break
             self._transaction(producer, part, chunk, advanced(expected, self.state, end))
             counts["sent"] += len(chunk)
-        return counts["sent"], counts["before"], None
+        return None
 
     def _transaction(self, producer: Any, part: int, chunk: list[Row], told: Segments) -> None:
         producer.begin_transaction()
         try:
             for row in chunk:
                 _produce(producer, self.topic, row.value, row.key)
-            _produce(producer, self.record, text_of(told), "sent", part)
+            _produce(producer, self.record, text_of(told, len(self.expected)), "sent", part)
             _commit(producer)
         except BaseException:
             _abort(producer)
