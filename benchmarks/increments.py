@@ -1,6 +1,6 @@
 """A night's new rows against a full load: ingest, validate and clean of 1 % more rows, with and without a key.
 
-    .venv/bin/python benchmarks/increments.py [--rows 30000000] [--files 100] [--rounds 3]
+    .venv/bin/python benchmarks/increments.py [--rows 30000000] [--files 100] [--rounds 3] [--to ingest|clean]
 
 Writes Parquet files of orders, lands and cleans them (the full load), then, for each round, puts one file of 1 %
 more rows beside them and runs the same job again: by key half of them are new orders and half change old ones. At the
@@ -67,27 +67,30 @@ def seconds(run: Callable[[], headrace.api.pipeline.Result]) -> dict[str, float]
     return {stage["name"]: stage["seconds"] for stage in run().stages}
 
 
-def measured(spark: SparkSession, folder: Path, rows: int, files: int, rounds: int, key: str) -> tuple[list[str], bool]:
+def measured(
+    spark: SparkSession, folder: Path, rows: int, files: int, rounds: int, key: str, to: str
+) -> tuple[list[str], bool]:
     """Lines of a Markdown table, and whether the increments came to what a pass over all rows does."""
     os.chdir(folder)
     Path("night.yaml").write_text(YAML.format(name="keyed" if key else "plain", key=key))
     pipeline = headrace.Pipeline.from_yaml("night.yaml")
-    full = seconds(lambda: pipeline.run(to="clean"))
+    full = seconds(lambda: pipeline.run(to=to))
     nights = []
     for number in range(rounds):
         more = rows // 100
         orders(spark, rows + number * more, more, folder / "orders", 1, more // 2 if key else 0)
-        nights.append(seconds(lambda: pipeline.run(to="clean")))
+        nights.append(seconds(lambda: pipeline.run(to=to)))
         print(f"  {key or 'no key'}: {nights[-1]} of {full}", file=sys.stderr)
-    grown = content(pipeline)
-    pipeline.run(to="clean", force="validate")
+    grown = content(pipeline) if to == "clean" else []
+    if to == "clean":
+        pipeline.run(to=to, force="validate")
     lines = []
-    for stage in (*STAGES, "all"):
+    for stage in (*STAGES, "all") if to == "clean" else ("ingest",):
         whole = full[stage] if stage in full else sum(full.values())
         found = [night[stage] if stage in night else sum(night.values()) for night in nights]
         lines.append(f"| {key or 'no key'} | {stage} | {whole:.1f} | {statistics.median(found):.1f} | "
                      f"{100 * statistics.median(found) / whole:.1f} % |")  # fmt: skip
-    return lines, grown == content(pipeline)
+    return lines, to != "clean" or grown == content(pipeline)
 
 
 def main() -> int:
@@ -96,16 +99,17 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=30_000_000)
     parser.add_argument("--files", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--to", default="clean", choices=["ingest", "clean"])
     given = parser.parse_args()
     load, alike = os.getloadavg()[0], True
     spark = session()
     print(f"| {given.rows:,} rows | stage | full load, s | 1 % more, median s | share |")
     print("| --- | --- | --- | --- | --- |")
-    for key in ("", "key: id"):
+    for key in ("", "key: id") if given.to == "clean" else ("",):
         with scratch() as place:
             os.environ["HEADRACE_HOME"] = f"{place}/home"
             orders(spark, 0, given.rows, Path(place, "orders"), given.files)
-            lines, same = measured(spark, Path(place), given.rows, given.files, given.rounds, key)
+            lines, same = measured(spark, Path(place), given.rows, given.files, given.rounds, key, given.to)
             print("\n".join(lines), flush=True)
             alike = alike and same
     print(
