@@ -47,7 +47,8 @@ def read(
     """
     if find_spec("boto3") is None:
         raise ConfigError(
-            f"{where}: dynamodb needs the package boto3, here and on the executors: pip install headrace[dynamodb]"
+            f"{where}: dynamodb needs the package boto3, here and on the executors: .venv/bin/pip install 'boto3>=1.35' "
+            "(the extra `dynamodb`)"
         )
     from headrace.ingest import dynamodb_scan
 

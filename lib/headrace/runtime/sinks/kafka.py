@@ -40,8 +40,8 @@ class KafkaSink:
     def __init__(self, where: str, options: Mapping[str, str], sink: str) -> None:
         if importlib.util.find_spec(_LIBRARY) is None:
             raise ConfigError(
-                f"{where}: a sink of format kafka needs the client confluent-kafka; install headrace[kafka] (pip install "
-                "'headrace[kafka]'), on a cluster also in the Python of the executors"
+                f"{where}: a sink of format kafka needs the client confluent-kafka: .venv/bin/pip install "
+                "'confluent-kafka>=2.6,<3' (the extra `kafka`), on a cluster also in the Python of the executors"
             )
         self._where, self._topic, self._record = where, options["topic"], record_of(options["topic"], sink)
         given = {name.removeprefix("kafka."): value for name, value in options.items() if name.startswith("kafka.")}
