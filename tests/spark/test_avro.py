@@ -15,6 +15,8 @@ from headrace.cli.summary import summary
 from headrace.errors import DataError
 from tests.support.runs import Project, statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 FIELDS: list[dict[str, Any]] = [
     {"name": "id", "type": "long"},
     {"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3}},
@@ -37,8 +39,6 @@ VALUES = """
 select id, cast(amount as decimal(12, 3)) amount, cast(at_ms as timestamp) at_ms, cast(at_us as timestamp) at_us,
        date'2024-02-29' day, kind, blob, struct(name, age) buyer, array('a', 'b') tags
 from values
-
-pytestmark = pytest.mark.usefixtures("interpreted")
   (1L, '-0.125', '2024-03-31T01:30:00.123Z', '2024-03-31T01:30:00.123456Z', 'NEW', x'00ff', 'é', 7),
   (2L, '123456789.001', '1969-12-31T23:59:59.999Z', null, 'PAID', null, null, -1)
   as t(id, amount, at_ms, at_us, kind, blob, name, age)

@@ -12,14 +12,14 @@ from headrace.runtime.runner import Options
 from headrace.runtime.tables import Tables
 from tests.support.runs import statuses
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 AT = dt.datetime(2024, 3, 1, 12, 0, 0, 123456)
 
 SOURCES = """
 from pathlib import Path
 
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
-
-pytestmark = pytest.mark.usefixtures("interpreted")
 
 
 def orders(spark, folder, since):

@@ -79,6 +79,7 @@ class Broker:
 
     def drop(self, topic: str) -> None:
         self.admin.delete_topics([topic])[topic].result(10)
+        time.sleep(0.3)  # until all have heard of it
 
     def widen(self, topic: str, partitions: int) -> None:
         from confluent_kafka.admin import NewPartitions
