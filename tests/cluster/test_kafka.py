@@ -42,7 +42,6 @@ def test_a_job_killed_while_it_reads_and_while_it_sends_loses_and_doubles_nothin
     connector_jars()  # fetched once, for all homes
     home = tmp_path / "home"
     env = environment(home, PYTHONPATH=str(PROJECT / "lib"))
-    (home / "packages").symlink_to(Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")).absolute() / "packages")
     config = tmp_path / "shop.yaml"
     line = [sys.executable, "-m", "headrace.cli.submit", "--master", "local[2]", "--conf", "spark.sql.shuffle.partitions=2",
             "jobs/pipeline.py", "--config", str(config)]  # fmt: skip
