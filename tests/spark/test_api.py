@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 import headrace
 from headrace.api.pipeline import Result
+from headrace.api.session import steady
 from headrace.engine.point_in_time import point_in_time_join
 from headrace.engine.windows import window_features
 from tests.conftest import PROJECT
@@ -102,6 +103,12 @@ def test_features_of_any_spine_are_those_of_the_training_set(
     assert same(found.select(*keys, *features), stored.select(*keys, *features))
     assert stored.select(*features).where("carrier_delays__arr_delay_mean_7d is not null").count() > 20
     assert abroad.conf.get("spark.sql.session.timeZone") == "Asia/Kolkata"
+
+
+def test_a_session_that_says_nothing_of_ansi_is_good_enough(spark: SparkSession) -> None:
+    own = spark.newSession()
+    own.conf.unset("spark.sql.ansi.enabled")
+    assert steady(own).conf.get("spark.sql.ansi.enabled") == "true"
 
 
 def test_rows_in_are_rows_out(spark: SparkSession, flights: headrace.Pipeline, ran: Result) -> None:

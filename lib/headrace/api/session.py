@@ -76,7 +76,7 @@ def _started(name: str) -> SparkSession:
 
 def steady(spark: SparkSession) -> SparkSession:
     """A session in which SQL means what it means in jobs (UTC, ANSI): this one, or a sibling that leaves it alone."""
-    if all(spark.conf.get(key, "") == value for key, value in MEANING.items()):
+    if all(spark.conf.get(key) == value for key, value in MEANING.items()):
         return spark
     sibling = spark.newSession()
     for key, value in MEANING.items():
