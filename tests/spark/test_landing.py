@@ -12,6 +12,7 @@ from headrace.clean import columns
 from headrace.clean import stage as clean_stage
 from headrace.config.types import Environment
 from headrace.errors import DataError
+from headrace.ingest import landed
 from headrace.runtime.commits import Commit, CommitLog, LocalFiles
 from headrace.runtime.runner import Options, Runner
 from headrace.runtime.step import Output
@@ -36,6 +37,10 @@ def commit(project: Project, table: str) -> Commit:
     found = CommitLog(str(project.folder / "home" / "warehouse" / "shop"), LocalFiles()).last(table)
     assert found is not None
     return found
+
+
+def commits(project: Project, table: str) -> list[Commit]:
+    return list(CommitLog(str(project.folder / "home" / "warehouse" / "shop"), LocalFiles()).newest_first(table))
 
 
 def rows(project: Project) -> list[tuple]:
@@ -263,3 +268,32 @@ def test_a_clean_that_a_newer_run_overtook_gives_way(scratch: Project, monkeypat
     with pytest.raises(LostRaceError, match="gave way"):
         scratch.run(SNAPSHOT.replace("amount > 0", "amount > -1"))
     assert rows(scratch) == [(2, 2)]
+
+
+def test_what_has_landed_is_known_without_a_look_at_its_rows(scratch: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 9):
+        scratch.write(f"orders/{number}.csv", f"{HEADER}{number},{number}\n")
+    scratch.write("orders/empty.csv", HEADER)
+    scratch.run(FOLDER, to="ingest")
+    with monkeypatch.context() as patch:
+        patch.setattr(landed, "_by_rows", None)
+        for number in range(9, 13):  # the list of 9 files, then what is new since, then a list anew
+            scratch.write(f"orders/{number}.csv", f"{HEADER}{number},{number}\n")
+            scratch.run(FOLDER, to="ingest")
+        told = [commit.note["facts"]["landed"] for commit in commits(scratch, "raw_orders")]
+        assert [(len(one["files"]), one["at"]) for one in told] == [(1, 3), (12, None), (2, 0), (1, 0), (9, None)]
+    assert sorted(r[0] for r in scratch.table("raw_orders").select("order").collect()) == sorted(
+        str(number) for number in range(1, 13)
+    )
+
+
+def test_rows_that_were_deleted_by_hand_land_again(scratch: Project) -> None:
+    for name in "ab":
+        scratch.write(f"orders/{name}.csv", f"{HEADER}{ord(name)},1\n")
+    scratch.run(FOLDER)
+    raw = scratch.folder / "home" / "warehouse" / "shop" / "raw_orders"
+    scratch.spark.sql(f"DELETE FROM delta.`{raw}` WHERE _source LIKE '%a.csv'")
+    scratch.write("orders/c.csv", f"{HEADER}99,1\n")
+    scratch.run(FOLDER)
+    assert rows(scratch) == [(97, 1), (98, 1), (99, 1)]
+    assert scratch.table("raw_orders").count() == 3

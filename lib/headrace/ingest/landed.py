@@ -1,7 +1,7 @@
 """What has landed: of each file the newest version, and what is to be read now.
 
-It is read from the raw table's own rows. Files that hold no row leave none there; of those the commit's facts carry
-the ones that matter: files that had rows and were replaced by a version without.
+Its commits tell it (`index`); where they do not, it is read from the table's own rows, in which files that hold no row
+have left nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pyspark.sql import functions as F
 
 from headrace.ingest.files import SourceFile
+from headrace.ingest.index import Index
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Mode = Literal["append", "snapshot", "upsert"]
+FEW = 200
+"""Names of files that a filter may list."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Landed:
     """What a raw table holds of its source.
 
     Attributes:
-        files: Version of each file whose rows are there, by path.
+        files: Version of each file that has landed, by path.
         emptied: Version of each file that had rows and now holds none, by path.
         corrupt: Version of each file that was left out because it cannot be read, by path.
         known: Whether the files were read as they would be read now; otherwise all is read anew.
@@ -48,11 +51,11 @@ class Landed:
         return [f for f in files if there.get(f.path) != f.version]
 
     def replaced(self, files: Sequence[SourceFile]) -> list[SourceFile]:
-        """Of some files those of which an earlier version has rows."""
+        """Of some files those of which an earlier version has landed."""
         return [f for f in files if f.path in self.files]
 
     def missing(self, files: Sequence[SourceFile]) -> list[str]:
-        """Files whose rows are there and that are no longer, sorted."""
+        """Files that have landed and are no longer there, sorted."""
         return sorted(set(self.files) - {f.path for f in files})
 
     def still_empty(self, read: Sequence[SourceFile]) -> dict[str, str]:
@@ -66,22 +69,38 @@ class Landed:
         return {path: version for path, version in self.corrupt.items() if path in left - now}
 
 
-def landed(raw: DataFrame, facts: Mapping[str, Any], reading: Any, mode: Mode) -> Landed:
-    """Look up what a raw table holds; one row per file reaches the driver.
+def landed(raw: DataFrame, facts: Mapping[str, Any], reading: Any, mode: Mode, index: Index | None) -> Landed:
+    """Look up what a raw table holds. Without an index one row per file and batch reaches the driver.
 
     Args:
-        raw: The raw table.
+        raw: The rows that count.
         facts: What its newest commit carries.
         reading: How the source is read now (format, options).
         mode: How it is read now; of a snapshot only the newest batch counts.
+        index: What its commits tell.
     """
-    rows = raw.where(F.col("_batch") == int(facts.get("batch", 0))) if mode == "snapshot" else raw
-    newest = rows.groupBy("_source").agg(F.max_by("_source_version", "_batch").alias("version"))
     return Landed(
-        files={r["_source"]: r["version"] for r in newest.toLocalIterator()},
+        files=index.files if index else _by_rows(raw, int(facts.get("batch", 0)) if mode == "snapshot" else None),
         emptied=facts.get("emptied", {}),
         corrupt=facts.get("corrupt", {}),
         known=facts.get("reading") == reading,
         mode=facts.get("mode"),
         gone=int(facts.get("gone", 0)),
     )
+
+
+def _by_rows(raw: DataFrame, batch: int | None) -> dict[str, str]:
+    """Of each file with rows, in a batch or in all of them, the newest version."""
+    rows = raw if batch is None else raw.where(F.col("_batch") == batch)
+    # a batch has one version of a file; max_by over text would sort all rows
+    found = rows.select("_source", "_source_version", "_batch").distinct().collect()
+    return {row["_source"]: row["_source_version"] for row in sorted(found, key=lambda row: row["_batch"])}
+
+
+def holding(raw: DataFrame, files: Sequence[SourceFile]) -> list[SourceFile]:
+    """Of some files those of which there are rows, of whatever version."""
+    if not files:
+        return []
+    named = F.col("_source").isin([f.path for f in files]) if len(files) <= FEW else F.lit(True)
+    found = {row["_source"] for row in raw.where(named).select("_source").distinct().toLocalIterator()}
+    return [f for f in files if f.path in found]

@@ -15,7 +15,8 @@ from headrace.errors import DataError
 from headrace.examples import unpacked
 from headrace.ingest.drift import NESTED, RESCUED, Columns, merged, plain
 from headrace.ingest.files import SourceFile, is_single_file, listed
-from headrace.ingest.landed import Landed, Mode, landed
+from headrace.ingest.index import carried, index_of
+from headrace.ingest.landed import Landed, Mode, holding, landed
 from headrace.ingest.privacy import key_of, protected, reading, refuse_in_paths, refuse_plain
 from headrace.ingest.reading import How, Read, read
 from headrace.ingest.schemas import CORRUPT
@@ -52,7 +53,9 @@ def ingest_files(run: Run, name: str, table: Table) -> Done:
     how = source.model_dump(mode="json", exclude=POLICIES) | reading(table, key)
     # what landed while the source was no file counts no more
     first = int(earlier.get("from", 1)) if "files" in earlier or not there else int(earlier.get("batch", 0)) + 1
-    before = landed(run.read(raw).where(F.col("_batch") >= first), earlier, how, mode) if there else Landed()
+    index = index_of(run, raw, first, mode) if there else None
+    counting = run.read(raw).where(F.col("_batch") >= first) if there else None
+    before = landed(counting, earlier, how, mode, index) if counting is not None else Landed()
     new = before.to_read(files, mode)
     known = _known(run.read(raw), earlier) if before.known else None
     found = read(run.spark, _how(source, known), new)
@@ -64,6 +67,7 @@ def ingest_files(run: Run, name: str, table: Table) -> Done:
         _same_types(name, run.read(raw), {n: k for n, k in found.columns.items() if n not in table.sensitive})
     skipped = {f.path: f.version for f in new if f.path in found.corrupt}
     replaced = [f for f in before.replaced(new) if f.path not in skipped] if mode == "append" else []
+    replaced = holding(counting, replaced) if counting is not None else []
     gone = before.missing(files) if mode != "snapshot" else []
     emptied = _without_rows(run, source, replaced, known)
     batch = int(earlier.get("batch", 0)) + bool(new)
@@ -84,6 +88,7 @@ def ingest_files(run: Run, name: str, table: Table) -> Done:
         "since": int(earlier.get("since", 1)) if before.known else batch,
         "gone": len(gone),
         "from": first,
+        "landed": carried(_landed(before, new, skipped, mode), index),
     }
     output = Output(
         raw,
@@ -96,6 +101,12 @@ def ingest_files(run: Run, name: str, table: Table) -> Done:
         adds_nothing=frame is None and emptied.keys() <= before.emptied.keys() and mode == before.mode,
     )
     return Done((output,), notes=tuple(_notes(replaced, gone if len(gone) > before.gone else [], found)))
+
+
+def _landed(before: Landed, new: list[SourceFile], skipped: Mapping[str, str], mode: Mode) -> dict[str, str]:
+    """The files that have landed when these have; of a snapshot only its own."""
+    now = {f.path: f.version for f in new if f.path not in skipped}
+    return now if mode == "snapshot" and new else {**before.files, **now}
 
 
 def _how(source: Source, known: Columns | None) -> How:

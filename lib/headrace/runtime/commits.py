@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -148,12 +149,13 @@ class CommitLog:
                 return _commit(version, info)
         return Commit(version, 0, "UNKNOWN", None)
 
-    def newest_first(self, table: str) -> Iterator[Commit]:
-        """Commits that changed data, newest first."""
-        return (commit for commit in self._commits(table) if commit.operation not in HOUSEKEEPING)
+    def newest_first(self, table: str, until: int | None = None) -> Iterator[Commit]:
+        """Commits that changed data, newest first; none of a later version than `until`."""
+        return (commit for commit in self._commits(table, until) if commit.operation not in HOUSEKEEPING)
 
-    def _commits(self, table: str) -> Iterator[Commit]:
-        return (self.commit(table, version) for version in reversed(self.versions(table)))
+    def _commits(self, table: str, until: int | None = None) -> Iterator[Commit]:
+        wanted = (v for v in reversed(self.versions(table)) if until is None or v <= until)
+        return (self.commit(table, version) for version in wanted)
 
     def compacted(self, table: str, version: int) -> int:
         """The newest version with the same rows: OPTIMIZE lays them out anew, and a VACUUM may delete the old files."""
@@ -167,7 +169,7 @@ class CommitLog:
         """Whether all that Headrace's own commits did after one version, up to another, is to add rows."""
         if since > until or since not in self.versions(table):
             return False
-        between = (c for c in self.newest_first(table) if since < c.version <= until)
+        between = takewhile(lambda c: c.version > since, self.newest_first(table, until))
         return all(c.note and c.operation == "WRITE" and not c.whole for c in between)
 
     def described(self, table: str) -> list[str | None]:
@@ -218,7 +220,7 @@ class CommitLog:
         """
         newest: Commit | None = None
         ours: Commit | None = None
-        for commit in self.newest_first(table):
+        for commit in self.newest_first(table, until):
             there = until is None or commit.version <= until
             newest = newest or (commit if there else None)
             ours = ours or (commit if newest and commit.note else None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -50,7 +52,7 @@ def judge(
     named = {kind: [F.when(counts, _name_if_broken(c)) for c in checks if c.on_fail == kind] for kind in kinds}
     judged = windowed.select(
         *[c for c in frame.columns if c != reasons],
-        F.array_union(F.col(reasons), _names(*keys, *named["quarantine"])).alias(reasons),
+        _names(*keys, *named["quarantine"], after=F.col(reasons)).alias(reasons),
         _names(*named["warn"]).alias("_warnings"),
         _names(*named["fail"]).alias("_failures"),
     )
@@ -97,8 +99,14 @@ def _name_if_broken(check: Check) -> Column:
     return F.when(~F.coalesce(holds, F.lit(True)), F.lit(check.name))
 
 
-def _names(*columns: Column) -> Column:
-    return F.array_compact(F.array(*columns, F.lit(None).cast("string")))
+def _names(*columns: Column, after: Column | None = None) -> Column:
+    """The names that are there, behind those of `after`; of most rows none is, and no array is made for them."""
+    before = F.array().cast("array<string>") if after is None else after
+    if not columns:
+        return before
+    names = F.array_compact(F.array(*columns))
+    more = names if after is None else F.array_union(after, names)
+    return F.when(F.coalesce(*columns).isNull(), before).otherwise(more)
 
 
 def tally(judged: DataFrame, reasons: str = "_reasons", most: Mapping[str, Column] | None = None) -> DataFrame:
@@ -109,10 +117,12 @@ def tally(judged: DataFrame, reasons: str = "_reasons", most: Mapping[str, Colum
         reasons: Name of the array column.
         most: Expressions over a row by name: their greatest value becomes the column `_most_<name>`.
     """
-    kinds = [(reasons, "quarantine"), ("_warnings", "warn"), ("_failures", "fail")]
-    tagged = [_tagged(column, kind) for column, kind in kinds]
-    totals = F.array(_fact("total", F.lit("rows")), F.when(F.size(reasons) > 0, _fact("total", F.lit("quarantined"))))
-    each = F.explode(F.array_compact(F.concat(totals, *tagged))).alias("fact")
+    kinds = {reasons: "quarantine", "_warnings": "warn", "_failures": "fail"}
+    tagged = [_tagged(column, kind) for column, kind in kinds.items()]
+    row, aside = _fact("total", F.lit("rows")), F.when(F.size(reasons) > 0, _fact("total", F.lit("quarantined")))
+    nothing = reduce(and_, (F.size(column) == 0 for column in kinds))  # most rows: the same array for all of them
+    facts_of = F.when(nothing, F.array(row)).otherwise(F.array_compact(F.concat(F.array(row, aside), *tagged)))
+    each = F.explode(facts_of).alias("fact")
     named = {f"_most_{name}": column for name, column in (most or {}).items()}
     prints = [PRINT] if PRINT in judged.columns else []
     facts = judged.select(each, *prints, *[column.alias(name) for name, column in named.items()])
