@@ -11,8 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from headrace.engine.published import Published, published_windows
+from headrace.engine.time import moment
 from headrace.errors import HeadraceError
-from headrace.features import changes, refresh
+from headrace.features import changes, refresh, stage
 from headrace.runtime import tables
 from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.merging import CHANGE
@@ -153,6 +154,11 @@ def test_a_run_refreshes_what_is_touched(scratch: Project, monkeypatch: pytest.M
             assert frame.exceptAll(scratch.table(name)).isEmpty()
             assert scratch.table(name).exceptAll(frame).isEmpty()
 
+    fed: list[bool] = []
+    changes_of = Tables.changes
+    monkeypatch.setattr(
+        Tables, "changes", lambda *given: [fed.append((found := changes_of(*given)) is not None), found][1]
+    )
     scratch.write("orders/1.csv", orders(0, 80, 0))
     scratch.run(YAML, to="features")
     assert operation() == "WRITE"
@@ -174,6 +180,8 @@ def test_a_run_refreshes_what_is_touched(scratch: Project, monkeypatch: pytest.M
     assert operation() == "WRITE"
     scratch.run(YAML, to="features")
     assert operation() == "MERGE"
+    assert fed
+    assert all(fed)
     stale = Output("spending", scratch.table("spending").limit(0), "merge", keys=("customer",), based_on=0)
     with pytest.raises(LostRaceError, match="another run is writing"):
         Tables(scratch.spark, str(scratch.folder / "home" / "warehouse" / "shop"), "shop").write(stale, {})
@@ -185,6 +193,7 @@ def test_what_is_mostly_touched_or_made_otherwise_is_made_anew(
 ) -> None:
     log = CommitLog(str(scratch.folder / "home" / "warehouse" / "shop"), LocalFiles())
     alone = YAML[: YAML.index("  daily:")]
+    monkeypatch.setattr(Tables, "changes", lambda *_: None)  # as of a table that nobody followed
     scratch.write("orders/1.csv", orders(0, 40, 0))
     scratch.run(alone, to="features")
     scratch.write("orders/2.csv", orders(40, 8, 0.5))
@@ -202,3 +211,33 @@ def test_what_is_mostly_touched_or_made_otherwise_is_made_anew(
     scratch.run(alone.replace("3 days", "4 days"), to="features")
     assert log.last("spending").operation == "WRITE"
     assert scratch.table("spending").where("customer = 'b'").count() > 0
+
+
+def test_a_backfill_mends_its_window_and_nothing_else(scratch: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CommitLog(str(scratch.folder / "home" / "warehouse" / "shop"), LocalFiles())
+    scratch.write("orders/1.csv", orders(0, 80, 0))
+    scratch.run(YAML, to="features")
+    good, made = scratch.table("spending").localCheckpoint(), stage.windows
+
+    def spoilt(*given: Any) -> DataFrame:
+        return made(*given).where("customer <> 'c'").withColumn("amount_count_6h", F.lit(99).cast("bigint"))
+
+    with monkeypatch.context() as wrong:  # an engine with a mistake that nobody noticed
+        wrong.setattr(stage, "windows", spoilt)
+        scratch.run(YAML, only="features", options=Options(force="features"), select="spending")
+    since, until = START + timedelta(hours=100), START + timedelta(hours=300)
+    backfill = Options(force="features", since=since, until=until)
+    done = scratch.run(YAML, only="features", options=backfill, select="spending").done
+    assert log.last("spending").operation == "MERGE"
+    assert "backfilled from 2024-01-05" in " ".join(done[0].notes)
+    inside = F.col("valid_from").between(moment(since), moment(until - timedelta(microseconds=1)))
+    mended = scratch.table("spending").localCheckpoint()
+    assert mended.where(inside).count() > 10
+    assert mended.where(inside).exceptAll(good.where(inside)).isEmpty()
+    assert good.where(inside).exceptAll(mended.where(inside)).isEmpty()
+    after = mended.where(F.col("valid_from") >= moment(until))
+    assert {r[0] for r in after.select("amount_count_6h").distinct().collect()} == {99}
+    assert after.where("customer = 'c'").isEmpty()
+    scratch.run(YAML, only="features", options=Options(force="features", since=START), select="spending")
+    assert scratch.table("spending").exceptAll(good).isEmpty()
+    assert scratch.table("spending").count() == good.count()

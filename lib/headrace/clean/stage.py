@@ -66,10 +66,16 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
         code = meanings(run.pipeline, f"tables.{name}.transform")
         if base:
             return _more(run, name, table, judged, verdict["counts"], base)
-        return _kept(name, table, judged, verdict["counts"], {"code": code} if code else {}, stands)
+        facts = {"code": code} if code else {}
+        return _kept(name, table, judged, verdict["counts"], facts, stands, _followed(run.pipeline, name))
     except Exception:  # whatever it was, it is raised again; only the room is given back
         judged.unpersist()
         raise
+
+
+def _followed(pipeline: Pipeline, name: str) -> bool:
+    """Whether feature tables are refreshed by the changes of a table."""
+    return any(made.from_ == name and made.kind == "aggregates" for made in pipeline.feature_tables.values())
 
 
 def _base(run: Run, name: str, table: Table, version: int) -> Base | None:
@@ -86,7 +92,13 @@ def _prove(run: Run, name: str, given: Content, judged: DataFrame) -> None:
 
 
 def _kept(
-    name: str, table: Table, judged: DataFrame, counts: dict[str, int], facts: dict[str, Any], stands: int
+    name: str,
+    table: Table,
+    judged: DataFrame,
+    counts: dict[str, int],
+    facts: dict[str, Any],
+    stands: int,
+    followed: bool,
 ) -> Done:
     good, columns = judged.where(F.size(REASONS) == 0), kept_columns(judged, table)
     total, bad = int(counts["rows_in"]), int(counts["quarantined"])
@@ -102,6 +114,7 @@ def _kept(
         expect_rows=kept,
         facts={"key": list(table.key), **facts},
         based_on=stands,
+        change_feed=followed,
     )
     notes = _merged_notes(table, total - bad - keys)
     notes += [f"{deleted:,} of {keys:,} keys are deleted; their last rows count as merged"] if deleted else []

@@ -51,7 +51,12 @@ def add_options(parser: argparse.ArgumentParser, stages: bool = True) -> None:
         add("--only", metavar="STAGE", help="one stage")
         add("--from", dest="from_", metavar="STAGE", help="first stage")
         add("--to", metavar="STAGE", help="last stage")
-    add("--since", type=moment_argument, metavar="T", help="score rows with predict_at from here on")
+    add(
+        "--since",
+        type=moment_argument,
+        metavar="T",
+        help="score rows with predict_at from here on (of features: see backfill)",
+    )
     add("--until", type=moment_argument, metavar="T", help="score rows with predict_at before this")
     add("--schedule", metavar="NAME", help="the interval of this schedule of the YAML that has ended last: its rows")
     add("--rescore", action="store_true", help="add a revision where the result differs from the one that stands")

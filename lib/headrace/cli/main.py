@@ -33,6 +33,7 @@ COMMANDS = {
     "schedule": Entry("schedule", "Files by which Airflow, cron, systemd or Kubernetes run a pipeline."),
     "sql": Entry("sql", "Query the tables with Spark SQL, also while a job runs."),
     "replay": Entry("replay", "Judge quarantined rows again, and move what passes, exactly once."),
+    "backfill": Entry("backfill", "Compute a window of published feature tables anew, and write what differs."),
     "maintain": Entry("maintain", "Join small files, delete old ones; never what a registered model needs."),
     "status": Entry("status", "What ran, and what there is."),
     "models": Entry("models", "The versions of the model, how they tested, and which became champion."),

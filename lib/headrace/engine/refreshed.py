@@ -16,7 +16,7 @@ from headrace.engine.buckets import BUCKET
 from headrace.engine.published import Published, instants, keys_by_code, published_schema, rows_at
 from headrace.engine.windows import EventColumns, events_of, narrowed
 
-SINCE, PREVIOUS = "__headrace_since", "__headrace_previous"
+SINCE, UNTIL, PREVIOUS = "__headrace_since", "__headrace_until", "__headrace_previous"
 
 
 def refreshed_windows(events: DataFrame, touched: DataFrame, of: Published) -> DataFrame:
@@ -24,8 +24,9 @@ def refreshed_windows(events: DataFrame, touched: DataFrame, of: Published) -> D
 
     Args:
         events: What happened: of the touched entities at least the events `within_reach`.
-        touched: One row per entity: key columns, `SINCE` (timestamp: nothing that became known before differs) and
-            `PREVIOUS` (array of timestamps: earlier rows that are wanted as well, for they held until then or longer).
+        touched: One row per entity: key columns, `SINCE` (timestamp: nothing that became known before differs), `UNTIL`
+            (timestamp: no row from then on is wanted; null: all are) and `PREVIOUS` (array of timestamps: earlier rows
+            that are wanted as well, for they held until then or longer).
         of: What the table holds.
 
     Returns:
@@ -39,7 +40,7 @@ def refreshed_windows(events: DataFrame, touched: DataFrame, of: Published) -> D
         buckets.comparable(buckets.column_of(touched, e), kind).alias(key)
         for e, kind, key in zip(of.entity, kinds, columns.keys, strict=True)
     ]
-    left = touched.select(*keys, SINCE, PREVIOUS)
+    left = touched.select(*keys, SINCE, UNTIL, PREVIOUS)
     count = buckets.bucket_count(events, None)
     bucket = buckets.bucket([F.col(key) for key in columns.keys], count)
     left, right = left.withColumn(BUCKET, bucket), right.withColumn(BUCKET, bucket)
@@ -67,10 +68,12 @@ def _bucket_function(
         left, right = buckets.in_utc(left), buckets.in_utc(right)
         casts = [(key, key, kind) for key, kind in zip(columns.keys, columns.kinds, strict=True)]
         on_left, codes = buckets.entity_codes(left, right, casts)
-        since = np.zeros(len(on_left), np.int64)
+        since, until = np.zeros(len(on_left), np.int64), np.zeros(len(on_left), np.int64)
         since[on_left] = buckets.micros(left[SINCE])[0]
+        ends, bounded = buckets.micros(left[UNTIL])
+        until[on_left] = np.where(bounded, ends, np.iinfo(np.int64).max)
         entity, cutoff = instants(events_of(right, codes, columns), asked, of)
-        fresh = cutoff >= since[entity]
+        fresh = (cutoff >= since[entity]) & (cutoff < until[entity])
         before = left[PREVIOUS].combine_chunks()
         entity = np.append(entity[fresh], on_left[np.asarray(pc.list_parent_indices(before))])
         cutoff = np.append(cutoff[fresh], buckets.micros(pa.chunked_array([pc.list_flatten(before)]))[0])

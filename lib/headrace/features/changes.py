@@ -14,7 +14,7 @@ from headrace.engine import buckets
 from headrace.engine.aggregates import windows_of
 from headrace.engine.grid import next_instant
 from headrace.engine.published import VALID_FROM, VALID_UNTIL, Published
-from headrace.engine.refreshed import PREVIOUS, SINCE, refreshed_windows, within_reach
+from headrace.engine.refreshed import PREVIOUS, SINCE, UNTIL, refreshed_windows, within_reach
 from headrace.engine.time import moment
 from headrace.runtime.merging import CHANGE
 
@@ -42,7 +42,7 @@ def differing(old: DataFrame, new: DataFrame, of: Published) -> DataFrame:
     is sorted or joined, and where nothing differs nothing is left.
 
     Args:
-        old: Prepared events as they were.
+        old: Prepared events as they were; those that stay may be missing on both sides.
         new: Prepared events as they are, of the same columns.
         of: What the table holds.
 
@@ -71,7 +71,7 @@ def _signed(frame: DataFrame, of: Published, day: Column, row: Column, sign: int
 
 
 def newly_known(events: DataFrame, of: Published, after: datetime) -> DataFrame:
-    """Entities with events that became known after a moment, and since when; the events being the same otherwise."""
+    """Entities with events that became known after a moment, and since when."""
     there = reduce(and_, (F.col(name).isNotNull() for name in of.entity))
     later = events.withColumn(SINCE, _due(of)).where(there & (F.col(SINCE) > moment(after)))
     return later.groupBy(*of.entity).agg(F.min(SINCE).alias(SINCE))
@@ -87,9 +87,25 @@ def instants_to_come(events: DataFrame, of: Published, after: datetime) -> DataF
     return active.select(*of.entity).distinct().withColumn(SINCE, moment(next_instant(after, of.every)))
 
 
+def everybody(
+    events: DataFrame, table: DataFrame, of: Published, since: datetime | None, until: datetime | None
+) -> DataFrame:
+    """All entities there are or were, and a window that is to be computed anew: `SINCE`, `UNTIL` (null: without end)."""
+    there = reduce(and_, (F.col(name).isNotNull() for name in of.entity))
+    entities = events.where(there).select(*of.entity).unionByName(table.select(*of.entity)).distinct()
+    first = moment(since) if since else F.timestamp_micros(F.lit(-FIRST))
+    return entities.select("*", first.alias(SINCE), _until(until))
+
+
+def _until(moment_: datetime | None) -> Column:
+    return (moment(moment_) if moment_ else F.lit(None).cast("timestamp")).alias(UNTIL)
+
+
 def earliest(*touched: DataFrame, entity: list[str]) -> DataFrame:
-    """Of several findings, per entity the earliest."""
-    return reduce(lambda a, b: a.unionByName(b), touched).groupBy(*entity).agg(F.min(SINCE).alias(SINCE))
+    """Of several findings, per entity the earliest `SINCE`, and `UNTIL` the latest: null, where one has no end."""
+    sides = [side if UNTIL in side.columns else side.select("*", _until(None)) for side in touched]
+    until = F.when(F.count(UNTIL) == F.count("*"), F.max(UNTIL)).alias(UNTIL)
+    return reduce(lambda a, b: a.unionByName(b), sides).groupBy(*entity).agg(F.min(SINCE).alias(SINCE), until)
 
 
 def with_rows_before(touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:
@@ -100,15 +116,20 @@ def with_rows_before(touched: DataFrame, table: DataFrame, of: Published) -> Dat
     """
     rows = touched.join(table.select(*of.entity, VALID_FROM, VALID_UNTIL), of.entity, "left")
     before = F.when(_concerned() & (F.col(VALID_FROM) < F.col(SINCE)), F.col(VALID_FROM))
-    return rows.groupBy(*of.entity, SINCE).agg(
-        F.collect_list(before).alias(PREVIOUS), F.count_if(F.col(VALID_FROM) >= F.col(SINCE)).alias(AFFECTED)
+    affected = (F.col(VALID_FROM) >= F.col(SINCE)) & _wanted()
+    return rows.groupBy(*of.entity, SINCE, UNTIL).agg(
+        F.collect_list(before).alias(PREVIOUS), F.count_if(affected).alias(AFFECTED)
     )
 
 
 def _concerned() -> Column:
-    """Whether a row of the table can differ when something does from `SINCE` on."""
+    """Whether a row of the table can differ when something does from `SINCE` on, and is wanted."""
     until = F.col(VALID_UNTIL)
-    return (F.col(VALID_FROM) >= F.col(SINCE)) | until.isNull() | (until >= F.col(SINCE))
+    return ((F.col(VALID_FROM) >= F.col(SINCE)) | until.isNull() | (until >= F.col(SINCE))) & _wanted()
+
+
+def _wanted() -> Column:
+    return F.col(UNTIL).isNull() | (F.col(VALID_FROM) < F.col(UNTIL))
 
 
 def near(events: DataFrame, since: int, of: Published) -> DataFrame:
@@ -138,7 +159,7 @@ def changed_rows(events: DataFrame, touched: DataFrame, table: DataFrame, of: Pu
     """
     keys = [*of.entity, VALID_FROM]
     fresh = refreshed_windows(within_reach(events, touched, of), touched, of)
-    stands = table.join(touched.select(*of.entity, SINCE), of.entity).where(_concerned())
+    stands = table.join(touched.select(*of.entity, SINCE, UNTIL), of.entity).where(_concerned())
     new = fresh.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("new"))
     old = stands.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("old"))
     both = new.join(old, keys, "full")

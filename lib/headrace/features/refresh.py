@@ -48,7 +48,7 @@ def made_of(run: Run, table: FeatureTable) -> dict[str, Any]:
 
 def base_of(run: Run, name: str, table: FeatureTable) -> Base | None:
     """What the feature table was made of, if a refresh can build on it: else it is made anew."""
-    if run.forced or not run.exists(name) or not run.made_alike(name):
+    if (run.forced and not _backfills(run)) or not run.exists(name) or not run.made_alike(name):
         return None
     note = run.facts(name)
     facts, version = note.get("facts", {}), note.get("inputs", {}).get(table.from_)
@@ -58,6 +58,11 @@ def base_of(run: Run, name: str, table: FeatureTable) -> Base | None:
     if run.facts(table.from_, version).get("headrace") != facts["events"] or as_of > run.as_of:
         return None
     return Base(version, version == run.version(table.from_), as_of)
+
+
+def _backfills(run: Run) -> bool:
+    """Whether a window alone is to be computed anew: a backfill."""
+    return run.forced and bool(run.since or run.until)
 
 
 def events_at(cleaned: DataFrame, table: FeatureTable, source: Table, as_of: datetime) -> DataFrame:
@@ -94,7 +99,7 @@ def refreshed(
         return None
     if not alike:
         return None
-    touched = changes.with_rows_before(_touched(old, new, of, base, run.as_of), stands, of).persist()
+    touched = changes.with_rows_before(_touched(run, table, source, of, base, stands), stands, of).persist()
     try:
         found = _measured(touched)
     except Exception as error:  # Spark has no class for files that were vacuumed
@@ -108,13 +113,13 @@ def refreshed(
             lambda: _release(touched),
             "no event that is new, late or gone: every row stays",
         )
-    if found["affected"] > SHARE * stands.count():
+    if found["affected"] > SHARE * stands.count() and not _backfills(run):
         touched.unpersist()
         return None
     rows = changes.changed_rows(changes.near(new, found["since"], of), touched, stands, of).persist()
 
     try:
-        return _merged(run, name, of, rows, found, output), lambda: _release(rows, touched), _told(found)
+        return _merged(run, name, of, rows, found, output), lambda: _release(rows, touched), _told(run, found)
     except Exception:  # whatever it was, it is raised again; only the room is given back
         _release(rows, touched)
         raise
@@ -133,10 +138,22 @@ def _alike(old: DataFrame, new: DataFrame, stands: DataFrame, of: Published) -> 
     return shapes[0] == shapes[1] and wanted == there and changes.comparable(new)
 
 
-def _touched(old: DataFrame, new: DataFrame, of: Published, base: Base, as_of: datetime) -> DataFrame:
-    found = [changes.newly_known(new, of, base.as_of) if base.same else changes.differing(old, new, of)]
-    if of.every is not None and as_of > base.as_of:
+def _touched(run: Run, table: FeatureTable, source: Table, of: Published, base: Base, stands: DataFrame) -> DataFrame:
+    """Entities of which something differs: events went or came, became known, a grid has gone on; in a backfill all."""
+    cleaned = run.read(table.from_)
+    new = events_at(cleaned, table, source, run.as_of)
+    found = []
+    if not base.same:
+        # of what nobody followed, all that was there went, and all that is there came
+        gone, come = run.changes(table.from_, base.version) or (run.read_version(table.from_, base.version), cleaned)
+        old = events_at(gone, table, source, base.as_of)
+        found.append(changes.differing(old, events_at(come, table, source, run.as_of), of))
+    if base.same or run.as_of > base.as_of:
+        found.append(changes.newly_known(new, of, base.as_of))
+    if of.every is not None and run.as_of > base.as_of:
         found.append(changes.instants_to_come(new, of, base.as_of))
+    if _backfills(run):
+        found.append(changes.everybody(new, stands, of, run.since, run.until))
     return changes.earliest(*found, entity=of.entity)
 
 
@@ -175,5 +192,8 @@ def _nothing(run: Run, name: str, stands: DataFrame, output: Callable[..., Outpu
     return output(stands.limit(0), based_on=run.version(name), **how)
 
 
-def _told(found: Mapping[str, Any]) -> str:
+def _told(run: Run, found: Mapping[str, Any]) -> str:
+    if _backfills(run):
+        window = f"from {run.since or 'the beginning'} until {run.until or 'the end'}"
+        return f"backfilled {window}: {found['entities']:,} entities computed anew; what is as it was stays"
     return f"refreshed: events of {found['entities']:,} entities are new, late or gone; the other rows stay"

@@ -183,6 +183,9 @@ class Run(Protocol):
     def read_version(self, table: str, version: int) -> DataFrame:
         """A table, at a version."""
 
+    def changes(self, table: str, since: int) -> tuple[DataFrame, DataFrame] | None:
+        """The rows that went and those that came after a version, up to the pinned one; None: nobody kept them."""
+
     def exists(self, table: str) -> bool:
         """Whether the table is there."""
 

@@ -48,6 +48,10 @@ class StepRun:
         """A table, at a version."""
         return self.tables.read(table, version)
 
+    def changes(self, table: str, since: int) -> tuple[DataFrame, DataFrame] | None:
+        """The rows that went and those that came after a version, up to the pinned one."""
+        return self.tables.changes(table, since, self._pin(table).version)
+
     def exists(self, table: str) -> bool:
         """Whether the table is there."""
         return table in self.pinned or self.tables.log.last(table) is not None

@@ -13,6 +13,9 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pyspark.errors import AnalysisException
+from pyspark.sql import functions as F
+
 from headrace.config.texts import TableText
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.comments import alter, commented, digests, lost_race
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ATTEMPTS = 5
+FEED = ("_change_type", "_commit_version", "_commit_timestamp")
+"""Columns of Delta's change data feed."""
 RETENTION = {
     "delta.logRetentionDuration": "interval 400 days",
     "delta.deletedFileRetentionDuration": "interval 400 days",
@@ -59,6 +64,23 @@ class Tables:
         """A table as it was at a version."""
         same = self.log.compacted(table, version)
         return self._spark.read.format("delta").option("versionAsOf", same).load(self.path(table))
+
+    def changes(self, table: str, since: int, until: int) -> tuple[DataFrame, DataFrame] | None:
+        """The rows that went and those that came after one version, up to another, by Delta's change data feed.
+
+        Rows that came and went again are on both sides.
+
+        Returns:
+            None where the feed is not kept for one of these versions.
+        """
+        options = {"readChangeFeed": "true", "startingVersion": str(since + 1), "endingVersion": str(until)}
+        try:
+            feed = self._spark.read.format("delta").options(**options).load(self.path(table))
+        except AnalysisException:
+            return None
+        columns = [f"`{name}`" for name in feed.columns if name not in FEED]
+        gone, come = ("delete", "update_preimage"), ("insert", "update_postimage")
+        return tuple(feed.where(F.col(FEED[0]).isin(*kinds)).select(*columns) for kinds in (gone, come))  # type: ignore[return-value]
 
     def last(self, table: str) -> Commit:
         """The newest commit that changed data.
