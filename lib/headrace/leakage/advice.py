@@ -8,7 +8,7 @@ from headrace.config.types import Pipeline
 from headrace.leakage.findings import Finding
 
 
-def advice(finding: Finding, pipeline: Pipeline, schema: str) -> str:
+def advice(finding: Finding, pipeline: Pipeline) -> str:
     """What to do, in a sentence."""
     if finding.kind == "entity":
         return f"write training_set.split: {{group: {finding.feature}}}, if the model will be asked about new ones"

@@ -79,13 +79,11 @@ class Limits:
 
 
 def of_feature(name: str, told: Told, limits: Limits) -> Iterator[Finding]:
-    """What is wrong with a feature: the worst of what its label shows, and what its values show."""
+    """What is wrong with a feature: the worst of what it tells of the label, else what its values alone show."""
     first = next(
         (one for find in (_missing, _copy, _power, _one_sided, _collapse) for one in find(name, told, limits)), None
     )
-    if first:
-        yield first
-    yield from _values(name, told, limits)
+    yield from (first,) if first else _values(name, told, limits)
 
 
 def of_entity(name: str, told: Told, limits: Limits) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """A step of stage `training_set`: looks for leaks in the rows before a search spends its time on them.
 
-The test part's labels are not looked at: that is `evaluate`'s, once. Of its rows only keys and twins are counted.
+No feature is judged by the labels of the test part: they are for `evaluate`, once. Of its rows keys and twins are counted.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _check_allowed(rules: Leakage, features: Sequence[str]) -> None:
 def _advised(finding: Finding, run: Run) -> Finding:
     from dataclasses import replace
 
-    return replace(finding, advice=advice(finding, run.pipeline, run.schema))
+    return replace(finding, advice=advice(finding, run.pipeline))
 
 
 def _rows(found: Sequence[Finding], run_id: str) -> list[tuple[Any, ...]]:
