@@ -48,20 +48,19 @@ def twins(rows: DataFrame, together: Sequence[str], features: Sequence[str], rar
         rare: Whether a row's label is not the most frequent one.
         share: One in so many hashes is looked at.
     """
-    same = _hash(features)
-    asked = [_one(0, _hash(together)), *([_one(1, same), _one(2, _hash([*features, "label"]))] if features else [])]
-    if not together:
-        asked = asked[1:]
+    row = F.col("_row")
+    asked = [_one(0, _hash(together))] if together else []
+    asked += [_one(1, row), _one(2, F.xxhash64(row, "label", F.col("label").isNull()))] if features else []
     known, judged = F.col("split") == "train", F.col("split") != "train"
-    narrow = rows.select(
+    narrow = rows.withColumn("_row", _hash(features)).select(  # once: it reads all columns
         known.cast("int").alias("known"),
         judged.cast("int").alias("judged"),
         (judged & F.coalesce(rare, F.lit(False))).cast("int").alias("rare"),
         F.explode(F.array(*asked)).alias("one"),
-        same.alias("row"),
+        "_row",
     )
     if share > 1:  # by the row, so that both hashes of a row are there
-        by = F.when(F.col("one.what") == 0, F.col("one.hash")).otherwise(F.col("row"))
+        by = F.when(F.col("one.what") == 0, F.col("one.hash")).otherwise(row)
         narrow = narrow.where(F.pmod(by, F.lit(share)) == 0)
     counts = narrow.groupBy("one.what", "one.hash").agg(*[F.sum(c).alias(c) for c in ("known", "judged", "rare")])
     met = F.col("known") > 0
@@ -73,12 +72,10 @@ def twins(rows: DataFrame, together: Sequence[str], features: Sequence[str], rar
         F.sum(F.when(met, F.col("rare")).otherwise(0)).alias("rare"),
     )
     found = {row["what"]: row for row in sums.collect()}  # three rows
-    row, key = found.get(1), found.get(0)
-    rows_, different, judged_, met_, rare_ = (
-        int(row[name]) if row else 0 for name in ("rows", "different", "judged", "met", "rare")
-    )
-    agreeing = int(found[2]["rare"]) if row else 0
-    return Twins(rows_, different, judged_, met_, rare_, agreeing, int(key["met"]) if key else 0)
+    of_rows, of_keys = found.get(1), found.get(0)
+    counted = {name: int(of_rows[name]) if of_rows else 0 for name in ("rows", "different", "judged", "met", "rare")}
+    agreeing = int(found[2]["rare"]) if of_rows else 0
+    return Twins(**counted, agreeing=agreeing, keys=int(of_keys["met"]) if of_keys else 0)
 
 
 def _one(what: int, value: Column) -> Column:
