@@ -15,6 +15,7 @@ from headrace.errors import ConfigError, Mistake
 from headrace.evaluation import stage as evaluation
 from headrace.features import stage as features
 from headrace.ingest import stage as ingest
+from headrace.leakage import stage as leakage
 from headrace.monitoring import stage as monitoring
 from headrace.registry import stage as registry
 from headrace.runtime.held import Held
@@ -54,6 +55,7 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
         *features.steps(pipeline),
         *delivery.steps(pipeline, "features"),
         *training.steps(pipeline),
+        *leakage.steps(pipeline),
         *search.steps(pipeline),
         *evaluation.steps(pipeline),
         *registry.steps(pipeline),
@@ -62,7 +64,9 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
         *_monitoring(pipeline),
     ]
     every = (*ingest.steps(pipeline), *tables, *rest)
-    return tuple(replace(s, code=ROOMS[s.stage], hooks=hooks.code(pipeline, *_hooks_of(s, pipeline))) for s in every)
+    return tuple(
+        replace(s, code=s.code or ROOMS[s.stage], hooks=hooks.code(pipeline, *_hooks_of(s, pipeline))) for s in every
+    )
 
 
 def _hooks_of(step: Step, pipeline: Pipeline) -> tuple[str, ...]:

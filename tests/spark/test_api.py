@@ -57,7 +57,7 @@ def test_the_plan_of_what_has_run_is_to_do_nothing(flights: headrace.Pipeline, r
         from_="training_set", to="evaluate"
     )
     assert [(step.stage, step.decision) for step in changed] == [
-        ("training_set", "unchanged"), ("search", "run"), ("evaluate", "run")
+        ("training_set", "unchanged"), ("training_set", "unchanged"), ("search", "run"), ("evaluate", "run")
     ]  # fmt: skip
     forced = flights.plan(job="monitor", force=True)
     assert [(step.stage, step.decision) for step in forced] == [("monitor", "run")]

@@ -80,5 +80,9 @@ def test_the_page_tells_all_and_breaks_at_nothing() -> None:
         "| tables.orders.columns.paid | a \\|\\| b &lt; c |", "- trees: 20", "| python | 3.11 |",
     ):  # fmt: skip
         assert line in told.splitlines()
+    assert "The training set was not looked at for leaks." in told
+    found = {"leaks": {"features": 8, "levels": {"warn": ["power fee", "id ticket"], "allowed": ["copy state"]}}}
+    assert "Of 8 features:\n- warn: power fee, id ticket\n- allowed: copy state\n" in page(record | found, CARD)
+    assert "None found in 8 features." in page(record | {"leaks": {"features": 8, "levels": {}}}, CARD)
     regression = replace(CARD, task="regression", labels=(), params=None)
     assert "with a number." in page(record, regression)

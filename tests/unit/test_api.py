@@ -45,6 +45,7 @@ def test_a_plan_needs_neither_pandas_nor_a_jvm(tmp_path: Path) -> None:
     env = {"PYTHONPATH": os.pathsep.join(sys.path), "HEADRACE_HOME": str(tmp_path / "home"), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=env)
     expected = [("ingest:t", "run"), ("validate:t", "run"), ("clean:t", "run"), ("training_set", "run")]
+    expected.append(("training_set:leakage", "run"))
     assert done.stdout.splitlines() == [str(expected), "[]"], done.stderr
     assert not (tmp_path / "home").exists()
 

@@ -52,7 +52,14 @@ def test_select_takes_a_table_or_all_that_depends_on_it(steps: tuple[Step, ...])
     assert names(flow.chosen(steps, select="carrier_delays")) == {"features:carrier_delays"}
     assert names(flow.chosen(steps, select="weather")) == {"validate:weather", "clean:weather"}
     assert names(flow.chosen(steps, select="weather+")) == {
-        *("validate:weather", "clean:weather", "features:origin_weather", "training_set", "search"),
+        *(
+            "validate:weather",
+            "clean:weather",
+            "features:origin_weather",
+            "training_set",
+            "training_set:leakage",
+            "search",
+        ),
         *("evaluate", "register", "register:model_changes", "score", "monitor"),
     }
     everything = names(flow.chosen(steps, select="airports+"))
@@ -91,6 +98,7 @@ def test_what_matters_is_in_the_configuration_of_its_step() -> None:
         "score",
         "monitor",
     }
+    assert changed("training_set.leakage.power=0.9") == {"training_set:leakage"}
     assert "score" in changed("training_set.split.test_until=2013-11-25")
     words = ("description=something else", "owner=me", "tags=[gold]")
     words += tuple(f"{table}.{word}" for table in ("tables.flights", "feature_tables.plane") for word in words)

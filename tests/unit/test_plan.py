@@ -110,14 +110,14 @@ def test_at_first_all_runs_and_then_nothing_does(shop: Shop) -> None:
     shop.ran()
     again = shop.plan()
     assert decided(again, "unchanged") == {s.step for s in again.steps}
-    assert shown(again, "text").endswith("0 of 10 steps would run")
+    assert shown(again, "text").endswith("0 of 11 steps would run")
 
 
 def test_a_change_is_shown_before_and_after_under_the_steps_it_invalidates(shop: Shop) -> None:
     shop.ran()
     plan = shop.plan("search.max_evals=20", "feature_tables.plane.lookup=[year]")
     lookup = ["feature_tables.plane.lookup: [year, seats] -> [year]"]
-    assert decided(plan, "run") == {"features:plane", "training_set", "search", "evaluate"}
+    assert decided(plan, "run") == {"features:plane", "training_set", "training_set:leakage", "search", "evaluate"}
     assert said(plan, "features:plane") == ("its configuration changed", lookup)
     assert said(plan, "training_set") == ("its configuration changed; plane will be new", lookup)
     assert said(plan, "search") == (
@@ -189,7 +189,7 @@ def test_a_table_that_is_not_there_stops_the_run(shop: Shop) -> None:
 def test_force_and_select_are_those_of_jobs(shop: Shop) -> None:
     shop.ran()
     forced = shop.plan(request=replace(TO_EVALUATE, force="features"))
-    assert decided(forced, "run") == {"features:plane", "training_set", "search", "evaluate"}
+    assert decided(forced, "run") == {"features:plane", "training_set", "training_set:leakage", "search", "evaluate"}
     assert said(forced, "features:plane")[0] == "--force"
     assert {s.step for s in shop.plan(request=Request(select="plane")).steps} == {"features:plane"}
     assert {s.stage for s in shop.plan(request=Request(job="clean")).steps} == {"validate", "clean"}

@@ -40,6 +40,7 @@ DESCRIPTIONS = {
     "TrainingSet.label": "SQL over the spine, or {from: events, aggregate: SQL, within: 180 days}; none for some tasks, as clustering",
     "TrainingSet.label_delay": "how long after the prediction (and what it counts `within`) the label is known",
     "TrainingSet.split": "which rows train, validate, test, and are scored",
+    "TrainingSet.leakage": "leaks that the rows themselves show: what is looked for, what becomes of a finding",
     "Split.by": "time: cut by `predict_at`; hash: shares of keys or groups",
     "Split.train_until": "rows before it train; a date is 00:00 UTC",
     "Split.validation_until": "rows before it, and not before train_until, choose the model",

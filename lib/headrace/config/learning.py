@@ -9,6 +9,7 @@ from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
+from headrace.config.leakage import Leakage
 from headrace.config.outliers import OutlierTreatment
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
@@ -98,6 +99,7 @@ class TrainingSet(Section):
     exclude: Columns = Field((), description="columns that are no features")
     allow_sensitive: Columns = Field((), description="sensitive columns that may be features all the same")
     split: Split = Split()
+    leakage: Leakage = Leakage()
 
     @property
     def spine(self) -> str:

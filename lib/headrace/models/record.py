@@ -53,6 +53,7 @@ def page(record: Mapping[str, Any], card: ModelCard) -> str:
     gates = [f"- {'passed' if one['passed'] else '**refused**'}: {one['text']}" for one in record["gates"]]
     parts.append("## Gates\n" + ("\n".join(gates) or "None."))
     params = [f"- {name}: {value}" for name, value in {"estimator": card.estimator, **(card.params or {})}.items()]
+    parts.append("## Leaks\n" + _leaks(record))
     parts.append("## How it was trained\n" + "\n".join(params))
     inputs = _table(("table", "version"), sorted(record["inputs"].items()))
     parts.append(f"## Data\nDelta versions of the tables that it was made of:\n\n{inputs}")
@@ -100,6 +101,18 @@ def _tested(record: Mapping[str, Any]) -> str:
         for name, one in record["metrics"].items()
     ]
     return "On the test part, with 95 % intervals:\n\n" + _table(("metric", "value", "lower", "upper"), rows)
+
+
+def _leaks(record: Mapping[str, Any]) -> str:
+    found = record.get("leaks")
+    if found is None:
+        return "The training set was not looked at for leaks."
+    lines = [f"- {level}: {', '.join(names)}" for level, names in found["levels"].items() if names]
+    return (
+        f"Of {found['features']} features:\n" + "\n".join(lines)
+        if lines
+        else f"None found in {found['features']} features."
+    )
 
 
 def _table(head: tuple[str, ...], rows: Any) -> str:

@@ -58,6 +58,7 @@ def record(run: Run, card: ModelCard, rows: Made | None, metrics: Mapping[str, A
         "metrics": dict(metrics),
         "inputs": _inputs(run, {"training_set": trained_on(run)}),
         "definitions": whole(rows, card.features) if rows else {},
+        "leaks": _leaks(run),
         "configuration": without_secrets(run.pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)),
         "overrides": list(run.pipeline.overrides),
         "code": {
@@ -77,8 +78,15 @@ def stays(earlier: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str
     """
     if earlier is None or earlier.get("run_id") != now.get("run_id"):
         return {}
-    parts = ("registered_at", "configuration", "overrides", "code", "environment")
+    parts = ("registered_at", "leaks", "configuration", "overrides", "code", "environment")
     return {part: earlier[part] for part in parts if part in earlier}
+
+
+def _leaks(run: Run) -> dict[str, Any] | None:
+    """What was found in the training set: `levels` (kinds and features by level), `features`; None: nobody looked."""
+    told = run.facts("leakage_findings") if run.exists("leakage_findings") else {}
+    looked_at = (told.get("inputs") or {}).get("training_set")
+    return told.get("facts") if looked_at == trained_on(run) else None
 
 
 def _inputs(run: Run, tables: Mapping[str, int]) -> dict[str, int]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import secrets
 from headrace.config.texts import TableText, texts_of
 from headrace.config.types import Environment, Pipeline
+from headrace.errors import DataError
 from headrace.runtime import hooks, settings
 from headrace.runtime.carried import carried, ended, told
 from headrace.runtime.code import code_hash
@@ -210,7 +211,9 @@ class Runner:
         try:
             for output in done.outputs:
                 last = output is done.outputs[-1]
-                note = {**run.note, **told(step, done)} if last else {**run.note, "fingerprint": None}
+                note = {**run.note, **(told(step, done) if last else {})}
+                if not last or done.broken:
+                    note["fingerprint"] = None
                 commit = self.tables.write(output, note, self._text(output))
                 record.output_versions[output.table] = commit.version
                 written = commit.rows or 0
@@ -220,6 +223,8 @@ class Runner:
         record.rows_out = written if done.rows_out is None and done.outputs else done.rows_out
         rows_in = done.rows_in() if callable(done.rows_in) else done.rows_in
         record.rows_in = record.rows_out if rows_in is None else rows_in
+        if done.broken:
+            raise DataError(done.broken)
         return done
 
 

@@ -88,6 +88,8 @@ class Done:
             search `{"validation": {"areaUnderROC": {"value": .., "baseline": .., "better_by": ..}}}`.
         expires: Unchanged only until this moment, when more becomes due or known; None: for ever.
         refused: Why a gate refused the model (the run ends with exit code 4, after the later stages).
+        broken: Why the data cannot be used: the outputs are written, so that people can look at them, and the step fails
+            (exit code 3); the next run does it again.
         cleanup: Called when the outputs are written.
         unchanged: The work found that all is as it was: nothing is written, and nothing need be.
     """
@@ -100,6 +102,7 @@ class Done:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     expires: datetime | None = None
     refused: str | None = None
+    broken: str | None = None
     cleanup: Callable[[], None] | None = None
     unchanged: bool = False
 
@@ -231,7 +234,8 @@ class Step:
         done: For a step that writes no table of its own: what an earlier run with this fingerprint brought about,
             or None.
         always: Run even when unchanged (cheap steps that look for new work themselves).
-        code: Packages whose code, with all it imports, decides whether the step is unchanged (set by the flow).
+        code: Packages whose code, with all it imports, decides whether the step is unchanged (set by the flow, where
+            the step does not say it: then they are those of its stage).
         hooks: Hash of the user's Python that the step runs, to the same end; empty where it runs none (set by the flow).
     """
 

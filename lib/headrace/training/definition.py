@@ -36,7 +36,7 @@ def config_of(pipeline: Pipeline) -> dict[str, Any]:
         for n in training.features
     }
     return {
-        "training_set": training.model_dump(mode="json", by_alias=True),
+        "training_set": training.model_dump(mode="json", by_alias=True, exclude={"leakage"}),  # it changes no row
         "tables": clocks | {training.spine: table.model_dump(mode="json", include=times)},
         "feature_tables": features,
     }

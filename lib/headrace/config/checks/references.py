@@ -18,7 +18,7 @@ Found = tuple[str, str]
 
 RESERVED = (
     "training_set", "trials", "evaluation", "test_predictions", "predictions", "latest_predictions",
-    "latest_features", "drift_metrics", "quality_metrics", "model_changes", "runs",
+    "latest_features", "drift_metrics", "quality_metrics", "model_changes", "runs", "leakage_findings",
 )  # fmt: skip
 SPINE_COLUMNS = ("predict_at", "split", "label", "label_known_at")
 
