@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -43,6 +44,17 @@ def session(cores: int = 2, memory: str = "6g") -> SparkSession:
     made = builder.getOrCreate()
     made.sparkContext.setLogLevel("ERROR")
     return made
+
+
+def environment(name: str, *packages: str) -> Path:
+    """The interpreter of an environment of its own, in HEADRACE_HOME, kept for the next time."""
+    folder = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")) / name
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(folder / "bin" / "pip"), "install", "-q", *packages], check=True)
+        (folder / "ready").touch()
+    return python
 
 
 def events(spark: SparkSession, rows: int, entities: int, kind: str, seed: int = 0) -> DataFrame:

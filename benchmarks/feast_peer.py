@@ -37,7 +37,9 @@ def store(folder: Path) -> FeatureStore:
     place.mkdir(exist_ok=True)
     (place / "feature_store.yaml").write_text(STORE.format(folder=place))
     made = FeatureStore(str(place))
-    source = SparkSource(name="events", query="select entity, since, value, amount from features", timestamp_field="since")
+    source = SparkSource(
+        name="events", query="select entity, since, value, amount from features", timestamp_field="since"
+    )
     entity = Entity(name="entity", join_keys=["entity"])
     schema = [Field(name="value", dtype=Float64), Field(name="amount", dtype=Int64)]
     made.apply([entity, FeatureView(name="v", entities=[entity], ttl=timedelta(0), schema=schema, source=source)])

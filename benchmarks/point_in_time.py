@@ -1,20 +1,23 @@
 """Point-in-time joins: Headrace against what people write by hand, and against the limits; same files, same run.
 
-    .venv/bin/python benchmarks/point_in_time.py [--rows 2000000] [--rounds 3] [--kind zipf] [--tempo]
+    .venv/bin/python benchmarks/point_in_time.py [--rows 2000000] [--rounds 3] [--kind zipf] [--tempo] [--feast]
 
-The spine has a fifth as many rows as the feature table. `--tempo` fetches dbl-tempo into a folder of its own.
+The spine has a fifth as many rows as the feature table. `--tempo` fetches dbl-tempo into a folder of its own; `--feast`
+makes an environment with Feast (a gigabyte, kept), which reads the same files in a process of its own, after the others.
 Prints a Markdown table of medians.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 
 import pyarrow as pa
-from contest import contest, differing, events, run_out, scratch, session, shown, stored
+import pyarrow.parquet as pq
+from contest import PROJECT, contest, differing, environment, events, run_out, scratch, session, shown, stored
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -71,6 +74,17 @@ def tempo(folder: str) -> Callable[[DataFrame, DataFrame], DataFrame]:
     return joined
 
 
+def by_feast(folder: str, rounds: int, mine: pa.Table) -> tuple[float, int]:
+    """Median seconds of Feast's Spark offline store, and how many rows of the sample it finds otherwise."""
+    python = environment("feast", "feast==0.67.0", "pyspark==4.2.0", "setuptools<81", "pandas<3")
+    told = subprocess.run(
+        [str(python), str(PROJECT / "benchmarks" / "feast_peer.py"), folder, str(rounds)],
+        check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    theirs = pq.read_table(f"{folder}/feast.parquet").sort_by([("id", "ascending")])
+    return float(json.loads(told.stdout.splitlines()[-1])["seconds"]), differing(mine, theirs)
+
+
 def arrow(frame: DataFrame) -> pa.Table:
     columns = frame.where("entity < 20").select("entity", "happened", "id", "value", "amount")
     return columns.toArrow().sort_by([("id", "ascending")])
@@ -83,6 +97,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kind", default="zipf", choices=["uniform", "zipf", "hot"])
     parser.add_argument("--tempo", action="store_true")
+    parser.add_argument("--feast", action="store_true")
     given = parser.parse_args()
     spark = session()
     with scratch() as folder:
@@ -100,6 +115,11 @@ def main() -> None:
         medians = contest(contenders, given.rounds)
         mine = arrow(ours(spine, features))
         wrong = {name: differing(mine, arrow(peer(spine, features))) for name, peer in peers.items()}
+        if given.feast:
+            spark.stop()
+            medians["Feast, Spark offline store"], wrong["Feast, Spark offline store"] = by_feast(
+                folder, given.rounds, mine
+            )
         print(shown(f"point-in-time join, {given.rows:,} feature rows, {given.kind}", medians, "Headrace", wrong))
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from contest import scratch, session, stored
+from contest import environment, scratch, session, stored
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -28,7 +28,6 @@ from validation_peers import PEERS, RULES, jobs, name, orders
 
 from headrace.clean.columns import shape
 from headrace.config.types import Table
-from headrace.runtime.home import home
 from headrace.validate.rules import judge
 from headrace.validate.tallies import counted
 
@@ -93,16 +92,6 @@ def against_copy(spark: SparkSession, raw: DataFrame, folder: str, rounds: int) 
     return lines + [f"| {t} | {m:.1f} | {m / copy:.2f} | {ran[t]} |" for t, m in medians.items()]
 
 
-def environment() -> Path:
-    """The interpreter that has the peers."""
-    folder = home() / "validation"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(folder / "bin" / "pip"), "install", "-q", *PACKAGES], check=True)
-    return python
-
-
 def peer(python: Path, which: str, folder: str) -> dict[str, Any]:
     """What a peer took and found; an error in words."""
     settings = {**os.environ, "GX_ANALYTICS_ENABLED": "false", "PYTHONPATH": str(HERE)}
@@ -121,7 +110,7 @@ def against_peers(spark: SparkSession, folder: str) -> list[str]:
     mine = counts(judged(raw))
     took, ran, rows = time.monotonic() - started, jobs(spark) - before, raw.count()
     spark.stop()
-    python = environment()
+    python = environment("validation", *PACKAGES)
     lines = [f"| {rows:,} rows | s | jobs | rules of which the count differs |", "| --- | --- | --- | --- |"]
     lines.append(f"| Headrace (and the rules that each row breaks) | {took:.1f} | {ran} | |")
     for which in PEERS:

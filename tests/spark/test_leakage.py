@@ -76,8 +76,9 @@ FOUND = [
 
 def test_leaks_end_the_run_and_are_in_a_table(scratch: Project, capsys: pytest.CaptureFixture[str]) -> None:
     scratch.write("customers.csv", leaking().to_csv(index=False))
+    strict = BY_TIME + "  leakage: {policy: error}\n"
     with pytest.raises(DataError) as told:
-        scratch.run(BY_TIME, to="training_set")
+        scratch.run(strict, to="training_set")
     assert told.value.exit_code == 3
     for words in (
         "cancel_reason: whether it has a value tells the label", "state: it is the label in other words",
@@ -97,8 +98,12 @@ def test_leaks_end_the_run_and_are_in_a_table(scratch: Project, capsys: pytest.C
     assert all(f.metadata["comment"] for f in scratch.table("leakage_findings").schema)
 
     with pytest.raises(DataError):  # it is not unchanged
-        scratch.run(BY_TIME, to="training_set")
-    allowed = BY_TIME + '  leakage: {allow: {state: "told at the counter"}, levels: {missing: warn, id: "off"}}\n'
+        scratch.run(strict, to="training_set")
+    assert statuses(scratch.run(BY_TIME, to="training_set"))["training_set:leakage"] == "done"  # by default it is told
+    assert {level for *_, level in scratch.rows("leakage_findings", "feature", "kind", "level")} == {"warn"}
+    allowed = strict.replace(
+        "error", 'error, allow: {state: "told at the counter"}, levels: {missing: warn, id: "off"}'
+    )
     capsys.readouterr()
     assert statuses(scratch.run(allowed, to="training_set")) == {
         "ingest:customers": "unchanged", "validate:customers": "unchanged", "clean:customers": "unchanged",
@@ -134,7 +139,8 @@ def lint(spark: SparkSession, home: Path, data: pd.DataFrame, kind: str, key: li
     )
     features = [c for c in made.columns if c not in (*key, "predict_at", "split", "label")]
     labels = sorted(made.label.dropna().unique().tolist()) if kind in ("binary", "multiclass") else []
-    run = FakeRun(spark, home, pipeline(**{"split": {"by": "time", **SPLIT}, **training}), "")
+    asked = {"split": {"by": "time", **SPLIT}, "leakage": {"policy": "error"}, **training}
+    run = FakeRun(spark, home, pipeline(**asked), "")
     run.put(
         "training_set", spark.createDataFrame(made), {"features": features, "key": key, "task": kind, "labels": labels}
     )

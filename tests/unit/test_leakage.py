@@ -203,7 +203,7 @@ def test_what_a_finding_does() -> None:
     one = Finding("dest", "copy", "share of errors removed", 0.99, 0.98, 100, "it is the label", "so it is")
     assert set(LEVELS) == set(FINDINGS)
     rules = [
-        Leakage(), Leakage(policy="warn"), Leakage(levels={"copy": "off"}), Leakage(allow={"DEST": "known"}),  # type: ignore[dict-item]
+        Leakage(policy="error"), Leakage(), Leakage(levels={"copy": "off"}), Leakage(allow={"DEST": "known"}),  # type: ignore[dict-item]
     ]  # fmt: skip
     levels = [None if found is None else (found.level, found.reason) for found in (levelled(one, r) for r in rules)]
     assert levels == [("error", None), ("warn", None), None, ("allowed", "known")]

@@ -28,7 +28,7 @@ class Leakage(Section):
     """Leaks that show in the training set itself."""
 
     policy: Level = Field(
-        "error", description="the worst that a finding does: error (exit code 3), warn; off: not looked"
+        "warn", description="the worst that a finding does: warn, error (exit code 3); off: not looked"
     )
     power: Threshold = Field(
         POWER, description="areaUnderROC (regression: R2) of one feature alone from which it is implausible"
