@@ -104,10 +104,15 @@ def differing(ours: pa.Table, theirs: pa.Table) -> int:
     """Rows of which any column differs by more than 1e-9 of its size; both sorted by all of the spine's columns."""
     import numpy as np
 
+    if ours.num_rows != theirs.num_rows:  # rows lost or multiplied
+        return abs(ours.num_rows - theirs.num_rows)
     bad = np.zeros(ours.num_rows, bool)
     for name in ours.column_names:
         times = pa.types.is_timestamp(ours[name].type)  # with and without a zone: the same instant in UTC
-        a, b = (side[name].cast("int64").to_pandas() if times else side[name].to_pandas() for side in (ours, theirs))
+        columns = [
+            side[name].cast(pa.timestamp("us")).cast("int64") if times else side[name] for side in (ours, theirs)
+        ]
+        a, b = (column.to_pandas() for column in columns)
         if a.dtype.kind in "fiu":
             x, y = a.astype(float).to_numpy(), b.astype(float).to_numpy()
             bad |= ~((np.isnan(x) & np.isnan(y)) | (np.abs(x - y) <= 1e-9 * np.maximum(1.0, np.abs(x))))
