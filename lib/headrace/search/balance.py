@@ -94,7 +94,8 @@ def weighted(estimator: Any) -> Any:
     elif estimator.hasParam("weightCol"):
         if isinstance(estimator, OneVsRest):
             weighted(estimator.getClassifier())
-        return estimator.set(estimator.getParam("weightCol"), WEIGHT)
+        estimator.set(estimator.getParam("weightCol"), WEIGHT)
+        return estimator
     raise HeadraceError(
         f"{type(estimator).__name__} takes no weights; write search.balance: undersample, or oversample, or leave it out"
     )

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
 
-from headrace.config.learning import UNLABELLED, Search, TrainingSet
+from headrace.config.checks import preparing
+from headrace.config.learning import Search, TrainingSet
 from headrace.errors import ConfigError
 from headrace.search.balance import SAMPLES
 from headrace.search.tallies import ROW, with_rows
 
-CLASSES = ("binary", "multiclass")
-
 
 def check_task(search: Search, task: str) -> None:
-    """Refuse what needs a label, or classes, that the task does not have.
+    """Refuse what needs a label, or classes, that the task does not have: it may be known now only.
 
     Raises:
         ConfigError: With what is allowed.
     """
-    balance = [how for how in search.balance if how != "none"]
-    if balance and task not in CLASSES:
-        raise ConfigError(f"search.balance: {balance[0]} is for classes, and the task is {task}; leave it out")
-    for where, encode in _encodings(search):
-        if encode in ("target", "woe") and task in UNLABELLED:
-            raise ConfigError(f"{where}: {encode} needs a label, and the task {task} has none; write encode: frequency")
-        if encode == "woe" and task == "regression":
-            raise ConfigError(f"{where}: woe (weight of evidence) is for classes, and the task is {task}; write target")
-    if any(search.preparation.select.top) and task in UNLABELLED:
-        raise ConfigError(
-            f"search.preparation.select.top: the task {task} has no label to choose by; write variance or correlation"
-        )
-
-
-def _encodings(search: Search) -> Iterator[tuple[str, Any]]:
-    conf = search.preparation
-    for encode in conf.categories.encode:
-        yield "search.preparation.categories.encode", encode
-    for name, one in conf.columns.items():
-        for encode in one.encode or ():
-            yield f"search.preparation.columns.{name}.encode", encode
+    for where, message in preparing.check(search, task):
+        raise ConfigError(f"{where}: {message}")
 
 
 def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, key: Sequence[str]) -> DataFrame:
@@ -49,7 +28,7 @@ def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, k
 
     It is of the columns that the split keeps together, else of key and time; where there is neither, of all but the label.
     """
-    encoded = any(encode in ("target", "woe") for _, encode in _encodings(search))
+    encoded = any(encode in ("target", "woe") for _, encode in preparing.encodings(search))
     if not encoded and not any(how in SAMPLES for how in search.balance):
         return frame
     group = training.split.group if training else ()
