@@ -225,6 +225,18 @@ def _places(spark, words, size):
     return {row["word"]: int(row["at"].indices[0]) for row in found}
 
 
+@pytest.mark.parametrize("kind", ["linear", "tree", "native"])
+def test_every_role_at_once_as_it_comes(train, new, kind):
+    made = fitted(train, {}, kind)
+    known = columns(train, FEATURES, 5)
+    assert (known.texts, known.moments) == (("note",), ("at", "day"))
+    assert columns(train, FEATURES, 5, texts=False).categories.keys() == {"carrier", "tail", "note"}
+    for frame, side in ((train, TRAIN), (new, NEW)):
+        found = features(made.model, frame)
+        assert len(found) == len(side)
+        assert np.isnan(found).any() == (kind == "native")
+
+
 def test_interactions(train):
     conf = {"interactions": [["x", "count"], ["carrier", "tail"]], "categories": {"encode": "ordinal"}}
     made = fitted(train, conf, "native", ["x", "count", "carrier", "tail"])

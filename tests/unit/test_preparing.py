@@ -90,7 +90,7 @@ def test_lists_are_choices_of_each_estimator_and_settle_the_plan() -> None:
     assert of_estimator(recipes["gbt"].first) == dict(ESTIMATORS["gbt"].first)
     one = plan("linear", KNOWN, search.preparation, {names[0]: "none", names[1]: "target"})
     assert dict(one.numbers)["x"].scale == "none"
-    assert (dict(one.categories)["c"].encode, dict(one.categories)["c"].keep, one.crossed) == ("target", 1000, True)
+    assert (dict(one.categories)["c"].encode, dict(one.categories)["c"].keep) == ("target", 1000)
     assert dict(plan("linear", KNOWN, search.preparation).numbers)["x"].scale == "robust"
 
 

@@ -41,13 +41,14 @@ class Encoded:
 
 def extra(columns: Columns) -> dict[str, str]:
     """SQL of categories that are not there as text."""
-    plain = {name for name in columns.categories if columns.types.get(name) == "string"}
-    return {source(name, columns): as_category(name, columns) for name in columns.categories if name not in plain}
+    made = [name for name in columns.categories if source(name, columns) != name]
+    return {source(name, columns): as_category(name, columns) for name in made}
 
 
 def source(name: str, columns: Columns) -> str:
     """The column that has a category as text."""
-    return name if columns.types.get(name) == "string" else f"{name}__category"
+    plain = columns.types.get(name) == "string" and "" not in columns.categories[name]
+    return name if plain else f"{name}__category"
 
 
 def fit_categories(before: Transformer, train: DataFrame, columns: Columns, plan: Plan, goal: Goal) -> Encoded:
@@ -95,7 +96,10 @@ def _indexers(columns: Columns, kept: Mapping[str, Sequence[str]]) -> list[Strin
     """One for each column: PySpark's form for several at once pads the shorter lists of values with nulls."""
     return [
         StringIndexerModel.from_labels(
-            list(values), inputCol=source(name, columns), outputCol=f"{name}__index", handleInvalid="keep"
+            [value or "\0" for value in values],
+            inputCol=source(name, columns),
+            outputCol=f"{name}__index",
+            handleInvalid="keep",
         )
         for name, values in kept.items()
     ]

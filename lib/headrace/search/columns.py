@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ __all__ = ["MOMENTS", "NUMBERS", "Columns", "as_category", "as_number", "columns
 
 MANY = 1_000
 """Values kept per column where they take no column each."""
+EMPTY = "\\u0000"
+"""In SQL, what stands for empty text among categories: no text of anybody's."""
 WORDS = 4
 """Text of so many words on average, and of more values than are kept, is not taken for a category."""
 
@@ -74,13 +77,23 @@ def as_number(name: str, kind: str) -> str:
 
 
 def as_category(name: str, columns: Columns) -> str:
-    """SQL of a category as text; null of a column that is null, never of a pair."""
+    """SQL of a category as text; null of a column that is null, never of a pair.
+
+    Spark names one-hot columns by their values, and refuses an empty name.
+    """
     pair = columns.crosses.get(name)
-    return group_key(pair) if pair else f"cast(`{name}` as string)"
+    if pair:
+        return group_key(pair)
+    text = f"cast(`{name}` as string)"
+    return f"if({text} = '', '{EMPTY}', {text})" if "" in columns.categories[name] else text
 
 
 def columns(
-    train: DataFrame, features: Sequence[str], max_categories: int, preparation: Preparation | None = None
+    train: DataFrame,
+    features: Sequence[str],
+    max_categories: int,
+    preparation: Preparation | None = None,
+    texts: bool = True,
 ) -> Columns:
     """Look at the features of the training rows. Runs one or two Spark jobs.
 
@@ -89,6 +102,7 @@ def columns(
         features: Candidate columns, in order.
         max_categories: Values kept per text column.
         preparation: What the configuration says of columns.
+        texts: Whether text of many words is told from categories, where the configuration does not say it.
 
     Raises:
         ConfigError: If it speaks of columns that are not there, or are of another kind.
@@ -101,7 +115,8 @@ def columns(
     facts = _look(train, {name: types[name] for name in given}, given)
     for name, why in roles.useless(given, facts).items():
         dropped[name] = why
-    told = {name: _role(role, facts[name], max_categories) for name, role in given.items() if name not in dropped}
+    most = max_categories if texts else math.inf
+    told = {name: _role(role, facts[name], most) for name, role in given.items() if name not in dropped}
     numeric = tuple(name for name, role in told.items() if role in ("number", "moment"))
     crosses, products = roles.pairs(conf, types, told)
     text = [name for name, role in told.items() if role == "category"]
@@ -121,7 +136,7 @@ def columns(
     return Columns(**{**found.__dict__, "categories": kept})
 
 
-def _role(role: Role | None, facts: Mapping[str, float], keep: int) -> Role:
+def _role(role: Role | None, facts: Mapping[str, float], keep: float) -> Role:
     """As given, or of text by its words."""
     if role:
         return role

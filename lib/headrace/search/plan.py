@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -91,11 +91,6 @@ class Plan:
         """Whether features are left out."""
         return self.variance is not None or self.correlation < 1 or self.top > 0
 
-    @property
-    def crossed(self) -> bool:
-        """Whether training rows are encoded otherwise than new ones, so that none sees its own label."""
-        return any(one.encode in ("target", "woe") for _, one in self.categories)
-
 
 @dataclass(frozen=True)
 class _Choice:
@@ -137,7 +132,9 @@ def plan(
     return replace(
         made,
         numbers=tuple((name, _number(told, name, made, name in columns.moments)) for name in columns.numeric),
-        categories=tuple((name, _category(told, name, kind, columns.keep)) for name in columns.categories),
+        categories=tuple(
+            (name, _category(told, name, kind, columns.keep, made.pca > 0)) for name in columns.categories
+        ),
         texts=tuple((name, _text(told, name, kind)) for name in columns.texts),
         moments=tuple((name, _moment(told, name, kind, columns.types[name])) for name in columns.moments),
     )
@@ -169,10 +166,10 @@ def _number(told: _Choice, name: str, of: Plan, moment: bool) -> Number:
     )
 
 
-def _category(told: _Choice, name: str, kind: Kind, keep: int) -> Category:
+def _category(told: _Choice, name: str, kind: Kind, keep: int, pca: bool) -> Category:
     encode = told.of("categories", name, "encode")
-    if encode == "auto":
-        encode = "one_hot" if kind == "linear" else "ordinal"
+    if encode == "auto":  # ranks go up to `keep`: components would be of nothing else
+        encode = "one_hot" if kind == "linear" or pca else "ordinal"
     size = told.of("categories", name, "size") or (1024 if kind == "linear" else 128)
     kept = told.of("categories", name, "keep") or (MANY if encode in ("frequency", "target", "woe") else keep)
     return Category(
@@ -227,8 +224,3 @@ def with_choices(recipes: Mapping[str, Recipe], search: Search) -> dict[str, Rec
 def of_estimator(params: Mapping[str, Any]) -> dict[str, Any]:
     """A trial's parameters without those of preparation and balance."""
     return {name: value for name, value in params.items() if "." not in name}
-
-
-def balance(params: Mapping[str, Any], values: Sequence[str]) -> str:
-    """How a trial makes up for rare classes."""
-    return str(params.get(BALANCE, values[0]))

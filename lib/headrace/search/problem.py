@@ -123,7 +123,9 @@ def look(run: Run) -> Problem:
     if found.task == "recommendation":
         known = Columns((), (), {}, {}, {})
     else:
-        known = columns(made.transform(raw.train) if stages else train, features, conf.max_categories, conf.preparation)
+        rows = made.transform(raw.train) if stages else train
+        texts = found.task not in UNLABELLED  # thousands of columns are no distance, and no covariance
+        known = columns(rows, features, conf.max_categories, conf.preparation, texts)
     if not known.used and found.task != "recommendation":
         raise DataError(
             "no feature can teach anything: "
