@@ -70,7 +70,7 @@ def test_probabilities_are_those_of_the_true_shares(rare, how):
     assert found["prediction"].mean() > 2 * found["label"].mean()  # the balanced model says yes more often
 
 
-@pytest.mark.parametrize(("name", "params"), [("xgboost", {"trees": 20}), ("linear_svc", {}), ("naive_bayes", {})])
+@pytest.mark.parametrize(("name", "params"), [("xgboost", {"trees": 20}), ("naive_bayes", {})])
 def test_weights_reach_estimators_of_several_stages_and_of_others(rare, tmp_path, name, params):
     model = fit_balanced(_build(name, **params), rare, "weights")
     plain = fit_balanced(_build(name, **params), rare, "none")
