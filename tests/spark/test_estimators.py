@@ -10,11 +10,13 @@ from headrace.errors import HeadraceError
 from headrace.search.baseline import best, constant
 from headrace.search.columns import columns
 from headrace.search.estimators import ESTIMATORS
+from headrace.search.plan import plan
 from headrace.search.preparation import fit_preparation
+from headrace.search.prepared import Parts
 from headrace.search.problem import look
 from headrace.search.space import Point
 from headrace.search.target import target
-from headrace.search.trial import Parts, run_trial
+from headrace.search.trial import run_trial
 from tests.spark.fake_run import FakeRun
 from tests.spark.modelling import FEATURES, facts, pipeline, sqlite, training_set
 
@@ -31,7 +33,8 @@ def prepared(spark):
         if (task, kind) not in made:
             train = training_set(spark, LABELS[task], 300).where("split = 'train'").coalesce(1)
             indexed = target(train, {}, task).with_index(train)
-            model = fit_preparation(indexed, columns(train, FEATURES, 5), kind)
+            known = columns(train, FEATURES, 5)
+            model = fit_preparation(indexed, known, plan(kind, known)).model
             made[task, kind] = model.transform(indexed).select("features", "label").cache()
         return made[task, kind]
 

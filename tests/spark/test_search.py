@@ -17,12 +17,14 @@ from headrace.models.store import ModelStore
 from headrace.search.columns import columns
 from headrace.search.driver_trials import DriverTrials
 from headrace.search.estimators import ESTIMATORS
+from headrace.search.plan import plan
 from headrace.search.preparation import fit_preparation
+from headrace.search.prepared import Parts, Prepared
 from headrace.search.problem import look
 from headrace.search.space import Point
 from headrace.search.stage import steps
 from headrace.search.target import target
-from headrace.search.trial import Parts, Prepared, run_trial
+from headrace.search.trial import run_trial
 from tests.spark.fake_run import FakeRun
 from tests.spark.modelling import FEATURES, facts, pipeline, shared_home, sqlite, training_set
 
@@ -67,6 +69,11 @@ def test_what_is_learned_of_the_columns_comes_from_training_rows_only(table):
     assert other.categories != found.categories
 
 
+def made_of(train, keep, kind):
+    known = columns(train, FEATURES, keep)
+    return fit_preparation(train, known, plan(kind, known)).model
+
+
 def _with(frame, **changes):
     return [f"{changes[name]} {name}" if name in changes else name for name in frame.columns]
 
@@ -74,7 +81,7 @@ def _with(frame, **changes):
 @pytest.mark.parametrize(("kind", "width"), [("linear", 8), ("tree", 6), ("native", 5)])
 def test_unseen_and_missing_values_are_scored(spark, table, kind, width):
     train = table.where("split = 'train'")
-    model = fit_preparation(train, columns(train, FEATURES, 2), kind)
+    model = made_of(train, 2, kind)
     strange = spark.sql(
         "select double(null) x0, double('nan') x1, bigint(null) count, boolean(null) weekend, 'new' carrier, 1d same "
         "union all select double('infinity'), 1d, 2l, true, null, 1d "
@@ -93,7 +100,7 @@ def test_unseen_and_missing_values_are_scored(spark, table, kind, width):
 
 def test_scaling_and_medians_are_those_of_the_training_rows(table):
     train = table.where("split = 'train'")
-    model = fit_preparation(train, columns(train, FEATURES, 5), "linear")
+    model = made_of(train, 5, "linear")
     scaled = np.array([row["features"].toArray() for row in model.transform(train).select("features").collect()])
     assert scaled[:, :4].mean(axis=0) == pytest.approx(np.zeros(4), abs=1e-9)
     assert scaled[:, :4].std(axis=0, ddof=1) == pytest.approx(np.ones(4))
@@ -255,9 +262,11 @@ def test_the_end_of_the_search_cancels_running_fits(spark, table, home, name):
     run = FakeRun(spark, home, pipeline(), sqlite(home))
     run.put("training_set", table, facts())
     problem = look(run)
-    prepared = Prepared(problem.parts, problem.columns, [ESTIMATORS[name].kind])
+    of = plan(ESTIMATORS[name].kind, problem.columns)
+    prepared = Prepared(problem.parts, problem.columns, [of])
     prepared.start()
-    parts = prepared.get(ESTIMATORS[name].kind)
+    with prepared.using(of) as parts:
+        pass
     trials, finished = _trials(spark, deadline=time.monotonic() + 4, parallelism=1, hopeful=True)
     endless = Point(name, dict(ESTIMATORS[name].first) | {"trees": 100_000})
     began = time.monotonic()
@@ -286,7 +295,8 @@ def test_other_tasks(spark, label, task, labels, name):
     assert (found.task, list(found.labels)) == (task, labels)
     rows = found.with_index(train)
     known = columns(train, FEATURES, 5)
-    prepared = fit_preparation(rows, known, ESTIMATORS[name].kind).transform(rows).select("features", "label").cache()
+    made = fit_preparation(rows, known, plan(ESTIMATORS[name].kind, known))
+    prepared = made.model.transform(rows).select("features", "label").cache()
     point = Point(name, dict(ESTIMATORS[name].first) | ({"trees": 10} if "trees" in ESTIMATORS[name].first else {}))
     metric = "f1" if task == "multiclass" else "r2"
     result = run_trial(point, task, metric, Parts(prepared, prepared), 1, 1)

@@ -20,6 +20,7 @@ from headrace.runtime.checkpoints import checkpoints
 from headrace.search.columns import Columns
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.factors import fit_ids
+from headrace.search.plan import Plan
 from headrace.search.special import Clustering, Recommendation
 
 
@@ -192,7 +193,7 @@ def test_clusters_that_there_are_are_found(spark, name):
         [([float(x) for x in p], i // 40) for i, p in enumerate(points)], "xs array<double>, own int"
     )
     rows = frame.coalesce(1).select(array_to_vector("xs").alias("features"), "own").cache()
-    way = Clustering(Columns((), (), {}, {}, {}))
+    way = Clustering(Columns((), (), {}, {}, {}), Plan("linear"))
     model = way.fit(ESTIMATORS[name].build("clustering", {"clusters": 3}, 1, 1), None, rows)
     assert way.value(model, None, rows, rows, "silhouette") > 0.9
     found = {(row["own"], row["prediction"]) for row in model.transform(rows).select("own", "prediction").collect()}

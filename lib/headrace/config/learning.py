@@ -11,6 +11,7 @@ from headrace.config.durations import Duration
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
 from headrace.config.leakage import Leakage
 from headrace.config.outliers import OutlierTreatment
+from headrace.config.preparation import Balance, OneOf, Preparation
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
@@ -152,6 +153,13 @@ class Search(Section):
     )
     outliers: tuple[OutlierTreatment, ...] = Field(
         (), description="what becomes of outliers in features; learned on training rows, part of the model"
+    )
+    preparation: Preparation = Field(
+        Preparation(), description="how features are prepared, by the role of their columns; lists are choices"
+    )
+    balance: OneOf[Balance] = Field(
+        ("none",),
+        description="rare classes in training: weights, or rows left out or repeated; probabilities are set right",
     )
     algorithm: Literal["tpe", "random", "anneal"] = "tpe"
     max_evals: Whole = Field(20, ge=1)

@@ -15,8 +15,9 @@ from headrace.config.metrics import larger_is_better
 from headrace.metrics.own import OwnMetric
 from headrace.runtime.step import Run
 from headrace.search.ledger import BASELINE, Ledger, Row
+from headrace.search.prepared import Parts
 from headrace.search.problem import Problem
-from headrace.search.trial import Parts, measured
+from headrace.search.trial import measured
 
 
 @dataclass(frozen=True)

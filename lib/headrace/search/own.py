@@ -17,6 +17,7 @@ from headrace.runtime.hooks import load, naming
 from headrace.search import outliers
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.recipe import Parameter, Recipe
+from headrace.search.tallies import ROW
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -166,9 +167,12 @@ def fit_stages(own: Sequence[Stage], train: DataFrame) -> list[Transformer]:
     if own:
         before, after = train.count(), frame.count()
         named = ", ".join(one.use.hook for one in own)
-        if "label" not in frame.columns or before != after:
+        gone = [name for name in ("label", ROW) if name in train.columns and name not in frame.columns]
+        if gone or before != after:
             lost = (
-                f"were given {before:,} rows and returned {after:,}" if before != after else "dropped the column label"
+                f"were given {before:,} rows and returned {after:,}"
+                if before != after
+                else f"dropped the column {gone[0]}"
             )
             raise DataError(
                 f"search.transformers: {named} {lost}; a transformer keeps rows, and columns it does not know"

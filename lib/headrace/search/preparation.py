@@ -1,98 +1,86 @@
 """Features for estimators, as fitted stages of Spark ML that can be saved, loaded and read without Headrace.
 
-- `linear`: missing values by the median and flagged, numbers scaled, text one-hot;
-- `tree`: missing values by the median and flagged, text as frequency rank;
-- `native`: missing values left as NaN, text as frequency rank.
+What a plan does not say is, by kind of the estimator:
 
-Text that training did not keep (rare, new or null) is one more category.
+- `linear`: missing values by the median and flagged, numbers scaled, categories one-hot;
+- `tree`: missing values by the median and flagged, categories as frequency rank;
+- `native`: missing values left as NaN, categories as frequency rank.
+
+Of a category what training did not keep (rare, new or null) is one more value.
 """
 
 from __future__ import annotations
 
-from pyspark.ml import PipelineModel, Transformer
-from pyspark.ml.feature import (
-    Imputer,
-    OneHotEncoder,
-    SQLTransformer,
-    StandardScaler,
-    StringIndexerModel,
-    VectorAssembler,
-)
+from dataclasses import dataclass
+
+from pyspark import StorageLevel
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import SQLTransformer, VectorAssembler
 from pyspark.sql import DataFrame
 
-from headrace.search.columns import Columns, as_number
-from headrace.search.recipe import Kind
+from headrace.search.categories import extra, fit_categories
+from headrace.search.columns import Columns
+from headrace.search.numbers import fit_numbers
+from headrace.search.plan import Plan
+from headrace.search.selection import ALL, fit_selection
+from headrace.search.tallies import Goal
+from headrace.search.texts import fit_texts
 
 
-def fit_preparation(train: DataFrame, columns: Columns, kind: Kind) -> PipelineModel:
+@dataclass(frozen=True)
+class Preparation:
+    """Fitted stages from raw feature columns to `features`.
+
+    Attributes:
+        model: For new rows: it is saved.
+        training: For the rows that it was learned from, where these must not see their own label; else the same.
+    """
+
+    model: PipelineModel
+    training: PipelineModel
+
+    @classmethod
+    def of(cls, model: PipelineModel) -> Preparation:
+        """Where training rows are prepared as any other."""
+        return cls(model, model)
+
+
+def fit_preparation(train: DataFrame, columns: Columns, plan: Plan, goal: Goal | None = None) -> Preparation:
     """Fit the stages from raw feature columns to `features`. Runs Spark jobs.
 
     Args:
         train: Training rows; nothing else is looked at.
         columns: What was learned of them.
-        kind: Of the estimator.
+        plan: How features are prepared.
+        goal: What is learned from them.
+
+    Raises:
+        DataError: If the configuration asks for what these rows do not allow.
     """
-    stages: list[Transformer] = [_numbers(columns, kind)]
-    numbers = [f"{name}__number" for name in columns.numeric]
-    flags = [f"{name}__missing" for name in columns.missing] if kind != "native" else []
-    if numbers and kind != "native":
-        filled = [f"{name}__filled" for name in columns.numeric]
-        imputer = Imputer(strategy="median", inputCols=numbers, outputCols=filled, relativeError=0.001)
-        stages.append(imputer.fit(stages[0].transform(train)))
-        numbers = filled
-    text = [f"{name}__index" for name in columns.categories]
-    if text:
-        stages += _indexers(columns)
-    if kind == "linear":
-        return _linear(train, stages, numbers, flags, text)
-    if text:
-        # without this Spark's trees would take the index for an unordered set, and need a bin for each value
-        stages.append(_ranks(columns))
-        text = [f"{name}__rank" for name in columns.categories]
-    return PipelineModel([*stages, _assembler([*numbers, *flags, *text], "features", keep=kind == "native")])
+    goal = goal or Goal()
+    numbers = fit_numbers(train, columns, plan, extra(columns))
+    first = SQLTransformer(statement=numbers.statement)
+    encoded = fit_categories(first, train, columns, plan, goal)
+    texts, words = fit_texts(train, plan)
+    names = [*numbers.features, *encoded.features, *words]
+    whole = bool(plan.pca or plan.selects)
+    # a row's NaN is kept where the estimator can take it
+    keep = any(how.impute is None for _, how in plan.numbers)
+    assembler = VectorAssembler(
+        inputCols=names, outputCol=ALL if whole else "features", handleInvalid="keep" if keep else "error"
+    )
+    after = [*texts, assembler]
+    training = PipelineModel([first, *encoded.training, *after])
+    if whole:
+        after += _selection(training.transform(train), plan, goal)
+        training = PipelineModel([first, *encoded.training, *after])
+    return Preparation(PipelineModel([first, *encoded.stages, *after]), training)
 
 
-def _numbers(columns: Columns, kind: Kind) -> SQLTransformer:
-    parts = []
-    for name in columns.numeric:
-        sql = as_number(name, columns.types[name])
-        parts.append(f"{sql} as `{name}__number`")
-        if kind != "native" and name in columns.missing:
-            parts.append(f"cast({sql} is null as double) as `{name}__missing`")
-    return SQLTransformer(statement=f"select *{''.join(', ' + part for part in parts)} from __THIS__")
-
-
-def _indexers(columns: Columns) -> list[StringIndexerModel]:
-    """One for each column: PySpark's form for several at once pads the shorter lists of values with nulls."""
-    return [
-        StringIndexerModel.from_labels(list(values), inputCol=name, outputCol=f"{name}__index", handleInvalid="keep")
-        for name, values in columns.categories.items()
-    ]
-
-
-def _ranks(columns: Columns) -> SQLTransformer:
-    parts = [f"`{name}__index` + 0.0D as `{name}__rank`" for name in columns.categories]
-    return SQLTransformer(statement=f"select *, {', '.join(parts)} from __THIS__")
-
-
-def _assembler(inputs: list[str], output: str, keep: bool = False) -> VectorAssembler:
-    return VectorAssembler(inputCols=inputs, outputCol=output, handleInvalid="keep" if keep else "error")
-
-
-def _linear(
-    train: DataFrame, stages: list[Transformer], numbers: list[str], flags: list[str], text: list[str]
-) -> PipelineModel:
-    parts = list(flags)
-    if numbers:
-        assembler = _assembler(numbers, "__numbers")
-        frame = PipelineModel([*stages, assembler]).transform(train)
-        scaler = StandardScaler(inputCol="__numbers", outputCol="__scaled", withMean=True, withStd=True).fit(frame)
-        stages = [*stages, assembler, scaler]
-        parts = ["__scaled", *flags]
-    if text:
-        hot = [name.removesuffix("__index") + "__hot" for name in text]
-        encoder = OneHotEncoder(inputCols=text, outputCols=hot, handleInvalid="error", dropLast=False)
-        # sizes come from the indexer's metadata: no rows are read
-        stages = [*stages, encoder.fit(PipelineModel(stages).transform(train))]
-        parts += hot
-    return PipelineModel([*stages, _assembler(parts, "features")])
+def _selection(prepared: DataFrame, plan: Plan, goal: Goal) -> list:
+    """Several passes go over these rows."""
+    rows = prepared.select(ALL, "label").persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        return fit_selection(rows, plan, goal)
+    finally:
+        rows.unpersist()

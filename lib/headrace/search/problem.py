@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.config.learning import UNLABELLED
+from headrace.config.learning import UNLABELLED, Search
 from headrace.config.metrics import DEFAULT_METRIC, unknown_metric
 from headrace.errors import ConfigError, DataError
 from headrace.metrics.own import OwnMetric, own_metric
@@ -21,10 +21,14 @@ from headrace.search.columns import Columns, columns
 from headrace.search.estimators import chosen
 from headrace.search.own import Stage, fit_stages, recipes
 from headrace.search.own import stages as own_stages
+from headrace.search.plan import Plan, plan, with_choices
+from headrace.search.prepared import Parts
 from headrace.search.recipe import Recipe
+from headrace.search.space import Point
 from headrace.search.special import Special, special
+from headrace.search.tallies import ROW, Goal
 from headrace.search.target import Target, target, without_classes
-from headrace.search.trial import Parts
+from headrace.search.wanted import check_task, row_column, rows_named
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Problem:
         own: The metric, where it is the user's.
         special: How the task is learned, where it has a way of its own.
         last: The label of the last training row, where the split is by time: what one would guess without any model.
+        search: The configuration.
     """
 
     target: Target
@@ -58,6 +63,25 @@ class Problem:
     own: OwnMetric | None
     special: Special | None = None
     last: float | None = None
+    search: Search = field(default_factory=Search)
+
+    def plan(self, point: Point) -> Plan:
+        """How a point's features are prepared."""
+        return plan(self.recipes[point.estimator].kind, self.columns, self.search.preparation, point.params)
+
+    @property
+    def balance(self) -> str:
+        """For rare classes, where a point does not say it."""
+        return self.search.balance[0]
+
+    @property
+    def goal(self) -> Goal:
+        """What is learned, as far as encodings go."""
+        return Goal(None if self.target.task in UNLABELLED else len(self.target.labels))
+
+    def taken(self, frame: DataFrame) -> list[str]:
+        """Columns of rows that are to be prepared."""
+        return _taken(frame, self.columns.used or self.features)
 
     @property
     def features(self) -> dict[str, str]:
@@ -65,7 +89,7 @@ class Problem:
         if not self.stages and self.target.task != "recommendation":
             return self.columns.used
         raw = self.raw.train
-        return {field.name: field.dataType.simpleString() for field in raw.schema if field.name != "label"}
+        return {one.name: one.dataType.simpleString() for one in raw.schema if one.name not in ("label", ROW)}
 
 
 def look(run: Run) -> Problem:
@@ -79,35 +103,47 @@ def look(run: Run) -> Problem:
         found = without_classes(train, configured)
     else:
         found = target(train, facts, configured)
-    metric = run.pipeline.search.metric or DEFAULT_METRIC[found.task]
+    conf, training = run.pipeline.search, run.pipeline.training_set
+    metric = conf.metric or DEFAULT_METRIC[found.task]
     wrong = unknown_metric(metric, found.task, tuple(run.pipeline.metrics))
     if wrong:
         raise ConfigError(f"search.metric: {wrong}")
-    explicit = "estimators" in run.pipeline.search.model_fields_set
-    every, stages = recipes(run.spark, run.pipeline), own_stages(run.spark, run.pipeline)
-    names = chosen(run.pipeline.search.names, found.task, explicit, every)
-    wanted = ["label", *[f"`{name}`" for name in facts["features"]]]
-    raw = Parts(found.with_index(train.select(*wanted)), found.with_index(validation.select(*wanted)))
+    check_task(conf, found.task)
+    explicit = "estimators" in conf.model_fields_set
+    every = with_choices(recipes(run.spark, run.pipeline), conf)
+    stages = own_stages(run.spark, run.pipeline)
+    names = chosen(conf.names, found.task, explicit, every)
+    named = [rows_named(part, conf, training, facts.get("key") or ()) for part in (train, validation)]
+    wanted = [found.with_index(part.select(*_taken(part, facts["features"]))) for part in named]
+    raw = Parts(wanted[0], wanted[1])
     made = PipelineModel(fit_stages(stages, raw.train))
-    features = [name for name in made.transform(raw.train).columns if name != "label"] if stages else facts["features"]
+    features = facts["features"]
+    if stages:
+        features = [name for name in made.transform(raw.train).columns if name not in ("label", ROW)]
     if found.task == "recommendation":
         known = Columns((), (), {}, {}, {})
     else:
-        known = columns(made.transform(raw.train) if stages else train, features, run.pipeline.search.max_categories)
+        rows = made.transform(raw.train) if stages else train
+        texts = found.task not in UNLABELLED  # thousands of columns are no distance, and no covariance
+        known = columns(rows, features, conf.max_categories, conf.preparation, texts)
     if not known.used and found.task != "recommendation":
         raise DataError(
             "no feature can teach anything: "
             + "; ".join(f"{name} is {why}" for name, why in known.dropped.items())
             + "; add features, or look at the split"
         )
-    used = ["label", *[f"`{name}`" for name in known.used or facts["features"]]]
+    used = _taken(raw.train, known.used or facts["features"])
     parts = Parts(made.transform(raw.train).select(*used), made.transform(raw.validation).select(*used))
     _check_validation(parts, found)
     own = _own(own_metric(run.spark, run.pipeline, metric), found)
     last = _last(run, found.with_index(train), facts) if found.task == "regression" else None
-    training = run.pipeline.training_set
-    way = special(training, found.task, known, raw.train) if training else None
-    return Problem(found, known, metric, names, parts, facts, every, raw, stages, own, way, last)
+    first = plan("linear", known, conf.preparation)
+    way = special(training, found.task, known, first, raw.train) if training else None
+    return Problem(found, known, metric, names, parts, facts, every, raw, stages, own, way, last, conf)
+
+
+def _taken(frame: DataFrame, features: Iterable[str]) -> list[str]:
+    return ["label", *row_column(frame), *[f"`{name}`" for name in features]]
 
 
 def _last(run: Run, train: DataFrame, facts: Mapping[str, Any]) -> float | None:

@@ -132,12 +132,13 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     """
     both, task = problem.raw.train.unionByName(problem.raw.validation), problem.target.task
     own = PipelineModel(fit_stages(problem.stages, both))
-    used = own.transform(both).select("label", *[f"`{name}`" for name in problem.columns.used or problem.features])
-    learned = None
+    used = own.transform(both).select(*problem.taken(both))
+    learned, known, plan = None, problem.columns, problem.plan(point)
     if problem.special:
-        fitted, learned = fit_special(point, task, used, problem.columns, seed, slots, problem.special)
+        fitted, learned = fit_special(point, task, used, known, plan, seed, slots, problem.special)
     else:
-        fitted = fit_whole(point, task, used, problem.columns, seed, slots, problem.recipes)
+        balance = problem.balance
+        fitted = fit_whole(point, task, used, known, plan, problem.goal, seed, slots, problem.recipes, balance)
     return Refit(PipelineModel([*own.stages, *fitted.stages]), learned, used.rdd.getNumPartitions())
 
 

@@ -20,8 +20,9 @@ from headrace.models.density import likely, with_density
 from headrace.search import factors, oddness
 from headrace.search.columns import Columns
 from headrace.search.grouping import fit_clusters
+from headrace.search.plan import Plan
 from headrace.search.preparation import fit_preparation
-from headrace.search.recipe import Kind
+from headrace.search.tallies import Goal
 
 
 class Special(Protocol):
@@ -35,7 +36,7 @@ class Special(Protocol):
     def keep(self) -> tuple[str, ...]:
         """Columns of prepared rows."""
 
-    def prepare(self, train: DataFrame, columns: Columns, kind: Kind) -> PipelineModel:
+    def prepare(self, train: DataFrame, columns: Columns, plan: Plan) -> PipelineModel:
         """Fit the stages before the estimator."""
 
     def fit(self, estimator: Any, preparation: PipelineModel, train: DataFrame) -> Model:
@@ -56,15 +57,16 @@ class Special(Protocol):
 
 @dataclass(frozen=True)
 class Clustering:
-    """Clusters; the baseline throws rows into two of them at random."""
+    """Clusters; the baseline throws rows into two of them at random, features prepared as comes first."""
 
     columns: Columns
+    plan: Plan
     guess: str = "two clusters at random"
     keep: tuple[str, ...] = ("features", "label")
 
-    def prepare(self, train: DataFrame, columns: Columns, kind: Kind) -> PipelineModel:
+    def prepare(self, train: DataFrame, columns: Columns, plan: Plan) -> PipelineModel:
         """See `Special`."""
-        return fit_preparation(train, columns, kind)
+        return fit_preparation(train, columns, plan, Goal(None)).model
 
     def fit(self, estimator: Any, preparation: PipelineModel, train: DataFrame) -> Model:
         """See `Special`."""
@@ -76,7 +78,7 @@ class Clustering:
 
     def baseline(self, train: DataFrame, judged: DataFrame, metric: str) -> float:
         """See `Special`."""
-        rows = fit_preparation(train, self.columns, "linear").transform(judged)
+        rows = self.prepare(train, self.columns, self.plan).transform(judged)
         return _silhouette(rows.withColumn("prediction", (F.rand(0) < 0.5).cast("int")), metric)
 
     def stages(self, model: Model) -> list[Any]:
@@ -112,7 +114,7 @@ class Anomaly(Clustering):
 
     def baseline(self, train: DataFrame, judged: DataFrame, metric: str) -> float:
         """See `Special`."""
-        preparation = fit_preparation(train, self.columns, "linear")
+        preparation = self.prepare(train, self.columns, self.plan)
         of = oddness.independent(preparation.transform(train))
         return likely(with_density(preparation.transform(judged), of), self.contamination)[1]
 
@@ -131,7 +133,7 @@ class Recommendation:
     guess: str = "popularity"
     keep: tuple[str, ...] = factors.KEPT
 
-    def prepare(self, train: DataFrame, columns: Columns, kind: Kind) -> PipelineModel:
+    def prepare(self, train: DataFrame, columns: Columns, plan: Plan) -> PipelineModel:
         """See `Special`."""
         return factors.fit_ids(train, str(self.training.user), str(self.training.item), self.implicit)
 
@@ -177,19 +179,20 @@ class Recommendation:
         return {**names, "implicit": self.implicit, "relevant": self.relevant}
 
 
-def special(training: TrainingSet, task: str, columns: Columns, train: DataFrame) -> Special | None:
+def special(training: TrainingSet, task: str, columns: Columns, plan: Plan, train: DataFrame) -> Special | None:
     """Of a task; None for one with a label. Of ratings the mean is asked for, a Spark job.
 
     Args:
         training: The configuration.
         task: What is learned.
         columns: What was learned of the features.
+        plan: How they are prepared for the baseline.
         train: `label` (double).
     """
     if task == "clustering":
-        return Clustering(columns)
+        return Clustering(columns, plan)
     if task == "anomaly":
-        return Anomaly(columns, contamination=training.contamination)
+        return Anomaly(columns, plan, contamination=training.contamination)
     if task != "recommendation":
         return None
     relevant = training.relevant

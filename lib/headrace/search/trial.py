@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark import StorageLevel
@@ -16,78 +14,17 @@ from headrace.errors import HeadraceError
 from headrace.metrics.evaluators import model_metric
 from headrace.metrics.own import OwnMetric
 from headrace.runtime.hooks import naming
+from headrace.search.balance import fit_balanced
 from headrace.search.columns import Columns
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.own import check_saveable
+from headrace.search.plan import BALANCE, Plan, of_estimator
 from headrace.search.preparation import fit_preparation
-from headrace.search.recipe import Kind, Recipe
+from headrace.search.prepared import KEPT, Parts
+from headrace.search.recipe import Recipe
 from headrace.search.space import Point
 from headrace.search.special import Special
-
-KEPT = ("features", "label")
-"""Columns of prepared rows."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a search learns from: raw feature columns and `label` (double), without nulls in `label`.
-
-    Prepared rows have with them what prepared them.
-    """
-
-    train: DataFrame
-    validation: DataFrame
-    preparation: PipelineModel | None = None
-
-
-@dataclass
-class Prepared:
-    """Prepared rows, once per kind for all trials, in executor memory until `release`.
-
-    Args:
-        parts: Raw rows.
-        columns: What was learned of the training rows.
-        kinds: To be prepared, in this order.
-        special: How, where the task has a way of its own.
-    """
-
-    parts: Parts
-    columns: Columns
-    kinds: Sequence[Kind]
-    special: Special | None = None
-    _frames: list[DataFrame] = field(default_factory=list)
-    _ready: dict[str, Future] = field(default_factory=dict)
-
-    def start(self) -> None:
-        """Begin to prepare, one kind after the other, in a thread."""
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="prepare")
-        self._ready = {kind: self._pool.submit(self._prepare, kind) for kind in dict.fromkeys(self.kinds)}
-
-    def ready(self, kind: Kind) -> bool:
-        """Whether `get` returns at once."""
-        return self._ready[kind].done()
-
-    def get(self, kind: Kind) -> Parts:
-        """Rows with `features` and `label`, or what the task's own way keeps."""
-        return self._ready[kind].result()
-
-    def release(self) -> None:
-        """Give the memory back."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for frame in self._frames:
-            frame.unpersist()
-
-    def _prepare(self, kind: Kind) -> Parts:
-        prepare = self.special.prepare if self.special else fit_preparation
-        model = prepare(self.parts.train, self.columns, kind)
-        return Parts(self._kept(model, self.parts.train), self._kept(model, self.parts.validation), model)
-
-    def _kept(self, model: PipelineModel, frame: DataFrame) -> DataFrame:
-        kept = model.transform(frame).select(*(self.special.keep if self.special else KEPT))
-        kept = kept.persist(StorageLevel.MEMORY_AND_DISK)
-        self._frames.append(kept)
-        kept.count()
-        return kept
+from headrace.search.tallies import ROW, Goal
 
 
 def workers(slots: int, parallelism: int) -> int:
@@ -102,17 +39,19 @@ def fit(
     seed: int,
     slots: int,
     recipes: Mapping[str, Recipe] = ESTIMATORS,
+    balance: str = "none",
 ) -> Model:
-    """Fit an estimator on `features` and `label`.
+    """Fit an estimator on `features` and `label`; `balance` is for rare classes, where the point does not say it.
 
     Raises:
         ConfigError: If it is the user's, and gives a model that cannot be saved.
     """
     recipe = recipes[point.estimator]
+    how = str(point.params.get(BALANCE, balance))
     if recipe.use is None:
-        return recipe.build(task, point.params, seed, slots).fit(train)
+        return fit_balanced(recipe.build(task, of_estimator(point.params), seed, slots), train, how)
     with naming(recipe.use):
-        model = recipe.build(task, point.params, seed, slots).fit(train)
+        model = fit_balanced(recipe.build(task, of_estimator(point.params), seed, slots), train, how)
     check_saveable(recipe.use, model)
     return model
 
@@ -127,6 +66,7 @@ def run_trial(
     recipes: Mapping[str, Recipe] = ESTIMATORS,
     own: OwnMetric | None = None,
     special: Special | None = None,
+    balance: str = "none",
 ) -> dict[str, Any]:
     """Try a point; the result is in hyperopt's form.
 
@@ -140,13 +80,14 @@ def run_trial(
         recipes: Of all estimators.
         own: The metric, where it is the user's: of what models give as Spark ML has it.
         special: How to fit and to judge, where the task has a way of its own.
+        balance: For rare classes, where the point does not say it.
     """
     if special and parts.preparation:
-        estimator = recipes[point.estimator].build(task, point.params, seed, slots)
+        estimator = recipes[point.estimator].build(task, of_estimator(point.params), seed, slots)
         made = special.fit(estimator, parts.preparation, parts.train)
         value = special.value(made, parts.preparation, parts.train, parts.validation, metric)
     else:
-        model = fit(point, task, parts.train, seed, slots, recipes)
+        model = fit(point, task, parts.train, seed, slots, recipes, balance)
         value = measured(model.transform(parts.validation), task, metric, own)
     if value != value:
         raise HeadraceError(f"{metric} is not a number on the validation part")
@@ -164,29 +105,32 @@ def fit_whole(
     task: str,
     rows: DataFrame,
     columns: Columns,
+    plan: Plan,
+    goal: Goal,
     seed: int,
     slots: int,
     recipes: Mapping[str, Recipe] = ESTIMATORS,
+    balance: str = "none",
 ) -> PipelineModel:
     """Fit preparation and estimator on the same rows: raw feature columns in, prediction out."""
-    kind = recipes[point.estimator].kind
-    preparation = fit_preparation(rows, columns, kind)
-    prepared = preparation.transform(rows).select("features", "label").persist(StorageLevel.MEMORY_AND_DISK)
+    made = fit_preparation(rows, columns, plan, goal)
+    kept = [*KEPT, ROW] if ROW in rows.columns else KEPT
+    prepared = made.training.transform(rows).select(*kept).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        return PipelineModel([*preparation.stages, fit(point, task, prepared, seed, slots, recipes)])
+        return PipelineModel([*made.model.stages, fit(point, task, prepared, seed, slots, recipes, balance)])
     finally:
         prepared.unpersist()
 
 
 def fit_special(
-    point: Point, task: str, rows: DataFrame, columns: Columns, seed: int, slots: int, special: Special
+    point: Point, task: str, rows: DataFrame, columns: Columns, plan: Plan, seed: int, slots: int, special: Special
 ) -> tuple[PipelineModel, Mapping[str, Any]]:
     """As `fit_whole`, in the task's own way; and what is learned besides, for the model's card."""
     recipe = ESTIMATORS[point.estimator]
-    preparation = special.prepare(rows, columns, recipe.kind)
+    preparation = special.prepare(rows, columns, plan)
     prepared = preparation.transform(rows).select(*special.keep).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        model = special.fit(recipe.build(task, point.params, seed, slots), preparation, prepared)
+        model = special.fit(recipe.build(task, of_estimator(point.params), seed, slots), preparation, prepared)
         return PipelineModel([*preparation.stages, *special.stages(model)]), special.learned(model, prepared)
     finally:
         prepared.unpersist()

@@ -18,9 +18,10 @@ from headrace.runtime.step import Run
 from headrace.search import annealing, space
 from headrace.search.driver_trials import DriverTrials, Trial
 from headrace.search.ledger import Ledger, Row
+from headrace.search.prepared import Prepared
 from headrace.search.problem import Problem
 from headrace.search.space import Point
-from headrace.search.trial import Prepared, run_trial, workers
+from headrace.search.trial import run_trial, workers
 
 STARTUP = 6
 """Random points before TPE begins to learn, beside the estimators' first points."""
@@ -33,8 +34,14 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     if left <= 0:
         return []
     began, limit = time.monotonic(), _seconds(conf.timeout)
-    kinds = [problem.recipes[name].kind for name in problem.estimators]
-    prepared = Prepared(problem.parts, problem.columns, kinds, problem.special)
+    prepared = Prepared(
+        problem.parts,
+        problem.columns,
+        [problem.plan(point) for point in space.first_points(problem.estimators, conf.max_evals, problem.recipes)],
+        problem.goal,
+        problem.special,
+        most=conf.parallelism + 1,
+    )
     slots = workers(run.parallelism, conf.parallelism)
     book = _Book(run, problem, earlier, ledger)
     trials = DriverTrials(
@@ -44,16 +51,16 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
         _seconds(conf.trial_timeout),
         began + limit if limit else None,
         book.enter,
-        ready=lambda sample: prepared.ready(problem.recipes[sample[space.CHOICE]].kind),
+        ready=lambda sample: prepared.ready(problem.plan(Point.of(sample, problem.recipes))),
         hopeful=any(row.status == "ok" for row in earlier),
     )
     book.open(trials)
 
     def objective(sample: Mapping[str, Any]) -> dict[str, Any]:
         point = Point.of(sample, problem.recipes)
-        parts = prepared.get(problem.recipes[point.estimator].kind)
-        task, metric = problem.target.task, problem.metric
-        return run_trial(point, task, metric, parts, conf.seed, slots, problem.recipes, problem.own, problem.special)
+        of = (problem.recipes, problem.own, problem.special, problem.balance)
+        with prepared.using(problem.plan(point)) as parts:
+            return run_trial(point, problem.target.task, problem.metric, parts, conf.seed, slots, *of)
 
     prepared.start()
     try:

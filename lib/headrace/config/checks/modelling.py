@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from headrace.config.checks import preparing
 from headrace.config.checks import tasks as task_keys
 from headrace.config.file.complaints import meant
 from headrace.config.learning import TrainingSet
@@ -38,6 +39,7 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
         yield "training_set.task", "a regression needs a number; the label is true or false: write `task: binary`"
     task = task_of(pipeline)
     yield from _estimators(pipeline, task)
+    yield from preparing.check(pipeline.search, task)
     metrics = {f"gates[{number}].metric": gate.metric for number, gate in enumerate(pipeline.gates)}
     metrics = {"search.metric": pipeline.search.metric, **metrics}
     own = list(pipeline.metrics)

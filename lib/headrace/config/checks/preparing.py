@@ -1,0 +1,51 @@
+"""Whether preparation and balance go with the task, and with themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from headrace.config.learning import UNLABELLED, Search
+
+Found = tuple[str, str]
+CLASSES = ("binary", "multiclass")
+
+
+def check(search: Search, task: str | None) -> Iterator[Found]:
+    """What cannot be right: pairs (where, what came and what is allowed).
+
+    Args:
+        search: The configuration.
+        task: What is learned; None where nobody knows yet.
+    """
+    conf = search.preparation
+    if task == "recommendation" and "preparation" in search.model_fields_set:
+        yield "search.preparation", "a recommendation learns from users and items alone; leave it out"
+    balance = [how for how in search.balance if how != "none"]
+    if balance and task and task not in CLASSES:
+        yield "search.balance", f"{balance[0]} is for classes, and the task is {task}; leave it out"
+    for where, encode in encodings(search):
+        if encode in ("target", "woe") and task in UNLABELLED:
+            yield where, f"{encode} needs a label, and the task {task} has none; write frequency"
+        if encode == "woe" and task == "regression":
+            yield where, f"woe (weight of evidence) is for classes, and the task is {task}; write target"
+    if any(conf.select.top) and task in UNLABELLED:
+        yield (
+            "search.preparation.select.top",
+            f"the task {task} has no label to choose by; write variance or correlation",
+        )
+    if "fill" in conf.numbers.model_fields_set and "constant" not in conf.numbers.impute:
+        yield (
+            "search.preparation.numbers.fill",
+            "it is the value of `impute: constant`; write that too, or leave it out",
+        )
+
+
+def encodings(search: Search) -> Iterator[tuple[str, Any]]:
+    """How categories are encoded, and where it says so."""
+    conf = search.preparation
+    for encode in conf.categories.encode:
+        yield "search.preparation.categories.encode", encode
+    for name, one in conf.columns.items():
+        for encode in one.encode or ():
+            yield f"search.preparation.columns.{name}.encode", encode

@@ -1,0 +1,43 @@
+"""What the configuration of preparation and balance asks of the task, and of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+
+from headrace.config.checks import preparing
+from headrace.config.learning import Search, TrainingSet
+from headrace.errors import ConfigError
+from headrace.search.balance import SAMPLES
+from headrace.search.tallies import ROW, with_rows
+
+
+def check_task(search: Search, task: str) -> None:
+    """Refuse what needs a label, or classes, that the task does not have: it may be known now only.
+
+    Raises:
+        ConfigError: With what is allowed.
+    """
+    for where, message in preparing.check(search, task):
+        raise ConfigError(f"{where}: {message}")
+
+
+def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, key: Sequence[str]) -> DataFrame:
+    """The rows of a training set, each with a hash of what it is of, where preparation or balance need one.
+
+    It is of the columns that the split keeps together, else of key and time; where there is neither, of all but the label.
+    """
+    encoded = any(encode in ("target", "woe") for _, encode in preparing.encodings(search))
+    if not encoded and not any(how in SAMPLES for how in search.balance):
+        return frame
+    group = training.split.group if training else ()
+    names = [*(group or (*key, "predict_at"))]
+    if not (key or group) or any(name not in frame.columns for name in names):
+        names = [name for name in frame.columns if name not in ("label", "split", "label_known_at")]
+    return with_rows(frame, names)
+
+
+def row_column(frame: DataFrame) -> list[str]:
+    """`ROW`, where the rows have it."""
+    return [ROW] if ROW in frame.columns else []
