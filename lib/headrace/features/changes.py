@@ -111,6 +111,8 @@ def earliest(*touched: DataFrame, entity: list[str]) -> DataFrame:
 def with_rows_before(touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:
     """Add `PREVIOUS`, the times of rows before `SINCE` that held until then or longer, and `AFFECTED`.
 
+    Rows of the table that had ended before any `SINCE` may be missing.
+
     Such a row may now end elsewhere: just after events it is the last one, on a grid there may be several. A row that
     had ended before stays as it is.
     """
@@ -143,6 +145,13 @@ def near(events: DataFrame, since: int, of: Published) -> DataFrame:
         of.every or 0, since + FIRST
     )  # what became known within a step before has its first instant here
     return events.where(wanted | (F.col(of.available_at) >= F.timestamp_micros(F.lit(first))))
+
+
+def near_rows(table: DataFrame, since: int) -> DataFrame:
+    """The rows of a table that hold at or after a moment (microseconds): no other can change."""
+    from_, until = F.col(VALID_FROM), F.col(VALID_UNTIL)
+    moment_ = F.timestamp_micros(F.lit(since))
+    return table.where((from_ >= moment_) | until.isNull() | (until >= moment_))
 
 
 def changed_rows(events: DataFrame, touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:

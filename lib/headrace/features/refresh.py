@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import AnalysisException
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.5
 """Of the table's rows: where more than these lie in what is touched, building it anew is faster."""
+UNTOUCHED = "no event that is new, late or gone: every row stays"
 
 
 @dataclass(frozen=True)
@@ -99,30 +101,37 @@ def refreshed(
         return None
     if not alike:
         return None
-    touched = changes.with_rows_before(_touched(run, table, source, of, base, stands), stands, of).persist()
-    try:
-        found = _measured(touched)
-    except Exception as error:  # Spark has no class for files that were vacuumed
+    touched = _touched(run, table, source, of, base, stands).persist()
+    found = _found(touched)
+    if found is None or not found["entities"]:
         touched.unpersist()
+        return None if found is None else (_nothing(run, name, stands, output), lambda: None, UNTOUCHED)
+    there = changes.near_rows(stands, found["since"])
+    places = changes.with_rows_before(touched, there, of).persist()
+    found |= _measured(places)
+    if found["affected"] > SHARE * stands.count() and not _backfills(run):
+        _release(touched, places)
+        return None
+    rows = changes.changed_rows(changes.near(new, found["since"], of), places, there, of).persist()
+    try:
+        release = partial(_release, rows, places, touched)
+        return _merged(run, name, of, rows, found, output), release, _told(run, found)
+    except Exception:  # whatever it was, it is raised again; only the room is given back
+        _release(rows, places, touched)
+        raise
+
+
+def _found(touched: DataFrame) -> dict[str, Any] | None:
+    """How many entities are touched, and since when at the earliest; None where files of a version are gone."""
+    try:
+        counted = touched.agg(F.count("*").alias("entities"), F.unix_micros(F.min(SINCE)).alias("since")).first()
+    except Exception as error:  # Spark has no class for files that were vacuumed
         if "FILE_NOT_EXIST" not in str(error):
+            touched.unpersist()
             raise
         return None
-    if not found["entities"]:
-        return (
-            _nothing(run, name, stands, output),
-            lambda: _release(touched),
-            "no event that is new, late or gone: every row stays",
-        )
-    if found["affected"] > SHARE * stands.count() and not _backfills(run):
-        touched.unpersist()
-        return None
-    rows = changes.changed_rows(changes.near(new, found["since"], of), touched, stands, of).persist()
-
-    try:
-        return _merged(run, name, of, rows, found, output), lambda: _release(rows, touched), _told(run, found)
-    except Exception:  # whatever it was, it is raised again; only the room is given back
-        _release(rows, touched)
-        raise
+    assert counted is not None  # an aggregate without groups has one row
+    return counted.asDict()
 
 
 def _release(*frames: DataFrame) -> None:
@@ -157,10 +166,9 @@ def _touched(run: Run, table: FeatureTable, source: Table, of: Published, base: 
     return changes.earliest(*found, entity=of.entity)
 
 
-def _measured(touched: DataFrame) -> Mapping[str, Any]:
-    found = touched.agg(
-        F.count("*").alias("entities"),
-        F.unix_micros(F.min(SINCE)).alias("since"),
+def _measured(places: DataFrame) -> Mapping[str, Any]:
+    """From when on rows of the table can change, and how many lie in what is touched."""
+    found = places.agg(
         F.unix_micros(F.min(F.coalesce(F.array_min(PREVIOUS), SINCE))).alias("from"),
         F.coalesce(F.sum(changes.AFFECTED), F.lit(0)).alias("affected"),
     ).first()

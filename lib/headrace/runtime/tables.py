@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ATTEMPTS = 5
+FOLLOWED = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors": "true"}
+"""A table that others follow is changed row by row: a MERGE marks the rows it replaces, and leaves their files as they are."""
 FEED = ("_change_type", "_commit_version", "_commit_timestamp")
 """Columns of Delta's change data feed."""
 RETENTION = {
@@ -182,7 +184,7 @@ class Tables:
         if output.serializable:
             writer = writer.option("delta.isolationLevel", "Serializable")
         if output.change_feed:
-            writer = writer.option("delta.enableChangeDataFeed", "true")
+            writer = writer.options(**FOLLOWED)
         if output.merge_schema:
             writer = writer.option("mergeSchema", "true")
         if output.mode == "overwrite":
