@@ -112,6 +112,17 @@ def test_what_does_not_cast_is_set_aside_and_not_lost(shop: Project) -> None:
     ]
 
 
+def test_what_only_spark_would_cast_is_set_aside(shop: Project) -> None:
+    seen = "order,amount,at\n1,12D,2024-01-02 12:30\n2,-inf,12:30\n3,1e3,T09:15:00\n4,7f,2024-01-02\n5,2.5, 9:05 \n6,-inf,\n"
+    shop.write("orders/day1.csv", seen)
+    yaml = YAML[: YAML.index("    columns:")] + "    types: {amount: double, at: timestamp}\n    key: order\n"
+    shop.run(yaml.replace(", options: {nullValue: NA}", ""))
+    assert shop.rows("orders", "order", "amount", "at") == [(6, float("-inf"), None)]
+    assert shop.rows("orders_quarantine", "order", "_reasons") == [
+        ("1", ["cast:amount"]), ("2", ["cast:at"]), ("3", ["cast:at"]), ("4", ["cast:amount"]), ("5", ["cast:at"]),
+    ]  # fmt: skip
+
+
 def test_a_cast_in_columns_that_fails_is_a_reason(shop: Project) -> None:
     yaml = YAML.replace('"cast(amount as double) / 100"', '"cast(shop as int) + 1"').replace("amount_eur > 0", "true")
     shop.write("orders/day1.csv", "order,shop,amount\n1,a,1\n2,7,1\n")

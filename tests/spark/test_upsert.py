@@ -95,6 +95,8 @@ def test_a_deleted_key_stays_deleted_for_late_rows_and_comes_back_with_newer_one
     scratch.write("orders/1.csv", HEADER + line("a", 2, 6, 21))
     assert landed("4", line("a", 1, 7, 11)) == [(1, 7, 11), (2, 6, 21)]
     assert counts(scratch) == {"rows_in": 9, "quarantined": 0, "merged": 7, "kept": 2, "deleted": 2}
+    # of a row that deletes only the key and the times need cast
+    assert landed("5", line("a", 1, 8, "abc", "D")) == [(2, 6, 21)]
 
 
 @pytest.mark.parametrize(

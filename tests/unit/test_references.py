@@ -229,6 +229,16 @@ def test_a_second_table_of_the_same_source_tells_the_label_too() -> None:
             "tables.weather.source.options.Header",
             "'yes' came; write true or false",
         ),
+        (
+            {"tables.weather.source.options": {"encoding": "latin-9000"}},
+            "tables.weather.source.options.encoding",
+            "'latin-9000' is no encoding; write UTF-8, windows-1252",
+        ),
+        (
+            {"tables.weather.source.options": {"dateFormat": "dd.MM.yyyy"}},
+            "tables.weather.source.options.dateFormat",
+            'it does nothing: columns of CSV are text until they are cast. Write columns: {day: "to_date(',
+        ),
         ({"tables.weather.source.options": {"sep": [","]}}, "tables.weather.source.options.sep", "a list came"),
         ({"tables.weather.source.options": {"x.y": {}}}, 'tables.weather.source.options["x.y"]', "a mapping came"),
         ({"feature_tables.places.entity": []}, "feature_tables.places.entity", "the list is empty"),

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
 from headrace.clean.inference import Counts, counts_of, profile, type_of
+from headrace.config.sql.castable import castable
 from headrace.config.sql.expressions import safe_casts
 from headrace.config.types import Table
 from headrace.errors import ConfigError
@@ -112,7 +113,7 @@ def shape(
         if types.get(name, "string") == "string":
             typed.append(f"`{name}`")
             continue
-        cast = f"try_cast(nullif(trim(`{name}`), '') as {types[name]})"
+        cast = f"try_cast({castable(f'`{name}`', types[name])} as {types[name]})"
         typed.append(f"{cast} as `{name}`")
         reasons.append(f"case when {cast} is null and trim(cast(`{name}` as string)) <> '' then 'cast:{name}' end")
     typed += ["_rescued"] if "_rescued" in raw.columns else []
@@ -126,8 +127,16 @@ def shape(
     frame = transform(frame) if transform else frame
     for name, sql in table.columns.items():
         frame = _with(frame, name, sql)
-    deletes = table.source.delete_when
-    return frame.withColumn(DELETED, F.coalesce(F.expr(deletes), F.lit(False))) if deletes else frame
+    return _deleting(frame, table, table.source.delete_when) if table.source.delete_when else frame
+
+
+def _deleting(frame: DataFrame, table: Table, when: str) -> DataFrame:
+    """Mark the rows that delete their key; of these only the key and the times matter."""
+    frame = frame.withColumn(DELETED, F.coalesce(F.expr(when), F.lit(False)))
+    needed = [c for c in (*table.key, table.event_time, table.available_at) if c]
+    matter = F.array(*[F.lit(reason) for reason in ("corrupt", *(f"cast:{c}" for c in needed))])
+    reasons = F.when(F.col(DELETED), F.array_intersect(REASONS, matter)).otherwise(F.col(REASONS))
+    return frame.withColumn(REASONS, reasons)
 
 
 def _with(frame: DataFrame, name: str, sql: str) -> DataFrame:

@@ -73,6 +73,8 @@ def _bounds(value: object) -> object:
 
 def _regex(value: str) -> str:
     """Java's word is the last; what its regular expressions share with Python's is checked at once."""
+    if re.search(r"(?<!\\)\(\?P", value):
+        raise ValueError(f"{shown(value)} is no regular expression of Java's: a group's name is written (?<name>...)")
     if not _JAVA_ONLY.search(value):
         try:
             re.compile(value)

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 from headrace.ingest.aligning import folder_columns, group_columns, group_rows
 from headrace.ingest.drift import Columns, Difference, agreed, difference
 from headrace.ingest.files import SourceFile
-from headrace.ingest.looks import wrong_texts
-from headrace.ingest.schemas import BY_VALUE, CorruptFilesError, Group, groups
+from headrace.ingest.looks import PACKED, wrong_texts
+from headrace.ingest.schemas import BY_VALUE, COLUMNAR, CorruptFilesError, Group, groups
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -81,7 +81,11 @@ def read(spark: SparkSession, how: How, files: list[SourceFile]) -> Read:
     Raises:
         DataError: If files cannot be read, or differ in their columns, and the policy is not to bear it.
     """
-    corrupt: dict[str, str] = {}
+    corrupt = {
+        f.path: "it has 0 bytes, where at least a header of its format is due" for f in files if _cut_off(how, f)
+    }
+    if corrupt and how.on_corrupt == "fail":
+        raise CorruptFilesError(corrupt)
     while True:
         left = [f for f in files if f.size and f.path not in corrupt]
         try:
@@ -99,6 +103,11 @@ def read(spark: SparkSession, how: How, files: list[SourceFile]) -> Read:
         corrupt |= reasons
         if how.on_corrupt == "fail" or len(corrupt) > MOST_CORRUPT:
             raise CorruptFilesError(corrupt)
+
+
+def _cut_off(how: How, file: SourceFile) -> bool:
+    """Whether a file has no byte though an empty one of its format has some: a broken upload, no file without rows."""
+    return not file.size and (how.format in COLUMNAR or file.path.endswith(PACKED))
 
 
 def unreadable(error: Exception, files: list[SourceFile]) -> dict[str, str] | None:

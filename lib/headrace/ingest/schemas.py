@@ -58,6 +58,8 @@ class CorruptFilesError(DataError):
 
 def reader_of(spark: SparkSession, format_: str, options: Mapping[str, str]) -> DataFrameReader:
     """Spark's reader, with a header and quotes as everybody but Spark writes them (RFC 4180): `"a ""b"" c"`."""
+    if {"encoding", "charset"} & {name.lower() for name in options}:
+        spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # windows-1252 and its like; Spark itself has seven
     reader = spark.read.format(format_)
     if format_ == "csv":
         reader = reader.option("header", "true").option("escape", '"')

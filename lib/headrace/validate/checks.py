@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from headrace.config.rules import OnFail, Rule
+from headrace.config.sql.castable import castable
 from headrace.config.types import Table
 
 SPREAD = "_spread"
@@ -122,7 +123,8 @@ def _sql(rule: Rule, column: str | None, table: Table, kinds: Mapping[str, str])
         return f"cast({name} as string) rlike " + literal(r"\A(?:" + rule.matches + r")\z")
     if rule.parses is not None:
         text = _text(name, kind)
-        return f"{text} is null or try_cast({text} as {rule.parses}) is not null"
+        read = castable(name, rule.parses) if _is_text(kind) else name
+        return f"{text} is null or try_cast({read} as {rule.parses}) is not null"
     clock = rule.time or str(table.event_time)
     of_clock = kinds.get(clock, "string")
     whole = f"cast({_quoted(clock)} as decimal(20,0))"  # of a bigint the least can be negated, too

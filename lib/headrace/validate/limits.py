@@ -57,13 +57,14 @@ def refuse(judged: DataFrame, table: str, rules: Mapping[str, str], states: Sequ
         return
     told = "; ".join([*(rules[name] for name in sorted(rules)), *states])
     advice = "Mend the data, or the rule, or what it allows (on_fail, at_most)"
-    examples = "\n".join(["", *_examples(judged, sorted(rules))]) if rules else ""
+    shown = "\n".join(["", *examples(judged, sorted(rules))]) if rules else ""
     raise DataError(
-        f"table {table} breaks rules that fail the run ({told}). {advice}{'. Examples:' if rules else ''}{examples}"
+        f"table {table} breaks rules that fail the run ({told}). {advice}{'. Examples:' if rules else ''}{shown}"
     )
 
 
-def _examples(judged: DataFrame, names: list[str]) -> Iterator[str]:
+def examples(judged: DataFrame, names: list[str]) -> Iterator[str]:
+    """Some rows that break one of the rules, with those that they break."""
     broken = F.array_union(F.array_union("_reasons", "_warnings"), F.col("_failures"))
     hit = F.array_intersect(broken, F.array(*map(F.lit, names))).alias("hit")
     shown = judged.select(hit, "_raw").where(F.size("hit") > 0).limit(EXAMPLES).collect()

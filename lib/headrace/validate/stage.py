@@ -23,7 +23,7 @@ from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import prove
 from headrace.validate.checks import checks_of
 from headrace.validate.handed import Base, BaseOf, Shape
-from headrace.validate.limits import refuse, stopping
+from headrace.validate.limits import examples, refuse, stopping
 from headrace.validate.rules import judge, kinds_of
 from headrace.validate.tallies import Tally, goes_on, tallied
 from headrace.validate.thresholds import notes as told
@@ -135,7 +135,12 @@ def _set_aside(
     refuse(judged, name, stopping(checks_of(table, kinds_of(judged)), found.counts), failed)
     if found.quarantined == found.rows:
         told_ = _told(found, "quarantine")
-        raise DataError(f"table {name}: all {found.rows:,} rows break a rule ({told_}); mend the rules or the data")
+        names = sorted(rule for kind, rule in found.counts if kind == "quarantine")
+        shown = "\n".join(["", *examples(judged, names)])
+        raise DataError(
+            f"table {name}: all {found.rows:,} rows break a rule ({told_}), and nothing was written; mend the rules or the "
+            f"data. Examples:{shown}"
+        )
     output = Output(
         quarantine(name),
         judged.where(F.size("_reasons") > 0).select("_raw.*", "_reasons"),
@@ -148,11 +153,21 @@ def _set_aside(
         based_on=run.version(quarantine(name)) if run.exists(quarantine(name)) else -1,
     )
     notes = [f"{found.rows - base.counts['rows_in']:,} rows are new"] if base else []
+    notes += _retyped(run.facts(quarantine(name)).get("facts", {}) if run.exists(quarantine(name)) else {}, facts)
     notes += _notes(found, whole)
     notes += told(facts["outliers"], pinned)
     expires = min((v.expires for v in whole if v.expires), default=None)
     kept = found.rows - found.quarantined
     return Done((output,), rows_in=found.rows, rows_out=kept, notes=tuple(notes), expires=expires)
+
+
+def _retyped(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Columns whose type, as all values allow it, has become another one."""
+    then, types = before.get("types", {}), now.get("types", {})
+    known = before.get("values", {}).keys() & now.get("values", {}).keys()
+    kinds = {c: (then.get(c, "string"), types.get(c, "string")) for c in sorted(known)}
+    told = [f"{c} was {old} and is {new} now" for c, (old, new) in kinds.items() if old != new]
+    return [f"by its values {', '.join(told)}; declare it in types where it is to stay"] if told else []
 
 
 def _notes(found: Tally, whole: Sequence[Verdict]) -> list[str]:

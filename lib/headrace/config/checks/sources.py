@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import glob
 import os
@@ -38,6 +39,13 @@ _CSV = _SWITCHES | frozenset(
 )
 """Options of Spark's reader of CSV, in lower case: of others it says nothing, and does nothing."""
 
+_FORMS = {
+    "dateformat": "Write columns: {day: \"to_date(day_text, 'dd.MM.yyyy')\"}",
+    "timestampformat": "Write columns: {at: \"to_timestamp(at_text, 'dd.MM.yyyy HH:mm')\"}",
+    "timestampntzformat": "Write columns: {at: \"to_timestamp_ntz(at_text, 'dd.MM.yyyy HH:mm')\"}",
+}
+"""Options by which Spark would read days and times, and what to write instead."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
 
@@ -62,6 +70,23 @@ def check(where: str, source: Source) -> Iterator[Found]:
             text = str(value).strip().lower()
             if value is not None and text not in ("true", "false", "") and "${" not in text:
                 yield here, f"{shown(value)} came; write true or false"
+        elif name.lower() in ("encoding", "charset") and not _encoding(str(value)):
+            yield (
+                here,
+                f"{shown(value)} is no encoding; write UTF-8, windows-1252, ISO-8859-1, UTF-16 or another that Java has",
+            )
+        elif name.lower() in _FORMS and source.format.lower() == "csv":
+            yield here, "it does nothing: columns of CSV are text until they are cast. " + _FORMS[name.lower()]
+
+
+def _encoding(name: str) -> bool:
+    """Whether there is such an encoding; of names that only Java has it is not said."""
+    if "${" in name or name.lower().startswith("x-"):
+        return True
+    try:
+        return bool(codecs.lookup(name.strip()))
+    except (LookupError, ValueError):
+        return False
 
 
 def _slip(option: str) -> str | None:
