@@ -97,8 +97,10 @@ def test_random_batches_refreshed_are_as_if_made_anew(spark: SparkSession, seed:
     found = [changes.differing(old, new, of)]
     if every:
         found.append(changes.instants_to_come(new, of, then))
-    touched = changes.with_rows_before(changes.earliest(*found, entity=of.entity), table, of).localCheckpoint()
-    rows = changes.changed_rows(new, touched, table, of).localCheckpoint()
+    differs = changes.earliest(*found, entity=of.entity).localCheckpoint()
+    standing = changes.concerned(table, differs, of)
+    touched = changes.with_rows_before(differs, standing, of).localCheckpoint()
+    rows = changes.changed_rows(new, touched, standing, of).localCheckpoint()
     keys = ["k1", "k2", "valid_from"]
     assert rows.groupBy(*keys).count().where("count > 1").isEmpty()
     refreshed, anew = applied(table, rows, keys).localCheckpoint(), published_windows(new, of).localCheckpoint()

@@ -108,30 +108,30 @@ def earliest(*touched: DataFrame, entity: list[str]) -> DataFrame:
     return reduce(lambda a, b: a.unionByName(b), sides).groupBy(*entity).agg(F.min(SINCE).alias(SINCE), until)
 
 
-def with_rows_before(touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:
-    """Add `PREVIOUS`, the times of rows before `SINCE` that held until then or longer, and `AFFECTED`.
+def concerned(table: DataFrame, touched: DataFrame, of: Published) -> DataFrame:
+    """The rows of a table that can differ when something does from `SINCE` on, and are wanted; with `SINCE`, `UNTIL`."""
+    from_, until, since, end = (F.col(c) for c in (VALID_FROM, VALID_UNTIL, SINCE, UNTIL))
+    holds = (from_ >= since) | until.isNull() | (until >= since)
+    return table.join(touched, of.entity).where(holds & (end.isNull() | (from_ < end)))
 
-    Rows of the table that had ended before any `SINCE` may be missing.
+
+def with_rows_before(touched: DataFrame, standing: DataFrame, of: Published) -> DataFrame:
+    """Add `PREVIOUS`, the times of rows before `SINCE` that held until then or longer, and `AFFECTED`.
 
     Such a row may now end elsewhere: just after events it is the last one, on a grid there may be several. A row that
     had ended before stays as it is.
+
+    Args:
+        touched: Entities, `SINCE`, `UNTIL`.
+        standing: Of `concerned`.
+        of: What the table holds.
     """
-    rows = touched.join(table.select(*of.entity, VALID_FROM, VALID_UNTIL), of.entity, "left")
-    before = F.when(_concerned() & (F.col(VALID_FROM) < F.col(SINCE)), F.col(VALID_FROM))
-    affected = (F.col(VALID_FROM) >= F.col(SINCE)) & _wanted()
+    rows = touched.join(standing.select(*of.entity, VALID_FROM), of.entity, "left")
+    before = F.when(F.col(VALID_FROM) < F.col(SINCE), F.col(VALID_FROM))
+    affected = F.col(VALID_FROM) >= F.col(SINCE)
     return rows.groupBy(*of.entity, SINCE, UNTIL).agg(
         F.collect_list(before).alias(PREVIOUS), F.count_if(affected).alias(AFFECTED)
     )
-
-
-def _concerned() -> Column:
-    """Whether a row of the table can differ when something does from `SINCE` on, and is wanted."""
-    until = F.col(VALID_UNTIL)
-    return ((F.col(VALID_FROM) >= F.col(SINCE)) | until.isNull() | (until >= F.col(SINCE))) & _wanted()
-
-
-def _wanted() -> Column:
-    return F.col(UNTIL).isNull() | (F.col(VALID_FROM) < F.col(UNTIL))
 
 
 def near(events: DataFrame, since: int, of: Published) -> DataFrame:
@@ -154,23 +154,22 @@ def near_rows(table: DataFrame, since: int) -> DataFrame:
     return table.where((from_ >= moment_) | until.isNull() | (until >= moment_))
 
 
-def changed_rows(events: DataFrame, touched: DataFrame, table: DataFrame, of: Published) -> DataFrame:
+def changed_rows(events: DataFrame, touched: DataFrame, standing: DataFrame, of: Published) -> DataFrame:
     """What a table must be given, and lose, to be as if made anew.
 
     Args:
         events: Prepared events as they are; those that cannot matter may be missing.
         touched: Of `with_rows_before`.
-        table: The table as it stands.
-        of: What it holds.
+        standing: Of `concerned`.
+        of: What the table holds.
 
     Returns:
         The table's columns and `_change` (insert, update, delete); rows that stay as they are are not among them.
     """
     keys = [*of.entity, VALID_FROM]
     fresh = refreshed_windows(within_reach(events, touched, of), touched, of)
-    stands = table.join(touched.select(*of.entity, SINCE, UNTIL), of.entity).where(_concerned())
     new = fresh.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("new"))
-    old = stands.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("old"))
+    old = standing.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("old"))
     both = new.join(old, keys, "full")
     differs = reduce(
         or_, (~F.col(f"new.{n}").eqNullSafe(F.col(f"old.{n}")) for n in map(buckets.quoted, fresh.columns))

@@ -106,18 +106,18 @@ def refreshed(
     if found is None or not found["entities"]:
         touched.unpersist()
         return None if found is None else (_nothing(run, name, stands, output), lambda: None, UNTOUCHED)
-    there = changes.near_rows(stands, found["since"])
-    places = changes.with_rows_before(touched, there, of).persist()
-    found |= _measured(places)
-    if found["affected"] > SHARE * stands.count() and not _backfills(run):
-        _release(touched, places)
-        return None
-    rows = changes.changed_rows(changes.near(new, found["since"], of), places, there, of).persist()
+    standing = changes.concerned(changes.near_rows(stands, found["since"]), touched, of).persist()
+    places = changes.with_rows_before(touched, standing, of).persist()
+    rows = changes.changed_rows(changes.near(new, found["since"], of), places, standing, of).persist()
+    release = partial(_release, rows, places, standing, touched)
     try:
-        release = partial(_release, rows, places, touched)
+        found |= _measured(places)
+        if found["affected"] > SHARE * stands.count() and not _backfills(run):
+            release()
+            return None
         return _merged(run, name, of, rows, found, output), release, _told(run, found)
     except Exception:  # whatever it was, it is raised again; only the room is given back
-        _release(rows, places, touched)
+        release()
         raise
 
 

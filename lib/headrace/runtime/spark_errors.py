@@ -112,19 +112,32 @@ def translated(error: Exception, step: str) -> Exception:
     if found is None:
         told = _foreign(error) or secrets.held_by(error)
         return HeadraceError(f"{step}: {type(error).__name__}: {_first_lines(message)}") if told else error
-    condition, text = found
+    condition, text = found[0], _ANSI.sub("", found[1])
     if condition in _FILES and step.startswith("ingest"):
         return DataError(f"{step}: {text} [{condition}] {_FILES[condition]}")
     if condition in _MENDABLE:
-        return ConfigError(f"{step}: {text} [{condition}] Mend the expression or the name in the YAML")
+        return ConfigError(f"{step}: {text} [{condition}]{_place(message)} Mend the expression or the name in the YAML")
+    if condition == "INVALID_PARAMETER_VALUE" and "regexp" in text:
+        return ConfigError(f"{step}: {text} [{condition}] Mend the regular expression in the YAML: Java's are meant")
     if condition in ("PYTHON_EXCEPTION", "USER_RAISED_EXCEPTION") and _HOUSE.search(text):
         return DataError(f"{step}: {_HOUSE.sub('', text)}")
     if condition in _DATA:
         return DataError(
-            f"{step}: {text} [{condition}] A value in the data does not allow this; use the forgiving form in the SQL "
+            f"{step}: {text} [{condition}]{_place(message)} A value in the data does not allow this; use the forgiving form in the SQL "
             "(try_cast, try_divide, try_to_timestamp, ...) or set such rows aside with a rule"
         )
     return HeadraceError(f"{step}: {text} [{condition}]")
+
+
+_ANSI = re.compile(r"""\s*If necessary,? set "spark\.sql\.ansi\.enabled" to "false"[^.]*\.""")
+"""Advice of Spark's that is none here: SQL means the same everywhere."""
+_FRAGMENT = re.compile(r"== SQL[^\n]*==\n(.{1,300}?)\n\s*\^", re.S)
+
+
+def _place(message: str) -> str:
+    """The SQL that an error of Spark's is about, where it says so."""
+    found = _FRAGMENT.search(message)
+    return f" In: {_first_lines(found[1])}." if found else ""
 
 
 def _cause(text: str) -> str:

@@ -1,0 +1,28 @@
+"""Spark's errors as people read them."""
+
+from __future__ import annotations
+
+from headrace.errors import ConfigError, DataError
+from headrace.runtime.spark_errors import translated
+
+DIVIDED = """[DIVIDE_BY_ZERO] Division by zero. Use `try_divide` to tolerate divisor being 0 and return NULL instead. \
+If necessary set "spark.sql.ansi.enabled" to "false" to bypass this error. SQLSTATE: 22012
+== SQL (line 1, position 1) ==
+1/(n-5)
+^^^^^^^
+\tat org.apache.spark.sql.errors.QueryExecutionErrors$.divideByZeroError(QueryExecutionErrors.scala:1)"""
+
+
+def test_an_error_of_a_value_names_the_sql_and_advises_nothing_that_is_refused() -> None:
+    found = translated(RuntimeError(DIVIDED), "validate:t")
+    assert isinstance(found, DataError)
+    assert str(found).startswith("validate:t: Division by zero. Use `try_divide`")
+    assert "In: 1/(n-5). A value in the data" in str(found)
+    assert "ansi" not in str(found)
+
+
+def test_a_regular_expression_that_java_refuses_is_a_mistake_in_the_file() -> None:
+    told = "[INVALID_PARAMETER_VALUE.PATTERN] The value of parameter(s) `regexp` in `rlike` is invalid: '(?P<x>a)'. SQLSTATE: 22023"
+    found = translated(RuntimeError(told), "clean:t")
+    assert isinstance(found, ConfigError)
+    assert "Java's are meant" in str(found)
