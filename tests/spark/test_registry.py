@@ -18,7 +18,9 @@ from headrace.models.store import ModelStore
 from headrace.monitoring import versions
 from headrace.registry.stage import steps as registry_steps
 from headrace.search.columns import columns
+from headrace.search.plan import plan
 from headrace.search.space import Point
+from headrace.search.tallies import Goal
 from headrace.search.target import target
 from headrace.search.trial import fit_whole
 from tests.spark.fake_run import FakeRun
@@ -52,7 +54,7 @@ def _logged(run: FakeRun, table, features: list[str]) -> None:
     found = target(rows, {}, None)
     known = columns(rows, features, 10)
     point = Point("logistic_regression", {"regularization": 0.001, "l1_ratio": 0.0})
-    model = fit_whole(point, "binary", found.with_index(rows), known, 1, 1)
+    model = fit_whole(point, "binary", found.with_index(rows), known, plan("linear", known), Goal(2), 1, 1)
     assert isinstance(model, PipelineModel)
     card = ModelCard("binary", known.used, "boolean", found.labels, ("id",), "logistic_regression")
     mlflow_run = store.client.create_run(store.experiment(NAME)).info.run_id
