@@ -102,6 +102,7 @@ def test_touched_rows_from_events_within_reach_are_those_of_the_whole(
         {
             "k": pa.array(list(since), pa.int64()),
             refreshed.SINCE: pa.array([MONDAY + t for t in since.values()], pa.int64()).cast(UTC),
+            refreshed.UNTIL: pa.nulls(len(since), UTC),
             refreshed.PREVIOUS: pa.array(previous, pa.list_(pa.int64())).cast(pa.list_(UTC)),
         }
     )
