@@ -108,7 +108,7 @@ SEARCH = {
     "max_evals": 5,
     "parallelism": 2,
     "algorithm": "random",
-    "estimators": ["logistic_regression", "xgboost"],
+    "estimators": ["logistic_regression"],
     "balance": ["weights", "none", "oversample"],
     "preparation": {
         "numbers": {"scale": ["robust", "standard"], "curve": ["none", "log"]},
