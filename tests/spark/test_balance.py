@@ -108,7 +108,7 @@ SEARCH = {
     "max_evals": 5,
     "parallelism": 2,
     "algorithm": "random",
-    "estimators": ["logistic_regression"],
+    "estimators": ["logistic_regression", "xgboost"],
     "balance": ["weights", "none", "oversample"],
     "preparation": {
         "numbers": {"scale": ["robust", "standard"], "curve": ["none", "log"]},
