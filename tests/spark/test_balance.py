@@ -121,7 +121,7 @@ SEARCH = {
 @pytest.fixture(scope="module")
 def searched(spark, home, tmp_path_factory):
     table = training_set(spark).coalesce(2)
-    run = FakeRun(spark, tmp_path_factory.mktemp("choices"), pipeline(SEARCH), sqlite(home))
+    run = FakeRun(spark, tmp_path_factory.mktemp("choices"), pipeline(SEARCH), sqlite(home), fingerprint="choices")
     run.put("training_set", table, facts())
     done = steps(run.pipeline)[0].run(run)
     run.finish(done)

@@ -29,7 +29,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="module")
 def stores(spark: SparkSession) -> Iterator[dict[str, Any]]:
-    with hdfs() as address, s3("lake") as (bucket,):
+    with hdfs() as address, s3("elsewhere") as (bucket,):  # a name of its own: a JVM keeps the first server of a bucket
         conf = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
         for key, value in bucket.settings().items():
             conf.set(key, value)

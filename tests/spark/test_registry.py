@@ -6,6 +6,7 @@ import json
 
 import pytest
 from pyspark.ml import PipelineModel
+from pyspark.ml.feature import SQLTransformer
 from sklearn.metrics import roc_auc_score
 
 from headrace.config.metrics import METRICS
@@ -91,6 +92,18 @@ def test_the_evaluation_is_of_these_predictions(evaluated):
     assert {slice_value for _, slice_value in found} == {None, "AA", "BB", "CC", "null"}
     assert sum(r["rows"] for (m, v), r in found.items() if m == "accuracy" and v) == len(rows)
     assert done.metrics["test"]["areaUnderROC"]["lower"] < value < done.metrics["test"]["areaUnderROC"]["upper"]
+
+
+def test_a_model_logged_once_more_is_the_one_that_is_loaded(spark, home):
+    store = ModelStore(sqlite(home))
+    run_id = store.client.create_run(store.experiment("logged-twice")).info.run_id
+    card = ModelCard("binary", {"id": "bigint"}, "boolean", (False, True), ("id",), "logistic_regression")
+    found = {}
+    for value in (1, 2):  # a search that was interrupted just after it had logged its winner
+        model = PipelineModel([SQLTransformer(statement=f"select *, {value} as found from __THIS__")])
+        uri = store.log_model(run_id, model, card, ("pyspark",))
+        found[uri] = [row["found"] for row in store.load(uri).transform(spark.range(1)).collect()]
+    assert found == {f"runs:/{run_id}/model": [1], f"runs:/{run_id}/model-2": [2]}
 
 
 def test_versions_gates_and_the_champion(spark, home, table, evaluated):

@@ -26,6 +26,9 @@ AFFECTED = "__headrace_affected"
 _DAY, _HASH = "__headrace_day", "__headrace_hash"
 _SUMS = ("__headrace_rows", "__headrace_low", "__headrace_high")
 _HALF = 1 << 32
+_DAY_LONG = 86_400_000_000
+FOREVER = 1 << 60
+"""A reach in microseconds that leads beyond all times."""
 FIRST = 62_135_596_800_000_000
 """Microseconds from the year 1 to 1970."""
 
@@ -47,7 +50,8 @@ def differing(old: DataFrame, new: DataFrame, of: Published) -> DataFrame:
         of: What the table holds.
 
     Returns:
-        Entity columns, `SINCE` (timestamp): no event known before it differs.
+        Entity columns; `SINCE` (timestamp): no event known before it differs; `UNTIL` (timestamp): from then on no event
+        that differs is in any window.
     """
     day = F.date_trunc("day", _due(of)).alias(_DAY)
     row = F.xxhash64(*(part for c in old.columns for part in (F.col(f"`{c}`"), F.col(f"`{c}`").isNull())))
@@ -57,8 +61,22 @@ def differing(old: DataFrame, new: DataFrame, of: Published) -> DataFrame:
     return (
         differ.where(reduce(or_, (F.col(part) != 0 for part in _SUMS)))
         .groupBy(*of.entity)
-        .agg(F.min(_DAY).alias(SINCE))
+        .agg(F.min(_DAY).alias(SINCE), _gone_by(F.max(_DAY), new, of).alias(UNTIL))
     )
+
+
+def _gone_by(day: Column, events: DataFrame, of: Published) -> Column:
+    """When the last event known on a day has left all windows, and a grid has told so; null: never."""
+    reach = _reach(events, of)
+    if reach >= FOREVER:
+        return F.lit(None).cast("timestamp")
+    return F.timestamp_micros(F.unix_micros(day) + _DAY_LONG + reach)
+
+
+def _reach(events: DataFrame, of: Published) -> int:
+    """How long an event matters after it happened, in microseconds."""
+    asked = of.asked(events)
+    return (windows_of(asked)[-1] if asked else 0) + (of.every or 0)
 
 
 def _signed(frame: DataFrame, of: Published, day: Column, row: Column, sign: int) -> DataFrame:
@@ -81,8 +99,7 @@ def instants_to_come(events: DataFrame, of: Published, after: datetime) -> DataF
     """Entities that can have rows at a grid's instants after a moment, and the first of these."""
     assert of.every is not None
     there = reduce(and_, (F.col(name).isNotNull() for name in of.entity))
-    asked = of.asked(events)
-    reach = timedelta(microseconds=(windows_of(asked)[-1] if asked else 0) + of.every)
+    reach = timedelta(microseconds=_reach(events, of))
     active = events.where(there & (_due(of) > moment(after - reach)) | there & (_happened(of) > moment(after - reach)))
     return active.select(*of.entity).distinct().withColumn(SINCE, moment(next_instant(after, of.every)))
 
@@ -136,9 +153,7 @@ def with_rows_before(touched: DataFrame, standing: DataFrame, of: Published) -> 
 
 def near(events: DataFrame, since: int, of: Published) -> DataFrame:
     """The events that can matter at or after a moment (microseconds): files without any are not read."""
-    asked = of.asked(events)
-    reach = (windows_of(asked)[-1] if asked else 0) + (of.every or 0)
-    wanted = F.col(of.event_time) >= F.timestamp_micros(F.lit(since - min(reach, since + FIRST)))
+    wanted = F.col(of.event_time) >= F.timestamp_micros(F.lit(since - min(_reach(events, of), since + FIRST)))
     if of.available_at is None:
         return events.where(wanted)
     first = since - min(

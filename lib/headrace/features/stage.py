@@ -11,7 +11,8 @@ from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline, Table
 from headrace.engine.definitions import clock
 from headrace.engine.time import known_by, moment
-from headrace.features.kinds import latest, lookup, next_change, windows
+from headrace.features.kinds import due, latest, lookup, next_change, windows
+from headrace.features.layout import by_time
 from headrace.features.refresh import made_of, refreshed
 from headrace.features.views import views
 from headrace.runtime.merging import CHANGE
@@ -60,7 +61,10 @@ def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
     if found is not None:
         changes, release, told = found
         return Done((changes,), rows_in=rows_in, expires=expires, notes=(f"{name} {told}",), cleanup=release)
-    frame = rows(known_by(cleaned, source, run.as_of), table, source, run.as_of)
+    known = known_by(cleaned, source, run.as_of)
+    frame = rows(known, table, source, run.as_of)
+    if table.kind == "aggregates":
+        frame = by_time(frame, known, due(table, source), rows_in)
     return Done((output(frame),), rows_in=rows_in, expires=expires)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from functools import cached_property
 from io import StringIO
+from itertools import chain, count
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -90,22 +91,29 @@ class ModelStore:
             code: Python files that the model's classes are in, path -> content: stored with it, to read it anywhere.
 
         Returns:
-            `runs:/<run_id>/model`.
+            `runs:/<run_id>/model`, or `model-2` and so on where the run has one already.
         """
         import mlflow
 
         program.named()
+        folder = self._free_folder(run_id)
         self.client.log_dict(run_id, card.as_dict(), CARD_FILE)
         with mlflow.start_run(run_id=run_id), cache.temporary(code) as code_paths:
             mlflow.spark.log_model(
                 model,
-                artifact_path=MODEL_FOLDER,
+                artifact_path=folder,
                 code_paths=code_paths or None,
                 pip_requirements=list(packages),
                 signature=signature(card),
                 dfs_tmpdir=str(self._folder / "tmp") if self._folder else None,
             )
-        return f"runs:/{run_id}/{MODEL_FOLDER}"
+        return f"runs:/{run_id}/{folder}"
+
+    def _free_folder(self, run_id: str) -> str:
+        """Where a model can lie in a run: beside what an interrupted search left there, whose files would be mixed in."""
+        names = {file.path for file in self.client.list_artifacts(run_id)}
+        numbered = (f"{MODEL_FOLDER}-{number}" for number in count(2))
+        return next(name for name in chain([MODEL_FOLDER], numbered) if name not in names)
 
     def load(self, uri: str) -> PipelineModel:
         """A fitted pipeline by `runs:/...` or `models:/name/version`; kept in memory from then on."""
