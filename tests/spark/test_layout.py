@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -41,7 +43,7 @@ def test_each_time_is_in_one_place_and_no_row_is_lost(spark: SparkSession, hot: 
     assert placed.exceptAll(frame).isEmpty()
     assert placed.count() == COUNT
     found = spread(placed)
-    assert all(before[1] < after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(found))
     most = COUNT * hot + 2 * 250
     assert max(rows for _, _, rows in found) <= most
     assert len(found) >= (1 - hot) * 12

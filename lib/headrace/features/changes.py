@@ -26,6 +26,8 @@ AFFECTED = "__headrace_affected"
 _DAY, _HASH = "__headrace_day", "__headrace_hash"
 _SUMS = ("__headrace_rows", "__headrace_low", "__headrace_high")
 _HALF = 1 << 32
+NAMED = 10_000
+"""Entities at most that a condition names one by one."""
 _DAY_LONG = 86_400_000_000
 FOREVER = 1 << 60
 """A reach in microseconds that leads beyond all times."""
@@ -167,6 +169,30 @@ def near_rows(table: DataFrame, since: int) -> DataFrame:
     from_, until = F.col(VALID_FROM), F.col(VALID_UNTIL)
     moment_ = F.timestamp_micros(F.lit(since))
     return table.where((from_ >= moment_) | until.isNull() | (until >= moment_))
+
+
+def only_rows(touched: DataFrame, of: Published, since: int, entities: int) -> str:
+    """SQL over a table `t` that holds for all its rows that can change. Runs a Spark job where few entities are touched.
+
+    A MERGE that inserts, too, sorts all rows of the table for which this holds.
+
+    Args:
+        touched: Of `with_rows_before`.
+        of: What the table holds.
+        since: From when on rows can change, in microseconds.
+        entities: How many are touched.
+    """
+    later = f"t.{VALID_FROM} >= timestamp_micros({since})"
+    if entities > NAMED or not all(_hashes_alike(touched.schema[name].dataType) for name in of.entity):
+        return later
+    hashes = touched.select(F.xxhash64(*(F.col(f"`{name}`") for name in of.entity)).alias(_HASH)).collect()
+    keys = ", ".join(f"t.{buckets.quoted(name)}" for name in of.entity)
+    return f"{later} AND xxhash64({keys}) IN ({', '.join(f'{row[_HASH]}L' for row in hashes)})"
+
+
+def _hashes_alike(kind: T.DataType) -> bool:
+    """Whether equal values have equal hashes; of texts that ignore case they have not."""
+    return not isinstance(kind, T.StringType) or kind.isUTF8BinaryCollation()
 
 
 def changed_rows(events: DataFrame, touched: DataFrame, standing: DataFrame, of: Published) -> DataFrame:

@@ -115,6 +115,7 @@ def refreshed(
         if found["affected"] > SHARE * stands.count() and not _backfills(run):
             release()
             return None
+        found["only"] = changes.only_rows(places, of, found["from"], found["entities"])
         return _merged(run, name, of, rows, found, output), release, _told(run, found)
     except Exception:  # whatever it was, it is raised again; only the room is given back
         release()
@@ -186,7 +187,7 @@ def _merged(
         rows,
         mode="merge",
         keys=(*of.entity, VALID_FROM),
-        only=f"t.{VALID_FROM} >= timestamp_micros({found['from']})",
+        only=found["only"],
         counts=counts,
         expect_rows=sum(counts.values()),
         based_on=run.version(name),
