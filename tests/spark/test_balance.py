@@ -156,7 +156,7 @@ def test_choices_are_hyperparameters(spark, searched):
     other = predict(again.model, card, run.read("training_set"), ["id"])
     both = scored.join(other.withColumnRenamed("probability", "p"), "id")
     assert both.selectExpr("max(abs(probability - p))").first()[0] < 1e-9
-    assert not any(one.is_cached for one in (problem.parts.train, problem.parts.validation))
+    assert not any(one.is_cached for one in (problem.folds[0].parts.train, problem.folds[0].parts.validation))
 
 
 def test_only_so_many_prepared_rows_are_in_memory(spark, searched):
@@ -171,17 +171,17 @@ def test_only_so_many_prepared_rows_are_in_memory(spark, searched):
         for b in ("target", "one_hot")
     ]
     assert set(names) <= set(recipes["logistic_regression"].space)
-    prepared = Prepared(problem.parts, problem.columns, plans[:1], problem.goal, most=2)
+    prepared = Prepared(problem.folds, [(0, plans[0])], most=2)
     prepared.start()
     held = {}
     for one in [*plans, plans[-1]]:
-        with prepared.using(one) as parts:
+        with prepared.using(0, one) as parts:
             held.setdefault(one, parts)
             assert held[one] is parts  # the last is not prepared again
             assert parts.train.columns == ["features", "label", ROW]
             assert parts.validation.columns == ["features", "label"]
         assert len(persistent()) - before <= 2 * 2
-    with prepared.using(plans[0]) as one, prepared.using(plans[1]) as two, prepared.using(plans[2]) as three:
+    with prepared.using(0, plans[0]) as one, prepared.using(0, plans[1]) as two, prepared.using(0, plans[2]) as three:
         assert all(part.train.is_cached for part in (one, two, three))  # none in use is given back
     prepared.release()
     assert len(persistent()) == before
@@ -207,9 +207,9 @@ def test_rows_of_other_parts_teach_preparation_nothing(spark, home, tmp_path):
         run.put("training_set", frame, facts())
         problem = look(run)
         of = problem.plan(Point("logistic_regression", {}))
-        prepared = Prepared(problem.parts, problem.columns, [of], problem.goal)
+        prepared = Prepared(problem.folds, [(0, of)])
         prepared.start()
-        with prepared.using(of) as parts:
+        with prepared.using(0, of) as parts:
             rows = parts.preparation.transform(table).select("id", "features").orderBy("id").collect()
             made.append((problem.columns, of, np.array([row["features"].toArray() for row in rows])))
         prepared.release()

@@ -93,8 +93,10 @@ def test_by_time_the_last_value_is_a_guess_as_well(spark, tmp_path):
     valid = [r.label for r in table.where("split = 'validation'").collect()]
     rmse = {"mean": np.sqrt(np.mean((np.array(valid) - np.mean(train)) ** 2)),
             "last value": np.sqrt(np.mean((np.array(valid) - train[-1]) ** 2))}  # fmt: skip
-    assert problem.last == train[-1]
+    assert problem.folds[0].last == train[-1]
     found = best(problem)
     assert found.name == min(rmse, key=rmse.get)
     assert found.value == pytest.approx(min(rmse.values()))
-    assert constant("rmse", problem.last, problem.parts.validation) == pytest.approx(rmse["last value"])
+    assert constant("rmse", problem.folds[0].last, problem.folds[0].parts.validation) == pytest.approx(
+        rmse["last value"]
+    )

@@ -263,9 +263,9 @@ def test_the_end_of_the_search_cancels_running_fits(spark, table, home, name):
     run.put("training_set", table, facts())
     problem = look(run)
     of = plan(ESTIMATORS[name].kind, problem.columns)
-    prepared = Prepared(problem.parts, problem.columns, [of])
+    prepared = Prepared(problem.folds, [(0, of)])
     prepared.start()
-    with prepared.using(of) as parts:
+    with prepared.using(0, of) as parts:
         pass
     trials, finished = _trials(spark, deadline=time.monotonic() + 4, parallelism=1, hopeful=True)
     endless = Point(name, dict(ESTIMATORS[name].first) | {"trees": 100_000})

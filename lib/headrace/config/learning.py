@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
+from headrace.config.folds import CutInto, unfit
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer
 from headrace.config.leakage import Leakage
 from headrace.config.outliers import OutlierTreatment
@@ -50,6 +51,21 @@ class Split(Section):
     test_until: Moment | None = None
     group: Columns = Field((), description="columns whose rows stay together when split by hash")
     shares: tuple[Number, Number, Number] = Field((0.70, 0.15, 0.15), description="train, validation, test by hash")
+    folds: CutInto | None = Field(
+        None, description="a search validates in so many folds of train and validation; a number, or how they are cut"
+    )
+
+    @property
+    def folds_by(self) -> str:
+        """How folds are cut."""
+        return (self.folds and self.folds.by) or self.by
+
+    @model_validator(mode="after")
+    def _foldable(self) -> Split:
+        wrong = self.folds and unfit(self.folds, self.folds_by, bool(self.group))
+        if wrong:
+            raise ValueError(wrong)
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> Split:
@@ -162,6 +178,9 @@ class Search(Section):
         description="rare classes in training: weights, or rows left out or repeated; probabilities are set right",
     )
     algorithm: Literal["tpe", "random", "anneal"] = "tpe"
+    pruning: Literal["none", "racing"] = Field(
+        "none", description="racing: a trial that is worse than the best, fold by fold and beyond chance, is stopped"
+    )
     max_evals: Whole = Field(20, ge=1)
     timeout: Duration | None = None
     trial_timeout: Duration | None = None

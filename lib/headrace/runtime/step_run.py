@@ -86,9 +86,8 @@ class StepRun:
 
     def append(self, table: str, frame: DataFrame) -> None:
         """Append rows at once, before the step ends."""
-        self.tables.write(
-            Output(table, frame, mode="append", serializable=True), {**self.note, "fingerprint": None, "hashes": {}}
-        )
+        output = Output(table, frame, mode="append", serializable=True, merge_schema=True)
+        self.tables.write(output, {**self.note, "fingerprint": None, "hashes": {}})
 
     def say(self, text: str) -> None:
         """Progress within the step."""

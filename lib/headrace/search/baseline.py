@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import fmean
 
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.config.metrics import larger_is_better
 from headrace.metrics.own import OwnMetric
 from headrace.runtime.step import Run
+from headrace.search.fold import Fold
 from headrace.search.ledger import BASELINE, Ledger, Row
 from headrace.search.prepared import Parts
 from headrace.search.problem import Problem
@@ -77,18 +78,24 @@ def _known(run: Run, attempt: str) -> Guess | None:
 
 
 def best(problem: Problem) -> Guess:
-    """The best of the guesses that the task has."""
-    parts, metric, own = problem.parts, problem.metric, problem.own
-    if problem.special:
-        return Guess(problem.special.guess, problem.special.baseline(parts.train, parts.validation, metric))
-    if problem.target.task != "regression":
-        return Guess("class shares", shares(problem.target.task, metric, problem.target.rows, parts, own))
-    mean = parts.train.agg(F.avg("label")).collect()[0][0]
-    guesses = [Guess("mean", constant(metric, mean, parts.validation, own))]
-    if problem.last is not None:
-        guesses.append(Guess("last value", constant(metric, problem.last, parts.validation, own)))
-    larger = own.larger_is_better if own else larger_is_better(metric)
-    return max(guesses, key=lambda one: one.value if larger else -one.value)
+    """The best of the guesses that the task has; of several folds by its mean."""
+    of = [_guesses(problem, fold) for fold in problem.folds]
+    means = [Guess(one.name, fmean(guesses[one.name].value for guesses in of)) for one in of[0].values()]
+    return max(means, key=lambda one: one.value if problem.larger_is_better else -one.value)
+
+
+def _guesses(problem: Problem, fold: Fold) -> dict[str, Guess]:
+    parts, metric, known, own = fold.parts, problem.metric, fold.known, fold.known.own
+    if known.special:
+        guesses = [Guess(known.special.guess, known.special.baseline(parts.train, parts.validation, metric))]
+    elif known.target.task != "regression":
+        guesses = [Guess("class shares", shares(known.target.task, metric, known.target.rows, parts, own))]
+    else:
+        mean = parts.train.agg(F.avg("label")).collect()[0][0]
+        guesses = [Guess("mean", constant(metric, mean, parts.validation, own))]
+        if fold.last is not None:
+            guesses.append(Guess("last value", constant(metric, fold.last, parts.validation, own)))
+    return {one.name: one for one in guesses}
 
 
 def constant(metric: str, value: float, validation: DataFrame, own: OwnMetric | None = None) -> float:

@@ -32,7 +32,7 @@ class Trial:
     Attributes:
         doc: hyperopt's record.
         sample: What hyperopt chose.
-        status: `ok`, `failed`, `timed_out` or `cancelled`.
+        status: `ok`, `pruned`, `failed`, `timed_out` or `cancelled`.
     """
 
     doc: dict
@@ -65,7 +65,7 @@ class DriverTrials(hyperopt.Trials):
             trial has finished by then, those that run (the first, if none does) go on until one has: a search on a
             slow day is late, and not in vain.
         finished: Told of each trial that is over, in the dispatcher's thread; the objective returns a dictionary
-            with `loss`.
+            with `loss`, and why it stopped before its end (`pruned`), if it did.
         ready: Whether a sample's trial can start at once (its features are prepared).
         hopeful: Whether an earlier trial of the search has finished.
     """
@@ -183,14 +183,16 @@ class DriverTrials(hyperopt.Trials):
             self._running.remove(trial)
             trial.seconds = time.monotonic() - trial.began
             if trial.error is None and trial.result is not None:
-                trial.status = "ok"  # it came in before the cancel took hold
+                trial.error = trial.result.get("pruned")
+                trial.status = "pruned" if trial.error else "ok"  # it came in before the cancel took hold
             elif trial.status == "ok":
                 trial.status = "failed"
             else:
                 trial.error = _OVER[trial.status]
             ok = trial.status == "ok"
             self._hopeful = self._hopeful or ok
-            trial.doc["result"] = {"status": "ok", "loss": float(trial.result["loss"])} if ok else {"status": "fail"}
+            told = ok or trial.status == "pruned"
+            trial.doc["result"] = {"status": "ok", "loss": float(trial.result["loss"])} if told else {"status": "fail"}
             if not quiet:
                 self._finished(trial)
             trial.doc["state"] = JOB_STATE_DONE

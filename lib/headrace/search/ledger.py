@@ -22,7 +22,7 @@ from headrace.search.space import Point
 SCHEMA = (
     "run_id string, fingerprint string, trial bigint, estimator string, params string, status string, metric string, "
     "value double, loss double, seconds double, error string, started_at timestamp, finished_at timestamp, "
-    "model_uri string"
+    "model_uri string, fold_values array<double>"
 )
 
 BASELINE = "baseline"
@@ -47,6 +47,7 @@ class Row:
     started_at: datetime
     finished_at: datetime
     model_uri: str | None = None
+    fold_values: Sequence[float] | None = None
 
     @property
     def point(self) -> Point:
@@ -58,10 +59,10 @@ def read_back(run: Run, attempt: str) -> list[Row]:
     """Trials that an earlier run of this attempt finished, by number."""
     if not run.exists("trials"):
         return []
-    names = [part.split()[0] for part in SCHEMA.split(", ")]
+    there = run.read("trials")
+    names = [part.split()[0] for part in SCHEMA.split(", ") if part.split()[0] in there.columns]  # it may be older
     found = (
-        run.read("trials")
-        .where(f"fingerprint = '{attempt}' and status in ('ok', 'failed', 'timed_out')")
+        there.where(f"fingerprint = '{attempt}' and status in ('ok', 'pruned', 'failed', 'timed_out')")
         .orderBy("trial")
         .select(*names)
         .collect()  # bounded by search.max_evals
@@ -189,9 +190,13 @@ class Ledger:
         name = f"trial {row.trial} {row.estimator}"
         child = client.create_run(self.experiment, start_time=begun, tags=tags, run_name=name).info.run_id
         values = {"seconds": row.seconds} | ({row.metric: row.value} if row.value is not None else {})
+        folds = row.fold_values or ()
         client.log_batch(
             child,
-            metrics=[Metric(key, value, ended, 0) for key, value in values.items()],
+            metrics=[
+                *[Metric(key, value, ended, 0) for key, value in values.items()],
+                *[Metric(f"fold_{row.metric}", value, ended, fold) for fold, value in enumerate(folds, 1)],
+            ],
             params=[Param("estimator", row.estimator)]
             + [Param(key, str(value)) for key, value in row.point.params.items()],
         )

@@ -1,4 +1,4 @@
-"""Prepared rows, once for all trials that prepare them alike, and only as many of them in memory as are needed."""
+"""Prepared rows, once per fold for all trials that prepare them alike, and only as many of them in memory as are needed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 
-from headrace.search.columns import Columns
 from headrace.search.plan import Plan
 from headrace.search.preparation import Preparation, fit_preparation
-from headrace.search.special import Special
-from headrace.search.tallies import ROW, Goal
+from headrace.search.tallies import ROW
 
+if TYPE_CHECKING:
+    from headrace.search.fold import Fold
+
+Key = tuple[int, Plan]
+"""Number of a fold, and how its rows are prepared."""
 KEPT = ("features", "label")
 """Columns of prepared rows."""
 
@@ -36,7 +40,7 @@ class Parts:
 
 @dataclass
 class _Entry:
-    """Rows prepared by one plan.
+    """Rows of a fold, prepared by one plan.
 
     Attributes:
         parts: There once they are ready.
@@ -53,41 +57,35 @@ class _Entry:
 
 @dataclass
 class Prepared:
-    """Prepared rows per plan, in executor memory until others need the room, or `release`.
+    """Prepared rows per fold and plan, in executor memory until others need the room, or `release`.
 
     Args:
-        parts: Raw rows.
-        columns: What was learned of the training rows.
-        plans: To be prepared at once, in this order.
-        goal: What is learned.
-        special: How, where the task has a way of its own.
-        most: Plans whose rows are kept in memory beside those in use; at least as many as there are `plans`.
+        folds: With raw rows, and what was learned of those that train.
+        wanted: Numbers of folds, and plans, to be prepared at once in this order.
+        most: Of how many rows are kept in memory beside those in use; at least as many as are `wanted`.
     """
 
-    parts: Parts
-    columns: Columns
-    plans: Sequence[Plan]
-    goal: Goal = field(default_factory=Goal)
-    special: Special | None = None
+    folds: Sequence[Fold]
+    wanted: Sequence[Key]
     most: int = 1
-    _entries: dict[Plan, _Entry] = field(default_factory=dict)
+    _entries: dict[Key, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
         """Begin to prepare, one plan after the other, in a thread."""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="prepare")
-        self.most = max(self.most, len(set(self.plans)))
-        for plan in self.plans:
-            self._entry(plan)
+        self.most = max(self.most, len(set(self.wanted)))
+        for fold, plan in self.wanted:
+            self._entry(fold, plan)
 
-    def ready(self, plan: Plan) -> bool:
+    def ready(self, fold: int, plan: Plan) -> bool:
         """Whether `using` gives at once; if not, it is seen to that it soon does."""
-        return self._entry(plan).parts.done()
+        return self._entry(fold, plan).parts.done()
 
     @contextmanager
-    def using(self, plan: Plan) -> Iterator[Parts]:
+    def using(self, fold: int, plan: Plan) -> Iterator[Parts]:
         """Rows with `features` and `label`, or what the task's own way keeps; they stay while they are used."""
-        entry = self._entry(plan, users=1)
+        entry = self._entry(fold, plan, users=1)
         try:
             yield entry.parts.result()
         finally:
@@ -101,33 +99,35 @@ class Prepared:
             _free(entry)
         self._entries.clear()
 
-    def _entry(self, plan: Plan, users: int = 0) -> _Entry:
+    def _entry(self, fold: int, plan: Plan, users: int = 0) -> _Entry:
         with self._lock:
-            entry = self._entries.pop(plan, None)
+            entry = self._entries.pop((fold, plan), None)
             if entry is None:
                 self._make_room()
                 entry = _Entry(Future())
-                entry.parts = self._pool.submit(self._prepare, plan, entry.frames)
-            self._entries[plan] = entry  # the last that was asked for is the last to go
+                entry.parts = self._pool.submit(self._prepare, fold, plan, entry.frames)
+            self._entries[fold, plan] = entry  # the last that was asked for is the last to go
             entry.users += users
             entry.asked = not users
             return entry
 
     def _make_room(self) -> None:
-        idle = [plan for plan, one in self._entries.items() if not (one.users or one.asked) and one.parts.done()]
-        for plan in idle[: max(0, len(self._entries) + 1 - self.most)]:
-            _free(self._entries.pop(plan))
+        idle = [key for key, one in self._entries.items() if not (one.users or one.asked) and one.parts.done()]
+        for key in idle[: max(0, len(self._entries) + 1 - self.most)]:
+            _free(self._entries.pop(key))
 
-    def _prepare(self, plan: Plan, frames: list[DataFrame]) -> Parts:
-        if self.special:
-            made = Preparation.of(self.special.prepare(self.parts.train, self.columns, plan))
+    def _prepare(self, fold: int, plan: Plan, frames: list[DataFrame]) -> Parts:
+        one = next(one for one in self.folds if one.number == fold)
+        known, parts, special = one.known, one.parts, one.known.special
+        if special:
+            made = Preparation.of(special.prepare(parts.train, known.columns, plan))
         else:
-            made = fit_preparation(self.parts.train, self.columns, plan, self.goal)
-        keep = self.special.keep if self.special else KEPT
-        train = [*keep, ROW] if ROW in self.parts.train.columns else keep
+            made = fit_preparation(parts.train, known.columns, plan, known.goal)
+        keep = special.keep if special else KEPT
+        train = [*keep, ROW] if ROW in parts.train.columns else keep
         return Parts(
-            _kept(made.training.transform(self.parts.train).select(*train), frames),
-            _kept(made.model.transform(self.parts.validation).select(*keep), frames),
+            _kept(made.training.transform(parts.train).select(*train), frames),
+            _kept(made.model.transform(parts.validation).select(*keep), frames),
             made.model,
         )
 

@@ -13,7 +13,6 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
 from headrace.config import modules
-from headrace.config.metrics import larger_is_better
 from headrace.errors import HeadraceError
 from headrace.models.card import ModelCard
 from headrace.models.store import ModelStore
@@ -103,7 +102,9 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
     )
     facts = {"model_uri": uri, "mlflow_run_id": parent, "trial": best.trial, "trials": len(rows)} | card.as_dict()
     return Done(
-        outputs=(Output("trials", frame(run, [row]), mode="append", serializable=True, facts=facts),),
+        outputs=(
+            Output("trials", frame(run, [row]), mode="append", serializable=True, facts=facts, merge_schema=True),
+        ),
         rows_in=sum(problem.target.rows),
         notes=tuple(_notes(problem, best, rows, guess)),
         metrics={"validation": {best.metric: _against(problem, best, guess)}},
@@ -130,7 +131,7 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
 
     Recommendations need `rounds` around it, and around all that is done with the model.
     """
-    both, task = problem.raw.train.unionByName(problem.raw.validation), problem.target.task
+    both, task = problem.rows, problem.target.task
     own = PipelineModel(fit_stages(problem.stages, both))
     used = own.transform(both).select(*problem.taken(both))
     learned, known, plan = None, problem.columns, problem.plan(point)
@@ -138,7 +139,7 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
         fitted, learned = fit_special(point, task, used, known, plan, seed, slots, problem.special)
     else:
         balance = problem.balance
-        fitted = fit_whole(point, task, used, known, plan, problem.goal, seed, slots, problem.recipes, balance)
+        fitted = fit_whole(point, task, used, known, plan, problem.known.goal, seed, slots, problem.recipes, balance)
     return Refit(PipelineModel([*own.stages, *fitted.stages]), learned, used.rdd.getNumPartitions())
 
 
@@ -164,26 +165,26 @@ def packages(recipe: Recipe) -> tuple[str, ...]:
 
 def _against(problem: Problem, best: Row, guess: Guess) -> dict[str, float | None]:
     """The winner's metric on the validation part, and by how much it beats the baseline; null where not defined."""
-    value, larger = float(best.value or 0.0), _larger(problem)
+    value, larger = float(best.value or 0.0), problem.larger_is_better
     found = {"value": value, "baseline": guess.value, "better_by": guess.beaten_by(value, larger)}
     return {name: one if one == one else None for name, one in found.items()}
 
 
-def _larger(problem: Problem) -> bool:
-    return problem.own.larger_is_better if problem.own else larger_is_better(problem.metric)
-
-
 def _notes(problem: Problem, best: Row, rows: list[Row], guess: Guess) -> list[str]:
-    larger = _larger(problem)
+    larger = problem.larger_is_better
+    judged = f"mean of {len(problem.folds)} folds, " if problem.cut else "validation "
     better = guess.beaten_by(float(best.value or 0.0), larger)
     beaten = f"better by {better:.4f}" if better > 0 else "no better than that: it has learned nothing of use"
     notes = [
-        f"{best.estimator} wins of {len(rows)} trials: validation {best.metric} {best.value:.4f} "
+        f"{best.estimator} wins of {len(rows)} trials: {judged}{best.metric} {best.value:.4f} "
         f"({'larger' if larger else 'smaller'} is better; {guess.value:.4f} without any feature ({guess.name}): {beaten})",
     ]
     bad = {status: sum(row.status == status for row in rows) for status in ("failed", "timed_out", "cancelled")}
     if any(bad.values()):
         notes.append("trials without a result: " + ", ".join(f"{n} {status}" for status, n in bad.items() if n))
+    stopped = sum(row.status == "pruned" for row in rows)
+    if stopped:
+        notes.append(f"{stopped} trials lost the race and were stopped before their last fold")
     if problem.columns.dropped:
         dropped = ", ".join(f"{name} ({why})" for name, why in list(problem.columns.dropped.items())[:10])
         notes.append(f"{len(problem.columns.dropped)} columns are no features: {dropped}")

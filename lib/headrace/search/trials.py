@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,11 +17,13 @@ from headrace.config.durations import SECOND, microseconds
 from headrace.runtime.step import Run
 from headrace.search import annealing, space
 from headrace.search.driver_trials import DriverTrials, Trial
+from headrace.search.judging import Judge
 from headrace.search.ledger import Ledger, Row
 from headrace.search.prepared import Prepared
 from headrace.search.problem import Problem
+from headrace.search.racing import Race
 from headrace.search.space import Point
-from headrace.search.trial import run_trial, workers
+from headrace.search.trial import workers
 
 STARTUP = 6
 """Random points before TPE begins to learn, beside the estimators' first points."""
@@ -34,16 +36,11 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     if left <= 0:
         return []
     began, limit = time.monotonic(), _seconds(conf.timeout)
-    prepared = Prepared(
-        problem.parts,
-        problem.columns,
-        [problem.plan(point) for point in space.first_points(problem.estimators, conf.max_evals, problem.recipes)],
-        problem.goal,
-        problem.special,
-        most=conf.parallelism + 1,
-    )
-    slots = workers(run.parallelism, conf.parallelism)
+    first = space.first_points(problem.estimators, conf.max_evals, problem.recipes)
+    wanted = [(fold.number, problem.plan(point, fold.known)) for fold in problem.folds for point in first]
+    prepared = Prepared(problem.folds, wanted, most=conf.parallelism + 1)
     book = _Book(run, problem, earlier, ledger)
+    judge = Judge(problem, prepared, conf.seed, workers(run.parallelism, conf.parallelism), _race(problem, book))
     trials = DriverTrials(
         run.spark.sparkContext,
         f"headrace-{run.run_id}",
@@ -51,16 +48,13 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
         _seconds(conf.trial_timeout),
         began + limit if limit else None,
         book.enter,
-        ready=lambda sample: prepared.ready(problem.plan(Point.of(sample, problem.recipes))),
+        ready=lambda sample: judge.ready(Point.of(sample, problem.recipes)),
         hopeful=any(row.status == "ok" for row in earlier),
     )
     book.open(trials)
 
     def objective(sample: Mapping[str, Any]) -> dict[str, Any]:
-        point = Point.of(sample, problem.recipes)
-        of = (problem.recipes, problem.own, problem.special, problem.balance)
-        with prepared.using(problem.plan(point)) as parts:
-            return run_trial(point, problem.target.task, problem.metric, parts, conf.seed, slots, *of)
+        return judge.result(Point.of(sample, problem.recipes))
 
     prepared.start()
     try:
@@ -81,6 +75,14 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     return book.rows
 
 
+def _race(problem: Problem, book: _Book) -> Race | None:
+    cut = problem.cut
+    if cut is None or problem.search.pruning != "racing":
+        return None
+    shared = 1 / (cut.count - 1) if cut.by != "time" else 1.0  # by time at least a stretch trains: rather too much
+    return Race(cut.count, shared, problem.larger_is_better, book.best)
+
+
 class _Book:
     """Numbers trials, keeps and reports their rows."""
 
@@ -96,7 +98,7 @@ class _Book:
         recipes = self._problem.recipes
         docs: list[dict[str, Any]] = []
         for row in self._earlier:
-            result = {"status": "ok", "loss": row.loss} if row.status == "ok" else {"status": "fail"}
+            result = {"status": "fail"} if row.loss is None else {"status": "ok", "loss": row.loss}
             docs.append(space.document(len(docs), row.point, names, result, recipes))
         tried = [(row.point.estimator, dict(row.point.params)) for row in self._earlier]
         for point in space.first_points(names, conf.max_evals, recipes):
@@ -107,9 +109,17 @@ class _Book:
         if self._earlier:
             self._run.say(f"{len(self._earlier)} finished trials of an earlier run are kept")
 
+    def best(self) -> tuple[int, Sequence[float]] | None:
+        """Number and values per fold of the best trial that has finished."""
+        with self._lock:
+            finished = [row for row in (*self._earlier, *self.rows) if row.status == "ok" and row.fold_values]
+        found = min(finished, key=lambda row: (row.loss, row.trial), default=None)
+        return None if found is None else (found.trial, found.fold_values or ())
+
     def enter(self, trial: Trial) -> None:
         """A trial is over."""
-        point, ok = Point.of(trial.sample, self._problem.recipes), trial.status == "ok"
+        point = Point.of(trial.sample, self._problem.recipes)
+        result = trial.result if trial.status in ("ok", "pruned") else {}
         row = Row(
             run_id=self._run.run_id,
             fingerprint=self._ledger.attempt,
@@ -118,12 +128,13 @@ class _Book:
             params=json.dumps(dict(point.params), sort_keys=True),
             status=trial.status,
             metric=self._problem.metric,
-            value=float(trial.result["value"]) if ok else None,
-            loss=float(trial.result["loss"]) if ok else None,
+            value=result.get("value"),
+            loss=result.get("loss"),
             seconds=round(trial.seconds, 3),
-            error=None if ok else trial.error,
+            error=trial.error,
             started_at=trial.started_at,
             finished_at=datetime.now(UTC),
+            fold_values=result.get("fold_values") if self._problem.cut else None,
         )
         with self._lock:
             self.rows.append(row)

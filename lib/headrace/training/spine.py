@@ -11,6 +11,7 @@ from pyspark.sql.types import DoubleType, FloatType
 
 from headrace.config.checks.leaks import hidden_columns
 from headrace.config.durations import microseconds
+from headrace.config.folds import FOLD
 from headrace.config.learning import TrainingSet
 from headrace.config.types import Pipeline, Table
 from headrace.engine.time import moment
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 ROW_ID = "row_id"
 MADE = ("predict_at", "label", "label_known_at", "split")
+
+
+def made_columns(training: TrainingSet) -> tuple[str, ...]:
+    """Columns that a training set has by itself."""
+    return (*MADE, FOLD) if training.split.folds else MADE
 
 
 def spine_table(pipeline: Pipeline) -> tuple[TrainingSet, Table]:
@@ -63,8 +69,9 @@ def _own_columns(cleaned: list[str], pipeline: Pipeline) -> tuple[str, ...]:
         ConfigError: If one that is not excluded has such a name.
     """
     training, _ = spine_table(pipeline)
-    usable = tuple(c for c in usable_columns(cleaned, pipeline) if c not in MADE or c not in training.exclude)
-    taken = [c for c in usable if c in MADE]
+    made = made_columns(training)
+    usable = tuple(c for c in usable_columns(cleaned, pipeline) if c not in made or c not in training.exclude)
+    taken = [c for c in usable if c in made]
     if taken:
         raise ConfigError(
             f"tables.{training.spine} has columns named {', '.join(taken)}, which the training set makes; rename them under `columns`"

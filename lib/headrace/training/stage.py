@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from headrace.config import hooks
 from headrace.config.checks.privacy import guarded
+from headrace.config.folds import FOLD
 from headrace.config.types import FeatureTable, Pipeline
 from headrace.engine.assemble import Read, Span, add_features, within_reach
 from headrace.engine.time import known_by, moment, utc
@@ -16,15 +17,16 @@ from headrace.errors import ConfigError, DataError
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, prove_alone, proven, transformed
 from headrace.training.definition import config_of, inputs
+from headrace.training.folds import folded, told
 from headrace.training.rows import add_row_features, drawn, feature_names
-from headrace.training.spine import MADE, spine, spine_key, spine_table, with_times
+from headrace.training.spine import made_columns, spine, spine_key, spine_table, with_times
 from headrace.training.split import only_scored, split_column, taught
 from headrace.training.task import label_counts, refuse_empty, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     Pick = Callable[[DataFrame], DataFrame]
 
@@ -52,7 +54,13 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     )
 
 
-def training_rows(run: Run, pick: Pick | None = None, span: Span | None = None, among: Pick | None = None) -> DataFrame:
+def training_rows(
+    run: Run,
+    pick: Pick | None = None,
+    span: Span | None = None,
+    among: Pick | None = None,
+    fold: Column | None = None,
+) -> DataFrame:
     """The spine with its split, joined features, row features, and what a transform makes of them.
 
     Args:
@@ -60,19 +68,22 @@ def training_rows(run: Run, pick: Pick | None = None, span: Span | None = None, 
         pick: Chooses rows of the spine, before any feature is computed; default: all.
         span: First and last `predict_at` of these rows: only events that can count for them are read.
         among: Chooses rows by key and times, before labels are made; default: all.
+        fold: The column `fold`, where there shall be one.
     """
     pipeline = run.pipeline
     training, table = spine_table(pipeline)
     cleaned = run.read(training.spine)
     rows = split_spine(run, among)
+    rows = rows if fold is None else rows.withColumn(FOLD, fold)
     joined = add_features(
         pick(rows) if pick else rows, pipeline, training.features, reader(pipeline, run.read, run.as_of, span)
     )
     made = add_row_features(joined, training, table, cleaned.columns)
     if not training.transform:
         return made
-    own = (*spine_key(table), "predict_at", *HIDDEN)
-    return transformed(pipeline, TRANSFORM, made, kept=tuple(dict.fromkeys(own)), hidden=HIDDEN)
+    hidden = HIDDEN if fold is None else (*HIDDEN, FOLD)
+    own = (*spine_key(table), "predict_at", *hidden)
+    return transformed(pipeline, TRANSFORM, made, kept=tuple(dict.fromkeys(own)), hidden=hidden)
 
 
 def split_spine(run: Run, among: Pick | None = None) -> DataFrame:
@@ -124,7 +135,8 @@ def _training_set(run: Run) -> Done:
     later = next_change(run)
     refuse_empty(parts)
     key, rows_in = spine_key(table), sum(int(r["rows"]) for r in parts.values())
-    frame, release = training_rows(run), None
+    cut, fold = folded(split_spine(run), training, key, task) or (None, None)
+    frame, release = training_rows(run, fold=fold), None
     if training.transform:
         frame, release = proven(run.pipeline, TRANSFORM, split_spine(run), frame, (*key, "predict_at"))
     try:
@@ -135,7 +147,9 @@ def _training_set(run: Run) -> Done:
         raise
     # sensitive columns teach nothing, and slices may ask them
     asked = [
-        c for c in frame.columns if c in guarded(run.pipeline, training.spine) and c not in (*MADE, *training.exclude)
+        c
+        for c in frame.columns
+        if c in guarded(run.pipeline, training.spine) and c not in (*made_columns(training), *training.exclude)
     ]
     output = Output(
         "training_set",
@@ -143,15 +157,24 @@ def _training_set(run: Run) -> Done:
             *key,
             "predict_at",
             "split",
+            *([FOLD] if cut else []),
             "label",
             "label_known_at",
             *[f for f in dict.fromkeys((*features, *asked)) if f not in key],
         ),
         expect_rows=rows_in,
         counts={"rows_in": rows_in, **{f"{s}": int(r["rows"]) for s, r in parts.items()}},
-        facts={"features": features, "key": list(key), "task": task, "labels": labels, **_code(run.pipeline)},
+        facts={
+            "features": features,
+            "key": list(key),
+            "task": task,
+            "labels": labels,
+            **_code(run.pipeline),
+            **({"folds": cut.as_dict()} if cut else {}),
+        },
     )
-    return Done((output,), rows_in=rows_in, notes=_notes(task, features, left, parts), expires=later, cleanup=release)
+    notes = (*_notes(task, features, left, parts), *([told(cut)] if cut else []))
+    return Done((output,), rows_in=rows_in, notes=notes, expires=later, cleanup=release)
 
 
 def _code(pipeline: Pipeline) -> dict[str, Any]:
@@ -171,7 +194,9 @@ def _features(run: Run, frame: DataFrame, rows: int) -> tuple[list[str], list[st
     key = spine_key(table)
     if training.user and training.item:
         return [training.user, training.item], []
-    features, left = feature_names(frame, training, table, (*MADE, *key), guarded(run.pipeline, training.spine))
+    features, left = feature_names(
+        frame, training, table, (*made_columns(training), *key), guarded(run.pipeline, training.spine)
+    )
     refused = sorted({f for f in features if f in TAKEN})
     if refused:
         raise ConfigError(

@@ -38,6 +38,13 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     if training and training.task == "regression" and _condition(training):
         yield "training_set.task", "a regression needs a number; the label is true or false: write `task: binary`"
     task = task_of(pipeline)
+    if training and training.split.folds_by == "stratified" and task and task not in preparing.CLASSES:
+        yield "training_set.split.folds.by", f"stratified is for classes, and the task is {task}; write time or hash"
+    if training and pipeline.search.pruning != "none" and not training.split.folds:
+        yield (
+            "search.pruning",
+            "racing compares trials fold by fold; write training_set.split.folds: 5, or leave it out",
+        )
     yield from _estimators(pipeline, task)
     yield from preparing.check(pipeline.search, task)
     metrics = {f"gates[{number}].metric": gate.metric for number, gate in enumerate(pipeline.gates)}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from headrace.config.checks import aggregates, leaks, modelling, privacy, rules, scopes, sinks, sources, spines, syntax
 from headrace.config.checks.unknown import no_such
 from headrace.config.file.complaints import meant
+from headrace.config.folds import FOLD
 from headrace.config.names import feature_columns
 from headrace.config.needs import asked
 from headrace.config.sql import expressions as sql
@@ -182,6 +183,13 @@ def _training_set(pipeline: Pipeline) -> Iterator[Found]:
     if spine and training.split.by == "time" and not timed:
         message = f"`by: time` needs a time: give training_set.predict_at or tables.{training.spine}.event_time"
         yield f"{where}.split", message
+    folds = training.split.folds
+    if spine and folds and training.split.folds_by == "time" and not timed:
+        message = f"folds by time need a time: give training_set.predict_at or tables.{training.spine}.event_time"
+        yield f"{where}.split.folds", message
+    if spine and folds and training.split.folds_by == "stratified" and training.grid:
+        message = "an entity has a row at each time, and stratified folds would not keep them together; write by: hash"
+        yield f"{where}.split.folds.by", message
     if spine and training.features and not timed:
         for number, name in enumerate(training.features):
             feature = pipeline.feature_tables.get(name.lower())
@@ -197,6 +205,7 @@ def _final_names(pipeline: Pipeline) -> Iterator[Found]:
     assert training is not None
     spine = pipeline.tables.get(training.spine)
     taken = dict.fromkeys(SPINE_COLUMNS, "a column of every training set")
+    taken |= {FOLD: "the column of training_set.split.folds"} if training.split.folds else {}
     taken |= {column.lower(): "a key column" for column in (spine.key if spine else ())}
     taken |= {column.lower(): "a column that is known early" for column in (spine.known_early if spine else ())}
     for name in training.features:
