@@ -129,7 +129,8 @@ def test_hooks_that_may_be_right_are_not_complained_of(write, text):
         (TABLE % "Kind", "Kind is a class; wanted is a function DataFrame -> DataFrame"),
         (SEARCH + "search: {transformers: ['mine:two']}\n", "two is a function; wanted is a class, a Transformer"),
         (SEARCH + "search: {estimators: [{name: gbt, class: 'mine:Kind'}]}\n", "'gbt' is one of Headrace's estimators"),
-        (SEARCH + "search: {estimators: [{name: gbt, params: {a: 1}}]}\n", "params belong to a `class`"),
+        (SEARCH + "search: {estimators: [{name: gbt, params: {a: 1}}]}\n", "gbt has no 'a'; allowed: trees, depth"),
+        (SEARCH + "search: {estimators: [{name: gbt, features: tree}]}\n", "features belongs to a `class`"),
         (
             SEARCH + "search: {estimators: [{name: m, class: 'mine:Kind', space: {a: {uniform: [2, 1]}}}]}\n",
             "search.estimators[0].space.a: [low, high] with low < high is wanted; this is [2.0, 1.0]",

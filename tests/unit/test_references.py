@@ -113,6 +113,35 @@ AGGREGATE = "feature_tables.delays.aggregates.0"
         ({"training_set.row_features": {"now__temp": "1"}}, "training_set.row_features.now__temp", "a feature of now"),
         ({"training_set.row_features": {"label": "1"}}, "training_set.row_features.label", "every training set"),
         ({"search.estimators": ["xgbost"]}, "search.estimators[0]", "did you mean 'xgboost'?"),
+        (
+            {"search.estimators": [{"name": "xgboost", "space": {"dept": {"uniformint": [2, 4]}}}]},
+            "search.estimators[0].space",
+            "did you mean 'depth'?",
+        ),
+        (
+            {"search.estimators": [{"name": "xgboost", "first": {"dept": 3}}]},
+            "search.estimators[0].first",
+            "xgboost has no 'dept'",
+        ),
+        ({"search.points": [{"depth": 3}]}, "search.points[0]", "there is no `estimator`"),
+        ({"search.points": [{"estimator": "kmean"}]}, "search.points[0]", "'kmean' is none; allowed: xgboost"),
+        ({"search.points": [{"estimator": "gbt", "dept": 3}]}, "search.points[0]", "gbt has no 'dept'"),
+        (
+            {
+                "search.estimators": [{"name": "gbt", "space": {"depth": {"uniformint": [2, 4]}}}],
+                "search.points": [{"estimator": "gbt", "depth": 9}],
+            },
+            "search.points[0]",
+            "outside of its space",
+        ),
+        (
+            {
+                "search.estimators": [{"name": "gbt", "params": {"depth": 3}}],
+                "search.points": [{"estimator": "gbt", "depth": 9}],
+            },
+            "search.points[0]",
+            "gbt has no 'depth'; allowed: trees, learning_rate",
+        ),
         ({"search.estimators": ["linear_regression"]}, "search.estimators[0]", "the task binary"),
         ({"search.metric": "rmse"}, "search.metric", "the task binary"),
         ({"gates": [{"metric": "areaUnderRoc", "at_least": 0.7}]}, "gates[0].metric", "mean 'areaUnderROC'?"),

@@ -56,13 +56,18 @@ class Term(Section):
     uniform: tuple[float, float] | None = Field(None, description="[low, high]: a real number")
     loguniform: tuple[float, float] | None = Field(None, description="[low, high]: even on a logarithmic scale")
     uniformint: tuple[int, int] | None = Field(None, description="[low, high]: a whole number, both included")
+    quniform: tuple[float, float, float] | None = Field(
+        None, description="[low, high, step]: a real number in steps, as 0.5 of [0, 2, 0.5]"
+    )
     choice: tuple[Scalar, ...] | None = Field(None, description="one of these values")
 
     @model_validator(mode="after")
     def _one(self) -> Term:
         given = [name for name in type(self).model_fields if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"exactly one of uniform, loguniform, uniformint, choice; this has {given or 'none'}")
+            raise ValueError(
+                f"exactly one of uniform, loguniform, uniformint, quniform, choice; this has {given or 'none'}"
+            )
         if self.choice is not None:
             if len(self.choice) < 2 or len(set(map(repr, self.choice))) < len(self.choice):
                 raise ValueError("choice needs two values or more, each once; a single value belongs under `params`")
@@ -72,12 +77,21 @@ class Term(Section):
             raise ValueError(f"[low, high] with low < high is wanted; this is [{low}, {high}]")
         if self.loguniform and low <= 0:
             raise ValueError(f"loguniform needs bounds above zero; this is [{low}, {high}]")
+        if self.quniform and not 0 < self.quniform[2] <= high - low:
+            raise ValueError(f"the step of quniform lies above 0 and within its bounds; this is {self.quniform[2]:g}")
         return self
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Least and greatest value."""
-        return self.uniform or self.loguniform or self.uniformint or (0.0, 0.0)
+        return self.uniform or self.loguniform or self.uniformint or (self.quniform or (0.0, 0.0))[:2]
+
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value is one of these."""
+        if self.choice is not None:
+            return value in self.choice
+        low, high = self.bounds
+        return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 class Estimator(Section):
@@ -88,8 +102,13 @@ class Estimator(Section):
     name: str
     class_: Hook | None = Field(None, alias="class", description="a Spark ML Estimator")
     params: dict[str, Any] = Field({}, description="what is always set")
-    space: dict[str, Term] = Field({}, description="parameters to search, in hyperopt's terms")
-    first: dict[str, Scalar] = Field({}, description="the first point to try; default: the middle of the space")
+    space: dict[str, Term] = Field(
+        {},
+        description="parameters to search, in hyperopt's terms; of Headrace's estimators those that differ from theirs",
+    )
+    first: dict[str, Scalar] = Field(
+        {}, description="the first point to try; default: that of Headrace's estimator, else the middle of the space"
+    )
     features: Literal["linear", "tree", "native"] = Field(
         "linear", description="linear: scaled and one-hot; tree: imputed; native: missing values stay NaN"
     )
@@ -107,9 +126,8 @@ class Estimator(Section):
     @model_validator(mode="after")
     def _whole(self) -> Estimator:
         if self.class_ is None:
-            more = sorted(self.model_fields_set - {"name", "class_"})
-            if more:
-                raise ValueError(f"{', '.join(more)} belong to a `class`, as my_models:MyEstimator; add it")
+            if "features" in self.model_fields_set:
+                raise ValueError("features belongs to a `class`, as my_models:MyEstimator; add it, or leave it out")
         elif not self.name.isidentifier():
             raise ValueError(f"{self.name!r} is no name; use letters, digits and underscores")
         self._check_first()
@@ -119,17 +137,13 @@ class Estimator(Section):
         both = sorted(set(self.params) & set(self.space))
         if both:
             raise ValueError(f"{', '.join(both)} stand under `params` and under `space`; leave one out")
-        if self.first and set(self.first) != set(self.space):
+        if self.class_ and self.first and set(self.first) != set(self.space):
             raise ValueError(f"`first` gives a value to each parameter of `space`: {', '.join(self.space) or 'none'}")
         for name, value in self.first.items():
-            term = self.space[name]
-            if term.choice is not None:
-                inside = value in term.choice
-            else:
-                low, high = term.bounds
-                inside = isinstance(value, int | float) and low <= value <= high
-            if not inside:
+            if name in self.space and not self.space[name].holds(value):
                 raise ValueError(f"`first` gives {name} the value {value!r}, which is outside of its space")
+            if name in self.params:
+                raise ValueError(f"{name} stands under `params` and under `first`; leave one out")
 
 
 class OwnTransformer(Section):

@@ -9,7 +9,7 @@ from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
 from headrace.config.folds import CutInto, unfit
-from headrace.config.hook_types import Estimator, Hook, OwnTransformer
+from headrace.config.hook_types import Estimator, Hook, OwnTransformer, Scalar
 from headrace.config.leakage import Leakage
 from headrace.config.outliers import OutlierTreatment
 from headrace.config.preparation import Balance, OneOf, Preparation
@@ -177,7 +177,19 @@ class Search(Section):
         ("none",),
         description="rare classes in training: weights, or rows left out or repeated; probabilities are set right",
     )
-    algorithm: Literal["tpe", "random", "anneal"] = "tpe"
+    algorithm: Literal["tpe", "random", "anneal", "grid"] = Field(
+        "tpe", description="grid: every combination; of a range its ends and its middle"
+    )
+    points: tuple[dict[str, Scalar], ...] = Field(
+        (),
+        description="tried first, as {estimator: xgboost, depth: 5}; what is left out is as in the estimator's first",
+    )
+    warm_start: Whole = Field(
+        0, ge=0, le=100, description="so many of the best trials of the pipeline's last search are tried next"
+    )
+    patience: Whole | None = Field(
+        None, ge=1, description="the search ends when so many trials in a row were no better than the best before"
+    )
     pruning: Literal["none", "racing"] = Field(
         "none", description="racing: a trial that is worse than the best, fold by fold and beyond chance, is stopped"
     )

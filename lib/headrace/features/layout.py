@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.ml.feature import Bucketizer
 from pyspark.sql import functions as F
 
 from headrace.engine.published import VALID_FROM
@@ -35,6 +34,8 @@ def by_time(frame: DataFrame, times: DataFrame, time: Column | None, rows: int |
     cuts = sorted(set((found and found["cuts"]) or []))
     if not cuts:
         return frame
+    from pyspark.ml.feature import Bucketizer  # of many rows only: it takes long to import
+
     bounds = [float("-inf"), *map(float, cuts), float("inf")]
     placed = Bucketizer(splits=bounds, inputCol=_TIME, outputCol=_SLICE).transform(
         frame.withColumn(_TIME, F.unix_micros(VALID_FROM).cast("double"))

@@ -68,6 +68,7 @@ class DriverTrials(hyperopt.Trials):
             with `loss`, and why it stopped before its end (`pruned`), if it did.
         ready: Whether a sample's trial can start at once (its features are prepared).
         hopeful: Whether an earlier trial of the search has finished.
+        enough: Whether no more trials are to be started; those that run go on to their end.
     """
 
     asynchronous = True
@@ -82,11 +83,12 @@ class DriverTrials(hyperopt.Trials):
         finished: Callable[[Trial], None],
         ready: Callable[[Mapping[str, Any]], bool] = lambda _: True,
         hopeful: bool = False,
+        enough: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self._context, self._group, self._parallelism = context, group, parallelism
         self._trial_timeout, self._deadline, self._finished = trial_timeout, deadline, finished
-        self._ready, self._hopeful, self._tried = ready, hopeful, False
+        self._ready, self._hopeful, self._tried, self._enough = ready, hopeful, False, enough
         self._running: list[Trial] = []
         self._stop = threading.Event()
         self._broken: BaseException | None = None
@@ -139,7 +141,10 @@ class DriverTrials(hyperopt.Trials):
             self._fmin_cancelled = True
             self._drop_queue()
             return
-        if waiting and self._tried:
+        if self._enough():
+            self._drop_queue()
+            self._fmin_cancelled = not self._running
+        elif waiting and self._tried:
             self._drop_queue()
         else:
             self._start_some(space, fn, 1 if waiting else self._parallelism)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ from headrace.errors import ConfigError, DataError
 from headrace.runtime.hooks import load, naming
 from headrace.search import outliers
 from headrace.search.estimators import ESTIMATORS
-from headrace.search.recipe import Parameter, Recipe
+from headrace.search.recipe import Recipe
+from headrace.search.shaped import parameter, shaped
 from headrace.search.tallies import ROW
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def recipes(spark: SparkSession, pipeline: Pipeline) -> dict[str, Recipe]:
         if one.class_:
             where = use(pipeline, f"search.estimators[{number}].class")
             own[one.name] = _recipe(load(spark, pipeline, where), where, one)
-    return {**own, **ESTIMATORS}
+    given = {one.name: one for one in pipeline.search.estimators if not one.class_}
+    return own | {name: shaped(recipe, given.get(name)) for name, recipe in ESTIMATORS.items()}
 
 
 def _recipe(kind: type, where: Use, one: hook_types.Estimator) -> Recipe:
@@ -61,8 +62,8 @@ def _recipe(kind: type, where: Use, one: hook_types.Estimator) -> Recipe:
             made.set(made.getParam("seed"), seed)
         return made
 
-    space = {name: _parameter(term) for name, term in one.space.items()}
-    first = dict(one.first) or {name: _middle(term) for name, term in one.space.items()}
+    space = {name: parameter(term) for name, term in one.space.items()}
+    first = dict(one.first) or {name: known.middle for name, known in space.items()}
     build("", first, 0, 1)  # a parameter that the class does not have is told now, and not by every trial
     return Recipe(TASKS, one.features, first, space, build, _packages(where), where)
 
@@ -90,22 +91,6 @@ def _plain(kind: type) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _parameter(term: hook_types.Term) -> Parameter:
-    if term.choice is not None:
-        return Parameter(0, len(term.choice) - 1, "choice", term.choice)
-    low, high = term.bounds
-    return Parameter(low, high, "int" if term.uniformint else "log" if term.loguniform else "uniform")
-
-
-def _middle(term: hook_types.Term) -> Any:
-    if term.choice is not None:
-        return term.choice[0]
-    low, high = term.bounds
-    if term.loguniform:
-        return math.sqrt(low * high)
-    return round((low + high) / 2) if term.uniformint else (low + high) / 2
 
 
 def _packages(where: Use) -> tuple[str, ...]:

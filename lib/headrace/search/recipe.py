@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,14 +23,34 @@ class Parameter:
     Attributes:
         low: Least value.
         high: Greatest value.
-        scale: `int`, `uniform`, `log` (a real number, even on a logarithmic scale), or `choice`: one of `options`.
+        scale: `int`, `uniform`, `log` (a real number, even on a logarithmic scale), `steps`, or `choice`: one of `options`.
         options: Of a choice.
+        step: Of `steps`.
     """
 
     low: float
     high: float
-    scale: Literal["int", "uniform", "log", "choice"] = "uniform"
+    scale: Literal["int", "uniform", "log", "steps", "choice"] = "uniform"
     options: tuple[Any, ...] = ()
+    step: float = 0.0
+
+    @property
+    def middle(self) -> Any:
+        """A value in the middle; of a choice the first."""
+        if self.scale == "choice":
+            return self.options[0]
+        if self.scale == "log":
+            return math.sqrt(self.low * self.high)
+        half = (self.low + self.high) / 2
+        if self.scale == "steps":
+            return min(max(self.low, round(half / self.step) * self.step), self.high)
+        return round(half) if self.scale == "int" else half
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is one of these."""
+        if self.scale == "choice":
+            return value in self.options
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def space(estimators: Sequence[str], recipes: Mapping[str, Recipe] = ESTIMATORS)
 def _node(label: str, parameter: Parameter) -> Any:
     if parameter.scale == "choice":
         return hp.choice(label, list(parameter.options))
+    if parameter.scale == "steps":
+        return hp.quniform(label, parameter.low, parameter.high, parameter.step)
     if parameter.scale == "int":
         return hp.uniformint(label, int(parameter.low), int(parameter.high))
     if parameter.scale == "log":

@@ -17,12 +17,14 @@ from headrace.config.durations import SECOND, microseconds
 from headrace.runtime.step import Run
 from headrace.search import annealing, space
 from headrace.search.driver_trials import DriverTrials, Trial
+from headrace.search.grid import Grid
 from headrace.search.judging import Judge
 from headrace.search.ledger import Ledger, Row
 from headrace.search.prepared import Prepared
 from headrace.search.problem import Problem
 from headrace.search.racing import Race
 from headrace.search.space import Point
+from headrace.search.starting import starting_points
 from headrace.search.trial import workers
 
 STARTUP = 6
@@ -36,10 +38,10 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     if left <= 0:
         return []
     began, limit = time.monotonic(), _seconds(conf.timeout)
-    first = space.first_points(problem.estimators, conf.max_evals, problem.recipes)
+    first = starting_points(run, problem, ledger.attempt)
     wanted = [(fold.number, problem.plan(point, fold.known)) for fold in problem.folds for point in first]
     prepared = Prepared(problem.folds, wanted, most=conf.parallelism + 1)
-    book = _Book(run, problem, earlier, ledger)
+    book = _Book(run, problem, earlier, ledger, began + limit if limit else None)
     judge = Judge(problem, prepared, conf.seed, workers(run.parallelism, conf.parallelism), _race(problem, book))
     trials = DriverTrials(
         run.spark.sparkContext,
@@ -50,8 +52,9 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
         book.enter,
         ready=lambda sample: judge.ready(Point.of(sample, problem.recipes)),
         hopeful=any(row.status == "ok" for row in earlier),
+        enough=book.enough,
     )
-    book.open(trials)
+    book.open(trials, first)
 
     def objective(sample: Mapping[str, Any]) -> dict[str, Any]:
         return judge.result(Point.of(sample, problem.recipes))
@@ -61,7 +64,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
         fmin(
             objective,
             space.space(problem.estimators, problem.recipes),
-            algo=_algorithm(conf.algorithm, len(problem.estimators)),
+            algo=_algorithm(run, problem, len(first)),
             max_evals=conf.max_evals,
             timeout=limit,
             trials=trials,
@@ -86,14 +89,15 @@ def _race(problem: Problem, book: _Book) -> Race | None:
 class _Book:
     """Numbers trials, keeps and reports their rows."""
 
-    def __init__(self, run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -> None:
+    def __init__(self, run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, deadline: float | None) -> None:
         self._run, self._problem, self._earlier, self._ledger = run, problem, earlier, ledger
+        self._deadline, self._starting = deadline, 0
         self._lock = threading.Lock()
         self._offset = max((row.trial for row in earlier), default=-1) + 1 - len(earlier)
         self.rows: list[Row] = []
 
-    def open(self, trials: DriverTrials) -> None:
-        """Put earlier trials into hyperopt's history, then the first points that are not among them."""
+    def open(self, trials: DriverTrials, first: Sequence[Point]) -> None:
+        """Put earlier trials into hyperopt's history, then the points to start with that are not among them."""
         names, conf = self._problem.estimators, self._run.pipeline.search
         recipes = self._problem.recipes
         docs: list[dict[str, Any]] = []
@@ -101,7 +105,8 @@ class _Book:
             result = {"status": "fail"} if row.loss is None else {"status": "ok", "loss": row.loss}
             docs.append(space.document(len(docs), row.point, names, result, recipes))
         tried = [(row.point.estimator, dict(row.point.params)) for row in self._earlier]
-        for point in space.first_points(names, conf.max_evals, recipes):
+        self._starting = len(first)
+        for point in first:
             if (point.estimator, dict(point.params)) not in tried and len(docs) < conf.max_evals:
                 docs.append(space.document(len(docs), point, names, recipes=recipes))
         trials.insert_trial_docs(docs)
@@ -140,12 +145,41 @@ class _Book:
             self.rows.append(row)
         self._ledger.put(row)
         told = f"{row.metric} {row.value:.4f}" if row.value is not None else f"{row.status}: {row.error}"
-        self._run.say(f"trial {row.trial} {row.estimator}: {told} ({row.seconds:.0f} s)")
+        self._run.say(f"trial {row.trial} {row.estimator}: {told} ({row.seconds:.0f} s); {self._progress()}")
+
+    def _progress(self) -> str:
+        """Trials done, the best so far, the time left."""
+        every = [*self._earlier, *self.rows]
+        said = [f"{len(every)} of at most {self._problem.search.max_evals} done"]
+        good = [row for row in every if row.status == "ok"]
+        if good:
+            best = min(good, key=lambda row: (row.loss, row.trial))
+            said.append(f"best {best.value:.4f} (trial {best.trial})")
+        if self._deadline is not None:
+            said.append(f"{max(0.0, self._deadline - time.monotonic()):.0f} s left")
+        return ", ".join(said)
+
+    def enough(self) -> bool:
+        """Whether `search.patience` is at its end; not before all points to start with are tried."""
+        patience = self._problem.search.patience
+        if patience is None:
+            return False
+        with self._lock:
+            losses = [row.loss if row.status == "ok" else None for row in (*self._earlier, *self.rows)]
+        best = min((loss for loss in losses if loss is not None), default=None)
+        since = len(losses) - 1 - losses.index(best) if best is not None else 0
+        return since >= patience and len(losses) >= self._starting
 
 
-def _algorithm(name: str, first: int) -> Any:
+def _algorithm(run: Run, problem: Problem, starting: int) -> Any:
+    name, most = problem.search.algorithm, problem.search.max_evals
     if name == "tpe":
-        return partial(tpe.suggest, n_startup_jobs=first + STARTUP, verbose=False)
+        return partial(tpe.suggest, n_startup_jobs=starting + STARTUP, verbose=False)
+    if name == "grid":
+        grid = Grid(problem.estimators, problem.recipes)
+        if grid.size > most:
+            run.say(f"the grid has {grid.size:,} points; search.max_evals lets {most:,} of them be tried")
+        return grid.suggest
     return {"random": rand.suggest, "anneal": annealing.suggest}[name]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from headrace.config.checks import preparing
 from headrace.config.checks import tasks as task_keys
 from headrace.config.file.complaints import meant
+from headrace.config.hook_types import Estimator
 from headrace.config.learning import TrainingSet
 from headrace.config.metrics import ALL_METRICS, METRICS, RANGES
 from headrace.config.sql import expressions as sql
@@ -27,6 +28,22 @@ TASK_ESTIMATORS = {
     "recommendation": ("als",),
     "anomaly": ("gaussian_mixture",),
 }
+PARAMETERS = {
+    "xgboost": ("trees", "depth", "learning_rate", "min_child_weight", "subsample", "colsample", "regularization"),
+    "logistic_regression": ("regularization", "l1_ratio"),
+    "linear_regression": ("regularization", "l1_ratio"),
+    "gbt": ("trees", "depth", "learning_rate"),
+    "random_forest": ("trees", "depth", "min_rows"),
+    "decision_tree": ("depth", "min_rows"),
+    "linear_svc": ("regularization",),
+    "naive_bayes": ("model", "smoothing"),
+    "generalized_linear_regression": ("family", "regularization"),
+    "kmeans": ("clusters",),
+    "bisecting_kmeans": ("clusters",),
+    "gaussian_mixture": ("clusters",),
+    "als": ("rank", "regularization", "alpha"),
+}
+"""What is searched of each estimator."""
 ESTIMATORS = tuple(dict.fromkeys(name for names in TASK_ESTIMATORS.values() for name in names))
 
 
@@ -46,6 +63,7 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
             "racing compares trials fold by fold; write training_set.split.folds: 5, or leave it out",
         )
     yield from _estimators(pipeline, task)
+    yield from _points(pipeline)
     yield from preparing.check(pipeline.search, task)
     metrics = {f"gates[{number}].metric": gate.metric for number, gate in enumerate(pipeline.gates)}
     metrics = {"search.metric": pipeline.search.metric, **metrics}
@@ -88,6 +106,40 @@ def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
                 f"search.estimators[{number}]",
                 f"{name!r} is {what}; allowed: {', '.join(allowed)}{meant(name, allowed)}",
             )
+
+        elif estimator.class_ is None:
+            yield from _parameters(f"search.estimators[{number}]", estimator)
+
+
+def _parameters(where: str, estimator: Estimator) -> Iterator[Found]:
+    for key in ("params", "space", "first"):
+        for name in getattr(estimator, key):
+            yield from _parameter(f"{where}.{key}", estimator.name, name, PARAMETERS[estimator.name])
+
+
+def _parameter(where: str, estimator: str, name: str, allowed: Sequence[str]) -> Iterator[Found]:
+    if name not in allowed:
+        yield where, f"{estimator} has no {name!r}; allowed: {', '.join(allowed)}{meant(name, allowed)}"
+
+
+def _points(pipeline: Pipeline) -> Iterator[Found]:
+    """Points that no estimator of the search has."""
+    search = pipeline.search
+    given = {one.name: one for one in search.estimators}
+    names = tuple(given if "estimators" in search.model_fields_set else ESTIMATORS)
+    for number, point in enumerate(search.points):
+        where, name = f"search.points[{number}]", point.get("estimator")
+        if name not in names:
+            said = f"{name!r} is none" if name else "there is no `estimator`"
+            yield where, f"a point names an estimator of the search, and {said}; allowed: {', '.join(names)}"
+            continue
+        of = given.get(str(name)) or Estimator(name=str(name))
+        allowed = [one for one in (*(() if of.class_ else PARAMETERS[of.name]), *of.space) if one not in of.params]
+        for key, value in point.items():
+            if key != "estimator" and "." not in key:  # those with a dot are choices of the preparation
+                yield from _parameter(where, of.name, key, tuple(dict.fromkeys(allowed)))
+            if key in of.space and not of.space[key].holds(value):
+                yield where, f"{key} has the value {value!r}, which is outside of its space"
 
 
 def _out_of_reach(pipeline: Pipeline) -> Iterator[Found]:

@@ -1,0 +1,75 @@
+"""Where a search begins, how it chooses, and when it has seen enough."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from headrace.search.stage import steps
+from tests.spark.fake_run import FakeRun
+from tests.spark.modelling import facts, pipeline, shared_home, sqlite, training_set
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+
+@pytest.fixture(scope="module")
+def searched(spark, tmp_path_factory):
+    """Searches in turn over one training set; gives what a run said, and the parameters of its trials in order."""
+    folder, uri = tmp_path_factory.mktemp("ways"), sqlite(shared_home(tmp_path_factory))
+    table = training_set(spark, count=600).coalesce(1)
+
+    def search(name, conf):
+        run = FakeRun(spark, folder, pipeline(conf), uri, fingerprint=f"ways-{name}", run_id=name)
+        if not run.exists("training_set"):
+            run.put("training_set", table, facts())
+        run.finish(steps(run.pipeline)[0].run(run))
+        rows = run.read("trials").where(f"fingerprint = 'ways-{name}' and trial >= 0 and status <> 'winner'")
+        return run.said, [(json.loads(r["params"]), r["loss"]) for r in rows.orderBy("finished_at").collect()]
+
+    return search
+
+
+def _logistic(**more):
+    return {"name": "logistic_regression", "params": {"l1_ratio": 0.0}, **more}
+
+
+def test_a_grid_ends_when_all_is_tried_and_the_next_search_begins_with_its_best(searched):
+    space = {"regularization": {"choice": [0.0005, 0.3]}}
+    points = [{"estimator": "logistic_regression", "regularization": 0.3}]
+    conf = {
+        "estimators": [_logistic(space=space)],
+        "algorithm": "grid",
+        "max_evals": 9,
+        "points": points,
+        "parallelism": 1,
+    }
+    said, found = searched("grid", conf)
+    assert [params for params, _ in found] == [{"l1_ratio": 0.0, "regularization": x} for x in (0.3, 0.0005)]
+    assert "2 of at most 9 done, best 0." in said[-1]
+    best = min(found, key=lambda one: one[1])[0]
+    warm = {
+        "estimators": ["logistic_regression"],
+        "algorithm": "random",
+        "max_evals": 3,
+        "warm_start": 1,
+        "parallelism": 1,
+    }
+    _, then = searched("warm", warm)
+    assert [params for params, _ in then][:2] == [{"l1_ratio": 0.0, "regularization": 0.001}, best]
+    assert then[1][1] == pytest.approx(min(loss for _, loss in found), abs=1e-9)
+
+
+def test_a_search_that_finds_nothing_better_ends(searched):
+    space = {"regularization": {"choice": [0.001, 0.002]}}
+    conf = {
+        "estimators": [_logistic(space=space)],
+        "algorithm": "random",
+        "max_evals": 40,
+        "patience": 2,
+        "parallelism": 1,
+    }
+    _, found = searched("patience", conf)
+    losses = [loss for _, loss in found]
+    assert len(losses) - 1 - losses.index(min(losses)) == 2
+    assert len(losses) < 40
