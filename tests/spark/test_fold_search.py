@@ -23,6 +23,8 @@ from tests.spark.fake_run import FakeRun
 from tests.spark.modelling import facts, pipeline, shared_home, sqlite, training_set
 from tests.support.runs import Project
 
+pytestmark = pytest.mark.usefixtures("interpreted")
+
 HASHED = Cut(4, "hash")
 PAIR = Cut(2, "hash")
 TIMED = Cut(2, "time", tuple(datetime.fromtimestamp(at, UTC) for at in (300, 500)), "expanding", "40 seconds")
