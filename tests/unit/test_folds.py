@@ -106,6 +106,16 @@ def test_a_cut_says_in_sql_who_trains_and_who_validates() -> None:
     assert Cut.of(None) is None
 
 
+def test_no_feature_sees_the_fold_and_no_column_of_the_spine_is_called_so(tmp_path: Path) -> None:
+    seen = LABEL + "\n  row_features: {near: fold + 1}"
+    with pytest.raises(ConfigError, match="'fold' is not known when the prediction is made"):
+        read_pipeline(written(tmp_path, "folds: 3", seen))
+    read_pipeline(written(tmp_path, "by: hash", seen))
+    file = written(tmp_path, "folds: 3", more=", keep: [id, at, a, fold]")
+    with pytest.raises(ConfigError, match="has columns named fold, which the training set makes"):
+        read_pipeline(file)
+
+
 def test_racing_needs_folds(tmp_path: Path) -> None:
     file = written(tmp_path, "by: hash")
     file.write_text(file.read_text() + "search: {pruning: racing}\n")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headrace.config.checks import spines
 from headrace.config.checks.leaks import hidden_columns, label_columns
 from headrace.config.checks.unknown import Columns, Found, expression, unknown
+from headrace.config.folds import FOLD
 from headrace.config.learning import TrainingSet
 from headrace.config.names import feature_columns
 from headrace.config.sql.reads import Read, reads
@@ -101,9 +102,14 @@ class _Scope:
             f"known before, list it in {table}.known_early"
         )
 
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """The column that folds add."""
+        return (FOLD,) if self.training.split.folds else ()
+
     def taken(self) -> Iterator[Found]:
         """Columns of the spine that the training set makes itself."""
-        taken = [c for c in MADE if self.early and c in self.early and c not in self.training.exclude]
+        taken = [c for c in (*MADE, *self.folds) if self.early and c in self.early and c not in self.training.exclude]
         if taken:
             yield (
                 "training_set.from",
@@ -127,7 +133,7 @@ class _Scope:
 
     def _row_feature(self, where: str, read: Read, row: Columns, made: frozenset[str]) -> Iterator[Found]:
         column = read.name
-        if column.lower() in LEAKING:
+        if column.lower() in (*LEAKING, *self.folds):
             yield where, f"{column!r} is not known when the prediction is made; a feature must not see it"
         elif "__" in column:
             yield from self._feature(where, column, row, made)

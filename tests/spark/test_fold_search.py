@@ -1,0 +1,225 @@
+"""A search over folds: what is learned of a fold's training rows alone, a trial's value by brute force, racing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from headrace.engine.folds import Cut
+from headrace.errors import DataError
+from headrace.metrics.evaluators import model_metric
+from headrace.models.store import ModelStore
+from headrace.search.ledger import read_back
+from headrace.search.prepared import Prepared
+from headrace.search.problem import look
+from headrace.search.space import Point
+from headrace.search.stage import steps
+from headrace.search.trial import fit_whole
+from tests.spark.fake_run import FakeRun
+from tests.spark.modelling import facts, pipeline, shared_home, sqlite, training_set
+from tests.support.runs import Project
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+HASHED = Cut(4, "hash")
+PAIR = Cut(2, "hash")
+TIMED = Cut(2, "time", tuple(datetime.fromtimestamp(at, UTC) for at in (300, 500)), "expanding", "40 seconds")
+LATE = "timestamp_seconds(id + 30)"
+BY_TIME = "if(split = 'test', null, int(id >= 300) + int(id >= 500))"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return shared_home(tmp_path_factory)
+
+
+def folded(spark, cut: Cut, count: int = 600):
+    """A training set with folds; labels are known half a minute after the prediction."""
+    fold = BY_TIME if cut.by == "time" else f"if(split = 'test', null, int(id * 7919 % 97 % {cut.count} + 1))"
+    rows = training_set(spark, count=count)
+    return rows.selectExpr("*", f"{fold} fold").selectExpr(
+        *[f"{LATE} label_known_at" if name == "label_known_at" else name for name in rows.columns], "fold"
+    )
+
+
+@pytest.mark.parametrize(("cut", "unseen"), [(PAIR, "fold = 1"), (TIMED, "id + 30 > 300 - 40")], ids=["hash", "time"])
+def test_a_fold_learns_nothing_of_rows_that_do_not_train_in_it(spark, home, tmp_path, cut, unseen):
+    """Canaries: outlier bounds, medians, kept categories, encoded labels, selection. All other rows are made wild."""
+    table = folded(spark, cut).coalesce(2)
+    changes = {
+        "x0": "1e6 * id",
+        "x1": "-1e9",
+        "carrier": "concat('Z', id)",
+        "label": "id % 2 = 0",
+        "same": "double(id)",
+    }
+    wild = table.selectExpr(
+        *[f"if({unseen}, {changes[c]}, {c}) {c}" if c in changes else c for c in table.columns],
+    )
+    search = {
+        "outliers": [{"column": name, "method": "iqr", "treat": ["cap"]} for name in ("x0", "x1")],
+        "preparation": {
+            "categories": {"encode": ["target"]},
+            "numbers": {"scale": ["robust"]},
+            "select": {"correlation": 0.9, "top": 5},
+        },
+    }
+    made = []
+    for number, frame in enumerate((table, wild)):
+        run = FakeRun(spark, tmp_path / str(number), pipeline(search), sqlite(home))
+        run.put("training_set", frame, facts() | {"folds": cut.as_dict()})
+        problem = look(run)
+        first, second = problem.folds
+        of = problem.plan(Point("logistic_regression", {}), first.known)
+        prepared = Prepared(problem.folds, [(1, of)])
+        prepared.start()
+        with prepared.using(1, of) as parts:
+            rows = parts.preparation.transform(first.known.made.transform(table)).orderBy("id")
+            values = np.array([row["features"].toArray() for row in rows.select("id", "features").collect()])
+            assert parts.train.count() == table.where(cut.trains(1)).count() > 100
+        prepared.release()
+        made.append((first.known.columns, of, values, second.known.columns))
+    one, other = made
+    assert one[:2] == other[:2]
+    np.testing.assert_array_equal(one[2], other[2])
+    assert one[3] != other[3]  # the other fold does train on these rows: the canary sings
+
+
+def test_folds_that_cannot_be_learned_are_named(spark, home, tmp_path):
+    run = FakeRun(spark, tmp_path, pipeline({}), sqlite(home))
+    one = folded(spark, HASHED, 300).selectExpr("* except (label)", "label and fold <> 2 label")
+    run.put("training_set", one, facts() | {"folds": HASHED.as_dict()})
+    with pytest.raises(
+        DataError, match=r"fold 2 of 4: there validates rows of one class only\. Mend training_set.split"
+    ):
+        look(run)
+    early = Cut(2, "time", TIMED.starts, "expanding", "300 seconds")
+    run.put("training_set", folded(spark, TIMED), facts() | {"folds": early.as_dict()})
+    with pytest.raises(DataError, match="fold 1 of 2: the training part has no row with a label"):
+        look(run)
+
+
+SEARCH = {
+    "max_evals": 3,
+    "parallelism": 1,
+    "algorithm": "random",
+    "estimators": ["logistic_regression", "decision_tree"],
+}
+
+
+def searched(spark, home, folder, pruning):
+    run = FakeRun(spark, folder, pipeline(SEARCH | {"pruning": pruning}), sqlite(home), run_id=pruning, name=pruning)
+    run.put("training_set", folded(spark, HASHED).coalesce(2), facts() | {"folds": HASHED.as_dict()})
+    run.finish(steps(run.pipeline)[0].run(run))
+    return run
+
+
+@pytest.fixture(scope="module")
+def both(spark, home, tmp_path_factory):
+    """The same search with and without racing."""
+    return {name: searched(spark, home, tmp_path_factory.mktemp(name), name) for name in ("none", "racing")}
+
+
+def trials(run):
+    rows = run.read("trials").where("status not in ('baseline', 'winner')").orderBy("trial")
+    return [row.asDict() for row in rows.collect()]
+
+
+def test_a_trial_is_worth_the_mean_of_its_folds(spark, both):
+    run = both["none"]
+    rows = trials(run)
+    assert [(row["status"], len(row["fold_values"])) for row in rows] == [("ok", 4)] * 3
+    problem = look(run)
+    for row in rows[:1]:
+        point = Point(row["estimator"], json.loads(row["params"]))
+        values = []
+        for fold in range(1, 5):  # slow and obvious: all of it, anew, from the table
+            known = problem.folds[fold - 1].known
+            train, valid = (
+                known.target.with_index(run.read("training_set").where(condition)).select("label", *known.columns.used)
+                for condition in (f"fold is not null and fold <> {fold}", f"fold = {fold}")
+            )
+            of = (problem.plan(point, known), known.goal, 42, 2)
+            model = fit_whole(point, "binary", train, known.columns, *of)
+            values.append(model_metric(model.transform(valid), "binary", "areaUnderROC"))
+        assert row["fold_values"] == pytest.approx(values, abs=1e-6)
+        assert row["value"] == pytest.approx(fmean(values), abs=1e-6)
+    winner = run.read("trials").where("status = 'winner'").first()
+    assert winner["value"] == max(row["value"] for row in rows)
+    assert winner["fold_values"] == max(rows, key=lambda row: row["value"])["fold_values"]
+    baseline = run.read("trials").where("status = 'baseline'").first()
+    assert (baseline["value"], baseline["fold_values"]) == (0.5, None)
+
+
+def test_mlflow_has_the_metric_of_each_fold(both):
+    run = both["none"]
+    client = ModelStore(run.tracking_uri).client
+    parent = run.facts("trials")["facts"]["mlflow_run_id"]
+    found = client.search_runs([client.get_experiment_by_name("none").experiment_id])
+    children = [one for one in found if one.data.tags.get("mlflow.parentRunId") == parent]
+    by_name = {one.info.run_name: one for one in children}
+    for row in trials(run):
+        child = by_name[f"trial {row['trial']} {row['estimator']}"]
+        history = client.get_metric_history(child.info.run_id, "fold_areaUnderROC")
+        assert [(one.step, one.value) for one in sorted(history, key=lambda one: one.step)] == list(
+            enumerate(row["fold_values"], 1)
+        )
+        assert child.data.metrics["areaUnderROC"] == row["value"]
+
+
+def test_racing_stops_jobs_and_finds_the_same_winner(spark, both):
+    whole, raced = trials(both["none"]), trials(both["racing"])
+    assert [(row["estimator"], row["params"]) for row in raced] == [(row["estimator"], row["params"]) for row in whole]
+    pruned = [row for row in raced if row["status"] == "pruned"]
+    assert pruned
+    tracker = spark.sparkContext.statusTracker()
+    for row, other in zip(raced, whole, strict=True):
+        jobs = [len(tracker.getJobIdsForGroup(f"headrace-{name}-trial-{row['trial']}")) for name in ("racing", "none")]
+        seen = len(row["fold_values"])
+        assert row["fold_values"] == pytest.approx(other["fold_values"][:seen], abs=1e-9)
+        if row["status"] == "pruned":
+            assert 2 <= seen < 4
+            assert 0 < jobs[0] < jobs[1]
+            assert row["value"] is None
+            assert row["error"].startswith(f"racing: after {seen} of 4 folds ")
+            assert row["loss"] > min(one["loss"] for one in raced if one["status"] == "ok")
+        else:
+            assert (row["status"], seen) == ("ok", 4)
+    winners = [run.read("trials").where("status = 'winner'").first() for run in both.values()]
+    assert len({(row["trial"], row["params"], round(row["value"], 9)) for row in winners}) == 1
+    assert not tracker.getActiveJobsIds()
+
+
+def test_pruned_trials_are_not_repeated(both):
+    kept = read_back(both["racing"], "f1")
+    assert [row.status for row in kept] == [row["status"] for row in trials(both["racing"])]
+    assert [row.fold_values for row in kept] == [row["fold_values"] for row in trials(both["racing"])]
+
+
+YAML = """
+pipeline: people
+tables: {people: {source: {format: csv, path: people.csv}, key: id, event_time: at}}
+training_set:
+  from: people
+  label: bought
+  split: {by: time, train_until: 2024-03-01, validation_until: 2024-04-01, test_until: 2024-05-01, folds: 3}
+search: {estimators: logistic_regression, max_evals: 1, pruning: racing}
+"""
+
+
+def test_an_older_table_of_trials_gets_the_new_column(scratch: Project):
+    days = [f"{i},2024-0{i % 4 + 1}-{i % 28 + 1:02d},{i * 37 % 11},{'yn'[i * 7919 % 13 > 6]}" for i in range(600)]
+    scratch.write("people.csv", "\n".join(["id,at,age,bought", *days]) + "\n")
+    types = "run_id string, fingerprint string, trial bigint, status string, value double"
+    older = scratch.spark.createDataFrame([("r0", "f0", 0, "ok", 0.7)], types)
+    older = older.selectExpr("*", "current_timestamp() finished_at")
+    older.write.format("delta").save(str(scratch.folder / "home" / "warehouse" / "people" / "trials"))
+    scratch.run(YAML, to="search")
+    rows = {row["status"]: row for row in scratch.table("trials").where("run_id <> 'r0'").collect()}
+    assert set(rows) == {"baseline", "ok", "winner"}
+    assert len(rows["ok"]["fold_values"]) == 3
+    assert scratch.table("trials").where("run_id = 'r0'").first()["fold_values"] is None
