@@ -1,0 +1,121 @@
+"""A search in folds, against Spark's CrossValidator: the same rows, folds and fits of logistic regression, the same run.
+
+    .venv/bin/python benchmarks/search.py [--rounds 3] [--parallelism 2]
+
+18 fits (6 settings, 3 folds) of the whole pipeline (preparation and estimator) on the flights of January to October, and
+the refit of the best. CrossValidator fits the preparation again for each; it is Headrace's own, so that both do the
+same. Headrace's time has all that the stage `search` does: the trials' table, MLflow, the model's log. Prints a
+Markdown table of medians; ends with 1 where any setting's mean over the folds differs by more than 1e-6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from contest import PROJECT, contest, scratch, session, shown
+from pyspark.ml import Estimator, Pipeline
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.sql import DataFrame
+
+import headrace
+from headrace.config.preparation import Preparation
+from headrace.search.columns import columns
+from headrace.search.estimators import ESTIMATORS
+from headrace.search.plan import plan
+from headrace.search.preparation import fit_preparation
+from headrace.search.tallies import Goal
+
+SETTINGS = (0.0001, 0.001, 0.01, 0.03, 0.1, 0.3)
+FOLDS = 3
+YAML = """\
+extends: {flights}
+training_set: {{split: {{folds: {{count: {folds}, by: hash}}}}}}
+search:
+  estimators:
+    - {{name: logistic_regression, params: {{l1_ratio: 0.0}}, space: {{regularization: {{choice: {settings}}}}}}}
+  algorithm: grid
+  max_evals: {count}
+  parallelism: {parallelism}
+  timeout: 1 hour
+"""
+
+
+class Prepare(Estimator):
+    """Headrace's preparation, as a stage that CrossValidator fits."""
+
+    def __init__(self, features: list[str]) -> None:
+        super().__init__()
+        self.features = features
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        seen = columns(dataset, self.features, 100, Preparation(), True)
+        return fit_preparation(dataset, seen, plan("linear", seen, Preparation()), Goal(2)).model
+
+
+def validator(features: list[str], parallelism: int) -> CrossValidator:
+    """Spark's search over the same settings."""
+    linear = ESTIMATORS["logistic_regression"].build("binary", {"regularization": 0.0, "l1_ratio": 0.0}, 42, 2)
+    return CrossValidator(
+        estimator=Pipeline(stages=[Prepare(features), linear]),
+        estimatorParamMaps=ParamGridBuilder().addGrid(linear.regParam, list(SETTINGS)).build(),
+        evaluator=BinaryClassificationEvaluator(metricName="areaUnderROC", numBins=0),
+        foldCol="place",
+        numFolds=FOLDS,
+        parallelism=parallelism,
+    )
+
+
+def main() -> int:
+    """Run the contest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parallelism", type=int, default=2)
+    given = parser.parse_args()
+    home = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace"))
+    spark = session()
+    spark.conf.set("spark.sql.ansi.enabled", "true")
+    with scratch() as place:
+        shutil.copytree(home / "jars", Path(place, "home", "jars"))
+        os.environ["HEADRACE_HOME"] = f"{place}/home"
+        file = Path(place, "flights_in_folds.yaml")
+        how = {"folds": FOLDS, "settings": list(SETTINGS), "count": len(SETTINGS), "parallelism": given.parallelism}
+        file.write_text(YAML.format(flights=PROJECT / "conf" / "flights.yaml", **how))
+        pipeline = headrace.Pipeline.from_yaml(file)
+        pipeline.run(to="training_set")
+        rows = pipeline.table("training_set").where("fold is not null and label is not null")
+        table = f"{place}/home/warehouse/flights/training_set"
+        note = spark.sql(f"describe history delta.`{table}`").select("userMetadata").first()
+        features = json.loads(note["userMetadata"])["facts"]["features"] if note else []
+        rows = rows.selectExpr("double(label) label", "fold - 1 place", *[f"`{name}`" for name in features])
+        found: list[float] = []
+
+        def theirs() -> None:
+            found[:] = validator(features, given.parallelism).fit(rows).avgMetrics
+
+        ours: list[float] = []
+
+        def mine() -> None:
+            begun = time.monotonic()
+            done = pipeline.run(only="search", force="search")
+            ours.append(float(next(one["seconds"] for one in done.stages if one["name"] == "search")))
+            print(f"    the stage alone: {ours[-1]:.1f} s of {time.monotonic() - begun:.1f}", file=sys.stderr)
+
+        medians = contest({"Headrace, the stage `search`": mine, "Spark, CrossValidator": theirs}, given.rounds)
+        trials = pipeline.table("trials").where("status = 'ok'").select("params", "value").collect()
+    known = {json.loads(row["params"])["regularization"]: row["value"] for row in trials}
+    apart = max(abs(known[setting] - value) for setting, value in zip(SETTINGS, found, strict=True))
+    print(shown("18 fits of logistic regression on flights", medians, "Headrace, the stage `search`", {}))
+    print(f"\nMeans over the folds differ by at most {apart:.1e}. Load {os.getloadavg()[0]:.1f}.")
+    return int(apart > 1e-6)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
