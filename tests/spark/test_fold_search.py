@@ -13,6 +13,7 @@ from headrace.engine.folds import Cut
 from headrace.errors import DataError
 from headrace.metrics.evaluators import model_metric
 from headrace.models.store import ModelStore
+from headrace.search.baseline import best
 from headrace.search.ledger import read_back
 from headrace.search.prepared import Prepared
 from headrace.search.problem import look
@@ -53,9 +54,9 @@ def test_a_fold_learns_nothing_of_rows_that_do_not_train_in_it(spark, home, tmp_
     changes = {
         "x0": "1e6 * id",
         "x1": "-1e9",
+        "same": "double(id)",
         "carrier": "concat('Z', id)",
         "label": "id % 2 = 0",
-        "same": "double(id)",
     }
     wild = table.selectExpr(
         *[f"if({unseen}, {changes[c]}, {c}) {c}" if c in changes else c for c in table.columns],
@@ -103,6 +104,32 @@ def test_folds_that_cannot_be_learned_are_named(spark, home, tmp_path):
         look(run)
 
 
+def test_the_baseline_is_the_mean_over_folds_and_by_time_knows_a_last_value(spark, home, tmp_path):
+    run = FakeRun(spark, tmp_path, pipeline({}), sqlite(home))
+    rows = folded(spark, TIMED).selectExpr("* except (label)", "double(id + 500 * int(id % 7 = 0)) label")
+    run.put("training_set", rows, facts("regression", []) | {"folds": TIMED.as_dict()})
+    problem, frame, rmse = look(run), rows.toPandas(), {"mean": [], "last value": []}
+    for fold, start in ((1, 300), (2, 500)):
+        train = frame[(frame["fold"] < fold) & (frame["id"] + 30 <= start - 40)]
+        valid = frame[frame["fold"] == fold]["label"]
+        for name, guess in (("mean", train["label"].mean()), ("last value", train.sort_values("id")["label"].iloc[-1])):
+            rmse[name].append(np.sqrt(np.mean((valid - guess) ** 2)))
+    found = best(problem)
+    assert found.name == min(rmse, key=lambda name: fmean(rmse[name]))
+    assert found.value == pytest.approx(min(fmean(values) for values in rmse.values()))
+
+
+def test_tasks_without_a_label_have_folds_as_well(spark, home, tmp_path):
+    task, search = "anomaly", {"max_evals": 1, "estimators": ["gaussian_mixture"]}
+    run = FakeRun(spark, tmp_path, pipeline(search, task=task, label=None), sqlite(home), name=task)
+    rows = folded(spark, PAIR, 300).selectExpr("* except (label)", "cast(null as double) label")
+    run.put("training_set", rows.coalesce(1), facts(task, []) | {"folds": PAIR.as_dict()})
+    run.finish(steps(run.pipeline)[0].run(run))
+    row = run.read("trials").where("status = 'ok'").first()
+    assert len(row["fold_values"]) == 2
+    assert row["value"] == fmean(row["fold_values"])
+
+
 SEARCH = {
     "max_evals": 3,
     "parallelism": 1,
@@ -148,11 +175,9 @@ def test_a_trial_is_worth_the_mean_of_its_folds(spark, both):
             values.append(model_metric(model.transform(valid), "binary", "areaUnderROC"))
         assert row["fold_values"] == pytest.approx(values, abs=1e-6)
         assert row["value"] == pytest.approx(fmean(values), abs=1e-6)
-    winner = run.read("trials").where("status = 'winner'").first()
-    assert winner["value"] == max(row["value"] for row in rows)
-    assert winner["fold_values"] == max(rows, key=lambda row: row["value"])["fold_values"]
-    baseline = run.read("trials").where("status = 'baseline'").first()
-    assert (baseline["value"], baseline["fold_values"]) == (0.5, None)
+    winner, first = run.read("trials").where("status = 'winner'").first(), max(rows, key=lambda row: row["value"])
+    assert (winner["value"], winner["fold_values"]) == (first["value"], first["fold_values"])
+    assert run.read("trials").where("status = 'baseline'").first()["value"] == 0.5
 
 
 def test_mlflow_has_the_metric_of_each_fold(both):
