@@ -92,8 +92,10 @@ def main() -> int:
         pipeline.run(to="training_set")
         rows = pipeline.table("training_set").where("fold is not null and label is not null")
         table = f"{place}/home/warehouse/flights/training_set"
-        note = spark.sql(f"describe history delta.`{table}`").select("userMetadata").first()
-        features = json.loads(note["userMetadata"])["facts"]["features"] if note else []
+        notes = [row[0] for row in spark.sql(f"describe history delta.`{table}`").select("userMetadata").collect()]
+        features = next(
+            found for note in notes if note and (found := json.loads(note).get("facts", {}).get("features"))
+        )
         rows = rows.selectExpr("double(label) label", "fold - 1 place", *[f"`{name}`" for name in features])
         found: list[float] = []
 
