@@ -47,6 +47,8 @@ DESCRIPTIONS = {
     "Split.test_until": "rows before it, and not before validation_until, test it once; later ones are scored",
     "Search.estimators": "what is tried: logistic_regression, random_forest, gbt, xgboost ...",
     "Search.algorithm": "how hyperparameters are drawn",
+    "Search.calibration": "two classes: the winner's probabilities are set right on rows that it has not learned from",
+    "Search.threshold": "two classes: the probability from which on the answer is yes, or how it is chosen",
     "Search.max_evals": "models tried, at most",
     "Search.timeout": "how long the search goes on, as `3 minutes`; longer only until a first trial has finished",
     "Search.trial_timeout": "how long one model may take",

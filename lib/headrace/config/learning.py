@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticKnownError
 
+from headrace.config.deciding import Calibration, Cut
 from headrace.config.durations import Duration
 from headrace.config.folds import CutInto, unfit
 from headrace.config.hook_types import Estimator, Hook, OwnTransformer, Scalar
@@ -177,6 +178,8 @@ class Search(Section):
         ("none",),
         description="rare classes in training: weights, or rows left out or repeated; probabilities are set right",
     )
+    calibration: Calibration = "none"
+    threshold: Cut | None = None
     algorithm: Literal["tpe", "random", "anneal", "grid"] = Field(
         "tpe", description="grid: every combination; of a range its ends and its middle"
     )

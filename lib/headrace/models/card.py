@@ -24,7 +24,9 @@ class ModelCard:
         params: Its hyperparameters.
         validation: Metric -> value on the validation part, before the refit.
         learned: What the task learns beside the model. Of an anomaly: `threshold`, `contamination` (see
-            `models.density`); of a recommendation: `user`, `item`, `implicit`, `top_k`, `relevant`.
+            `models.density`); of a recommendation: `user`, `item`, `implicit`, `top_k`, `relevant`;
+            of two classes, where they are wanted: `calibration`, `threshold` (`prediction` is `probability >= threshold`),
+            `threshold_by`, `held_out_rows` that both were learned from.
         trained: What else decides the result of training again: `seed`, `slots` of XGBoost, `parallelism` and
             `partitions` of the rows.
     """

@@ -79,7 +79,19 @@ def _purpose(record: Mapping[str, Any], card: ModelCard) -> str:
     if card.task == "recommendation":
         what = f"the {learned['top_k']} best `{learned['item']}` for each `{learned['user']}`"
         return f"Recommends {what} (recommendation), from `{_label(record)}`."
-    return f"Predicts `{_label(record)}` ({card.task}), with {_classes(card)}."
+    return f"Predicts `{_label(record)}` ({card.task}), with {_classes(card)}.{_decides(card)}"
+
+
+def _decides(card: ModelCard) -> str:
+    """Of two classes: calibration and threshold, where there are any."""
+    known = card.learned or {}
+    if "calibration" not in known:
+        return ""
+    rows = f"learned from {known['held_out_rows']:,} rows that the estimator had not seen"
+    text = f" `prediction` is {card.positive} from probability {known['threshold']:.6g} on"
+    text += "" if "at" in known["threshold_by"] else f", {rows}"
+    how = known["calibration"]
+    return f"{text}." if how == "none" else f"{text}. Probabilities are calibrated ({how}), {rows}."
 
 
 def _label(record: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from headrace.runtime.checkpoints import checkpoints
 from headrace.runtime.step import Done, Output, Run
 from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
+from headrace.search.deciding import Decided, decided
 from headrace.search.ledger import Ledger, Row, frame, read_back
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
@@ -87,6 +88,7 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
     recipe = problem.recipes[best.estimator]
     uri = store.log_model(parent, again.model, card, packages(recipe), _code(run, problem, recipe))
     store.client.log_metric(parent, f"validation_{best.metric}", float(best.value or 0.0))
+    _log_decided(store, parent, again.learned or {})
     store.client.set_terminated(parent)
     ended = datetime.now(UTC)
     row = Row(
@@ -106,9 +108,17 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
             Output("trials", frame(run, [row]), mode="append", serializable=True, facts=facts, merge_schema=True),
         ),
         rows_in=sum(problem.target.rows),
-        notes=tuple(_notes(problem, best, rows, guess)),
+        notes=(*_notes(problem, best, rows, guess), *again.notes),
         metrics={"validation": {best.metric: _against(problem, best, guess)}},
     )
+
+
+def _log_decided(store: ModelStore, run_id: str, learned: Mapping[str, Any]) -> None:
+    """Calibration and threshold, where there are any."""
+    if "calibration" in learned:
+        store.client.set_tag(run_id, "calibration", learned["calibration"])
+        store.client.log_metric(run_id, "threshold", learned["threshold"])
+        store.client.log_metric(run_id, "held_out_rows", learned["held_out_rows"])
 
 
 @dataclass(frozen=True)
@@ -117,13 +127,15 @@ class Refit:
 
     Attributes:
         model: The user's stages first.
-        learned: What the task learns beside the model; None of a task with a label.
+        learned: What is learned beside the model: by tasks without a label, of calibration and threshold; else None.
         partitions: In how many its rows came: what draws rows by chance draws others in others.
+        notes: What people should know of calibration and threshold.
     """
 
     model: PipelineModel
     learned: Mapping[str, Any] | None
     partitions: int
+    notes: tuple[str, ...] = ()
 
 
 def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
@@ -134,13 +146,15 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     both, task = problem.rows, problem.target.task
     own = PipelineModel(fit_stages(problem.stages, both))
     used = own.transform(both).select(*problem.taken(both))
-    learned, known, plan = None, problem.columns, problem.plan(point)
+    known, plan = problem.columns, problem.plan(point)
     if problem.special:
         fitted, learned = fit_special(point, task, used, known, plan, seed, slots, problem.special)
-    else:
-        balance = problem.balance
-        fitted = fit_whole(point, task, used, known, plan, problem.known.goal, seed, slots, problem.recipes, balance)
-    return Refit(PipelineModel([*own.stages, *fitted.stages]), learned, used.rdd.getNumPartitions())
+        return Refit(PipelineModel([*own.stages, *fitted.stages]), learned, used.rdd.getNumPartitions())
+    balance = problem.balance
+    fitted = fit_whole(point, task, used, known, plan, problem.known.goal, seed, slots, problem.recipes, balance)
+    after = decided(problem, point, seed, slots) or Decided((), None)
+    model = PipelineModel([*own.stages, *fitted.stages, *after.stages])
+    return Refit(model, after.learned, used.rdd.getNumPartitions(), after.notes)
 
 
 def rounds(spark: SparkSession, task: str) -> AbstractContextManager[None]:

@@ -1,10 +1,11 @@
-"""Whether preparation and balance go with the task, and with themselves."""
+"""Whether preparation, balance, calibration and threshold go with the task, and with themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from headrace.config.checks import deciding
 from headrace.config.learning import UNLABELLED, Search
 
 Found = tuple[str, str]
@@ -24,6 +25,7 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
     balance = [how for how in search.balance if how != "none"]
     if balance and task and task not in CLASSES:
         yield "search.balance", f"{balance[0]} is for classes, and the task is {task}; leave it out"
+    yield from deciding.check(search, task)
     for where, encode in encodings(search):
         if encode in ("target", "woe") and task in UNLABELLED:
             yield where, f"{encode} needs a label, and the task {task} has none; write frequency"

@@ -1,0 +1,33 @@
+"""Whether calibration and threshold go with the task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headrace.config.learning import Search
+
+Found = tuple[str, str]
+_WHY = {
+    "multiclass": "with more than two classes there is no single cut, and each would need a calibrator of its own",
+    "regression": "a number is predicted, without a probability",
+    "recommendation": "items are ranked, without a probability",
+}
+
+
+def check(search: Search, task: str | None) -> Iterator[Found]:
+    """What the task has no use for: pairs (where, what came and what is allowed).
+
+    Args:
+        search: The configuration.
+        task: What is learned; None where nobody knows yet.
+    """
+    if task in (None, "binary"):
+        return
+    why = _WHY.get(str(task), "it learns without a label")
+    if search.calibration != "none":
+        yield (
+            "search.calibration",
+            f"{search.calibration} is for two classes, and the task is {task}: {why}; leave it out",
+        )
+    if search.threshold:
+        yield "search.threshold", f"it is for two classes, and the task is {task}: {why}; leave it out"
