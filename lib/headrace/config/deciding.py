@@ -5,22 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
-from pydantic_core import PydanticKnownError
 
 from headrace.config.section import Section
+from headrace.config.values import number
 
 Calibration = Literal["none", "sigmoid", "isotonic"]
 
 
-def _number(value: object) -> object:
-    """`true` is no number, though pydantic takes it for 1."""
-    if isinstance(value, bool):
-        raise PydanticKnownError("float_type")
-    return value
-
-
-_Share = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
-_Price = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
+_Share = Annotated[float, BeforeValidator(number), Field(gt=0, lt=1)]
+_Price = Annotated[float, BeforeValidator(number), Field(ge=0, allow_inf_nan=False)]
 
 
 class Costs(Section):

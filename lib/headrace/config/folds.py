@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
-from pydantic_core import PydanticKnownError
 
 from headrace.config.durations import Duration
 from headrace.config.section import Section
+from headrace.config.values import whole
 
 By = Literal["time", "hash", "stratified"]
 FOLD = "fold"
@@ -16,16 +16,10 @@ FOLD = "fold"
 MOST = 100
 
 
-def _whole(value: object) -> object:
-    if isinstance(value, bool):
-        raise PydanticKnownError("int_type")
-    return value
-
-
 class Folds(Section):
     """Into how many folds, and how, the rows of the parts train and validation are cut."""
 
-    count: Annotated[int, BeforeValidator(_whole)] = Field(ge=2, le=MOST, description="folds that validate")
+    count: Annotated[int, BeforeValidator(whole)] = Field(ge=2, le=MOST, description="folds that validate")
     by: By | None = Field(None, description="default: as the split; stratified: each fold has the shares of classes")
     window: Literal["expanding", "sliding"] = Field(
         "expanding", description="by time: a fold learns from all that lies before it, or from the stretch just before"

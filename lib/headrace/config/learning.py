@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticKnownError
 
 from headrace.config.deciding import Calibration, Cut
 from headrace.config.durations import Duration
@@ -17,26 +16,12 @@ from headrace.config.preparation import Balance, OneOf, Preparation
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
-from headrace.config.values import Column, Columns, Moment, Sql, listed
-
-
-def _whole(value: object) -> object:
-    """`true` is no number, though pydantic takes it for 1."""
-    if isinstance(value, bool):
-        raise PydanticKnownError("int_type")
-    return value
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise PydanticKnownError("float_type")
-    return value
-
+from headrace.config.values import Column, Columns, Moment, Sql, listed, number, whole
 
 LARGEST = 2**31 - 1
 """Of whole numbers in the JVM, and of seeds."""
-Whole = Annotated[int, Field(le=LARGEST), BeforeValidator(_whole)]
-Number = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, Field(le=LARGEST), BeforeValidator(whole)]
+Number = Annotated[float, BeforeValidator(number)]
 Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
 TASKS: tuple[str, ...] = get_args(Task)
 UNLABELLED = ("clustering", "anomaly")

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from headrace.config.file.document import shown
 
@@ -18,6 +19,20 @@ SERVERS = ("http", "https", "databricks")
 def listed(value: object) -> object:
     """One where a list may stand."""
     return [value] if isinstance(value, str) else value
+
+
+def whole(value: object) -> object:
+    """`true` is no number, though pydantic takes it for 1."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+def number(value: object) -> object:
+    """As `whole`, of real numbers."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
 
 
 def moment_of(text: str) -> datetime:

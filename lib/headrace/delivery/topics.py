@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from headrace.config import secrets
 from headrace.config.sinks import Sink
 from headrace.engine.published import VALID_FROM
+from headrace.engine.time import EXACT_JSON
 from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.sinks.delivery import Sent
 from headrace.runtime.sinks.kafka import KafkaSink, complete
@@ -21,11 +22,7 @@ from headrace.runtime.step import Done, Run
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-_JSON = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-    "ignoreNullFields": "false",
-}
+_JSON = {**EXACT_JSON, "ignoreNullFields": "false"}
 
 
 def deliver(run: Run, name: str, sink: Sink) -> Done:

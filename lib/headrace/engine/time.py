@@ -12,6 +12,12 @@ from headrace.config.types import Table
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+EXACT_JSON = {
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+}
+"""Options of `to_json`: it otherwise ends at milliseconds."""
+
 
 def moment(at: datetime) -> Column:
     """A point in time as a literal, independent of any session's time zone."""

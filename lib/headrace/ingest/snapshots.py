@@ -11,6 +11,7 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from headrace.config.types import Table
+from headrace.engine.time import EXACT_JSON
 from headrace.errors import DataError
 from headrace.ingest.drift import NESTED, fits
 from headrace.ingest.privacy import key_of, protected, refuse_plain
@@ -163,16 +164,9 @@ def _goes_on(before: DataType, now: DataType) -> bool:
     return before.simpleString() == now.simpleString() or (isinstance(now, NESTED) and fits(before, now))
 
 
-EXACT = {
-    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
-    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-}
-"""JSON otherwise ends at milliseconds."""
-
-
 def content_of(frame: DataFrame) -> tuple[int, str]:
     """How many rows, and a hash of them and their columns, whatever their order. Runs one Spark job."""
-    row = F.to_json(F.struct(*[F.col(f"`{name}`") for name in frame.columns]), EXACT)
+    row = F.to_json(F.struct(*[F.col(f"`{name}`") for name in frame.columns]), EXACT_JSON)
     sums = [F.sum(value.cast("decimal(38,0)")) for value in (F.xxhash64(row), F.xxhash64(F.lit(1), row))]
     found: Any = frame.agg(F.count("*"), *sums).first()
     return int(found[0]), digest(frame.schema.simpleString(), *map(str, found))

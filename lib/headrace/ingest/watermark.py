@@ -17,10 +17,11 @@ from pyspark.sql.types import DataType, DateType
 
 from headrace.config import hooks
 from headrace.config.types import Table
+from headrace.engine.time import EXACT_JSON
 from headrace.errors import ConfigError, DataError
 from headrace.ingest import privacy
 from headrace.ingest.marks import TIMES, Mark, Marked, Span, look, marked
-from headrace.ingest.snapshots import EXACT, same_types, stamped
+from headrace.ingest.snapshots import same_types, stamped
 from headrace.runtime.step import Done, Output, Run
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _unlike(now: DataType, before: DataType) -> bool:
 
 def _compared(name: str, unlike: set[str]) -> Column:
     """A value that can be compared; JSON leaves out what is null."""
-    return F.to_json(name, EXACT) if name in unlike else F.col(name)
+    return F.to_json(name, EXACT_JSON) if name in unlike else F.col(name)
 
 
 def _release(frame: DataFrame) -> None:
