@@ -243,3 +243,19 @@ def test_a_backfill_mends_its_window_and_nothing_else(scratch: Project, monkeypa
     scratch.run(YAML, only="features", options=Options(force="features", since=START), select="spending")
     assert scratch.table("spending").exceptAll(good).isEmpty()
     assert scratch.table("spending").count() == good.count()
+
+
+def test_a_merge_names_few_entities_and_of_many_the_time_alone(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("a", 1, 5), ("a", 2, 5), ("b", 1, 5), ("b", 1, 4)]
+    table = spark.createDataFrame(rows, "k1 string, k2 int, at bigint")
+    table = table.select("k1", "k2", F.timestamp_micros("at").alias("valid_from")).alias("t")
+    touched, of = table.where("k1 = 'b'").select("k1", "k2").distinct(), Published(["k1", "k2"], "s", {})
+    only = changes.only_rows(touched, of, 5, 1)
+    assert [(r["k1"], r["k2"]) for r in table.where(only).collect()] == [("b", 1)]
+    monkeypatch.setattr(changes, "NAMED", 0)
+    assert table.where(changes.only_rows(touched, of, 5, 1)).count() == 3
+    monkeypatch.undo()
+    ignoring = touched.select(F.expr("k1 collate UTF8_LCASE").alias("k1"), "k2")  # equal values, other hashes
+    assert "xxhash64" not in changes.only_rows(ignoring, of, 5, 1)
