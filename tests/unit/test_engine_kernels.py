@@ -201,9 +201,9 @@ def test_latest_is_the_greatest_row_known(events: list, asking: list, max_age: i
     usable = [e for e in events if e[2] is not None]
     entity, happened = (np.array([e[i] for e in usable], np.int64) for i in (0, 1))
     available = np.array([e[1] + e[2] for e in usable], np.int64)
-    order = np.lexsort((available, happened, entity))
     who = [np.array([a[i] for a in asking], np.int64) for i in (0, 1)]
-    got = latest(Events(entity, happened, np.maximum(happened, available)), order, who[0], who[1], max_age)
+    found = Events(entity, happened, np.maximum(happened, available), lambda rows: [available[rows]])
+    got = latest(found, who[0], who[1], max_age)
     for (of, cutoff), row in zip(asking, got.tolist(), strict=True):
         known = [
             (e[1], e[1] + e[2])

@@ -40,6 +40,11 @@ class PartialSum:
     total: Ints
 
 
+def sum_bits(rows: int) -> int:
+    """Widest limb that can be summed over `rows` rows in 63 bits."""
+    return 62 - rows.bit_length()
+
+
 def limb_bits(rows: int) -> int:
     """Widest limb whose squares can be summed over `rows` rows in 63 bits (five products meet in a limb)."""
     return (59 - rows.bit_length()) // 2
@@ -150,17 +155,21 @@ def _halves(a: Floats) -> tuple[Floats, Floats]:
     return high, a - high
 
 
-def total(parts: Sequence[PartialSum], rows: int) -> Floats:
-    """The sums as doubles."""
+def near_sum(parts: Sequence[PartialSum], rows: int) -> tuple[Floats, Ints | int]:
+    """The sums as doubles, divided by a power of two so that none overflows, and its exponent."""
     scale = scale_of(parts, rows)
+    return rounded(parts, scale, rows)[0], scale
+
+
+def total(near: Floats, scale: Ints | int) -> Floats:
+    """The sums as doubles, of `near_sum`."""
     with np.errstate(over="ignore"):
-        return np.ldexp(rounded(parts, scale, rows)[0], scale)
+        return np.ldexp(near, scale)
 
 
-def mean(parts: Sequence[PartialSum], count: Ints) -> Floats:
-    """The means as doubles; 0 where there is nothing."""
-    scale = scale_of(parts, len(count))
-    return np.ldexp(rounded(parts, scale, len(count))[0] / np.maximum(count, 1), scale)
+def mean(near: Floats, scale: Ints | int, count: Ints) -> Floats:
+    """The means as doubles, of `near_sum`; 0 where there is nothing."""
+    return np.ldexp(near / np.maximum(count, 1), scale)
 
 
 def stddev(parts: Sequence[PartialSum], square_parts: Sequence[PartialSum], count: Ints) -> Floats:

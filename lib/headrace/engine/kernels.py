@@ -17,27 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.engine.exact import Bools, Ints
+from headrace.engine.timeline import Codes, Ties, Timeline
 
 LONGEST = 1 << 61
 "Microseconds; a longer window is cut to it, for it holds all of time anyway."
-
-
-class Timeline:
-    """(entity, time) pairs in ascending order, searchable by many rows at once.
-
-    Times are replaced by their ranks, so that entity and time fit into one 64-bit code.
-    """
-
-    def __init__(self, entity: Ints, time: Ints) -> None:
-        self._times = np.unique(time)
-        self._codes = self._code(entity, time)
-
-    def _code(self, entity: Ints, time: Ints) -> Ints:
-        return entity * (len(self._times) + 1) + np.searchsorted(self._times, time, side="right")
-
-    def upto(self, entity: Ints, time: Ints) -> Ints:
-        """How many pairs come before or at (entity, time)."""
-        return np.searchsorted(self._codes, self._code(entity, time), side="right").astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -58,7 +41,7 @@ class Rows:
     @cached_property
     def order(self) -> Ints:
         """The usable rows, by entity and cut-off."""
-        order = np.lexsort((self.cutoff, self.entity))
+        order = Codes(self.entity, self.cutoff).order()
         return order[self.usable[order]].astype(np.int64)
 
 
@@ -68,19 +51,24 @@ class Events:
     Args:
         entity: Codes.
         happened: Event time in microseconds.
-        known: When the event was known, never before `happened`.
-        rows: Which rows of the columns these are; default: all.
+        known: When the event was known, never before `happened`; the same object, if at once.
+        ties: What orders events of one entity and time, as in `Codes.order`; default: `known`.
+        lines: The two orders, if they are there: by event time and by knowledge.
     """
 
-    def __init__(self, entity: Ints, happened: Ints, known: Ints, rows: Ints | None = None) -> None:
+    def __init__(
+        self,
+        entity: Ints,
+        happened: Ints,
+        known: Ints,
+        ties: Ties | None = None,
+        lines: tuple[Timeline, Timeline] | None = None,
+    ) -> None:
         self.entity, self.happened, self.known = entity, happened, known
-        rows = np.arange(len(entity), dtype=np.int64) if rows is None else rows
-        self.by_time = rows[np.lexsort((known[rows], happened[rows], entity[rows]))]
-        same = np.diff(entity[self.by_time]) == 0
-        self.in_order = not bool((same & (np.diff(known[self.by_time]) < 0)).any())
-        self.by_known = self.by_time
-        if not self.in_order:
-            self.by_known = rows[np.lexsort((happened[rows], known[rows], entity[rows]))]
+        self._happening, self._knowing = lines or _lines(entity, happened, known, ties)
+        self.by_time = self._happening.rows
+        self.in_order = self._knowing is self._happening or self._knowing.in_order(self.by_time)
+        self.by_known = self.by_time if self.in_order else self._knowing.rows
 
     def __len__(self) -> int:
         return len(self.by_time)
@@ -92,35 +80,41 @@ class Events:
         place[self.by_time] = np.arange(len(self.by_time))
         return place
 
-    @cached_property
-    def _time_line(self) -> Timeline:
-        return Timeline(self.entity[self.by_time], self.happened[self.by_time])
-
-    @cached_property
-    def _known_line(self) -> Timeline:
-        return Timeline(self.entity[self.by_known], self.known[self.by_known])
-
     def known_by(self, entity: Ints, time: Ints) -> Ints:
         """Length of the prefix of `by_known` that is known at these times."""
-        return self._known_line.upto(entity, time)
+        return self._knowing.upto(entity, time)
 
     def happened_by(self, entity: Ints, time: Ints) -> Ints:
         """Length of the prefix of `by_time` that had happened at these times."""
-        return self._time_line.upto(entity, time)
+        return self._happening.upto(entity, time)
 
     def that_ever_count(self, window: int) -> Events:
         """Without the events that are known only when they have left the window."""
         if self.in_order:
             return self
-        delay = self.known[self.by_time] - self.happened[self.by_time]
-        if delay.max() < window:
+        in_time = self.known - self.happened < window
+        if in_time.all():
             return self
-        return Events(self.entity, self.happened, self.known, self.by_time[delay < window])
+        lines = self._happening.only(in_time), self._knowing.only(in_time)
+        return Events(self.entity, self.happened, self.known, lines=lines)
 
     def prefixes(self, values: NDArray[Any]) -> tuple[Ints, Ints]:
         """Prefix sums of integers (one per row of the columns) in both orders; the same object if they are one."""
         plus = _prefix(values[self.by_known])
         return plus, plus if self.in_order else _prefix(values[self.by_time])
+
+
+def _lines(entity: Ints, happened: Ints, known: Ints, ties: Ties | None) -> tuple[Timeline, Timeline]:
+    codes = Codes(entity, happened)
+    if known is happened:
+        line = Timeline(codes, codes.order(ties))
+        return line, line
+    by_time = Timeline(codes, codes.order(ties or (lambda rows: [known[rows]])))
+    codes = Codes(entity, known)
+    alike = Timeline(codes, by_time.rows)
+    if alike.in_order(by_time.rows):
+        return by_time, alike
+    return by_time, Timeline(codes, codes.order(lambda rows: [happened[rows]]))
 
 
 def _prefix(values: NDArray[Any]) -> Ints:
@@ -141,6 +135,7 @@ class Span:
     upto: Ints
     without: Ints
     cutoff: Ints
+    entity: Ints
 
     def sums(self, prefixes: tuple[Ints, Ints]) -> Ints:
         """Exact sums within each window, modulo 2**64."""
@@ -148,7 +143,7 @@ class Span:
 
     def part(self, rows: slice) -> Span:
         """The windows of some of the rows."""
-        return Span(self.events, self.upto[rows], self.without[rows], self.cutoff[rows])
+        return Span(self.events, self.upto[rows], self.without[rows], self.cutoff[rows], self.entity[rows])
 
 
 def spans(events: Events, entity: Ints, cutoff: Ints, windows: list[int]) -> dict[int, Span]:
@@ -164,7 +159,8 @@ def spans(events: Events, entity: Ints, cutoff: Ints, windows: list[int]) -> dic
             known[len(subset)] = subset.known_by(entity, cutoff)
         upto = known[len(subset)]
         without = subset.happened_by(entity, cutoff - length)
-        out[window] = Span(subset, upto, np.minimum(without, upto) if subset.in_order else without, cutoff)
+        without = np.minimum(without, upto) if subset.in_order else without
+        out[window] = Span(subset, upto, without, cutoff, entity)
     return out
 
 
@@ -218,23 +214,22 @@ def present(span: Span, begun: Ints, ended: Ints) -> Ints:
     return span.sums((_prefix(begun[span.events.by_known]), _prefix(ended)))
 
 
-def latest(events: Events, by_time: Ints, entity: Ints, cutoff: Ints, max_age: int | None) -> Ints:
+def latest(events: Events, entity: Ints, cutoff: Ints, max_age: int | None) -> Ints:
     """The row of the last event known at each cut-off, or -1.
 
     Args:
-        events: The events.
-        by_time: Rows in ascending order of entity, event time and whatever breaks ties.
+        events: The events; `by_time` breaks ties as the answer shall.
         entity: Codes of the rows that ask.
         cutoff: Their times.
         max_age: The event happened within (cutoff - max_age, cutoff]; None: any time before.
     """
     if not len(events) or not len(entity):
         return np.full(len(entity), -1, np.int64)
-    place = np.empty(len(events.entity), np.int64)
-    place[by_time] = np.arange(len(by_time))
-    newest = np.maximum.accumulate(place[events.by_known])
     upto = events.known_by(entity, cutoff)
-    row = by_time[newest[np.maximum(upto - 1, 0)]]
+    last = np.maximum(upto - 1, 0)
+    if not events.in_order:
+        last = np.maximum.accumulate(events.place[events.by_known])[last]
+    row = events.by_time[last]
     found = (upto > 0) & (events.entity[row] == entity)
     if max_age is not None:
         found &= events.happened[row] > cutoff - min(max_age, LONGEST)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from headrace.engine import exact
-from headrace.engine.exact import Ints
+from headrace.engine.exact import Floats, Ints
 from headrace.engine.kernels import Span
 from headrace.engine.trend import Trend
 from headrace.engine.values import Values
@@ -20,6 +22,7 @@ class Moments:
     def __init__(self, values: Values) -> None:
         self._of = values
         self._bits = exact.limb_bits(len(values.valid))
+        self._near: dict[int, tuple[Floats, Ints | int]] = {}
 
     def integers(self, span: Span, count: Ints) -> pa.Array:
         """Sums of integers, as integers."""
@@ -30,12 +33,18 @@ class Moments:
         return self._of.events.prefixes(self._of.numbers >> 32), self._of.events.prefixes(self._of.numbers & 0xFFFFFFFF)
 
     @cached_property
+    def _finite(self) -> NDArray[Any]:
+        return np.where(np.isfinite(self._of.numbers), self._of.numbers, 0)
+
+    @cached_property
     def _limbs(self) -> list[exact.Limb]:
-        return exact.limbs(np.where(np.isfinite(self._of.numbers), self._of.numbers, 0), self._bits)
+        """Narrow enough for their squares and products."""
+        return exact.limbs(self._finite, self._bits)
 
     @cached_property
     def _sums(self) -> list[tuple[int, tuple[Ints, Ints]]]:
-        return [(limb.exponent, self._of.events.prefixes(limb.digits)) for limb in self._limbs]
+        wide = exact.limbs(self._finite, exact.sum_bits(len(self._of.valid)))
+        return [(limb.exponent, self._of.events.prefixes(limb.digits)) for limb in wide]
 
     @cached_property
     def _squares(self) -> list[tuple[int, tuple[Ints, Ints]]]:
@@ -61,18 +70,26 @@ class Moments:
                 values[span.sums(prefix) > 0] = np.nan
         return pa.array(values, mask=~there, from_pandas=False)
 
+    def _near_sum(self, span: Span) -> tuple[Floats, Ints | int]:
+        """One rounding for the sum and the mean of a window."""
+        if id(span) not in self._near:
+            self._near[id(span)] = exact.near_sum(_parts(self._sums, span), len(span.upto))
+        return self._near[id(span)]
+
     def of(self, function: str, span: Span, count: Ints) -> pa.Array:
         """`sum`, `mean` or `stddev` as doubles."""
-        parts = [exact.PartialSum(at, span.sums(prefix)) for at, prefix in self._sums]
         if function == "sum":
-            values = exact.total(parts, len(count))
+            values = exact.total(*self._near_sum(span))
         elif function == "mean":
-            values = exact.mean(parts, count)
+            values = exact.mean(*self._near_sum(span), count)
         else:
-            square_parts = [exact.PartialSum(at, span.sums(prefix)) for at, prefix in self._squares]
-            values = exact.stddev(parts, square_parts, count)
+            values = exact.stddev(_parts(self._sums, span), _parts(self._squares, span), count)
         if self._special is not None:
             nan, plus, minus = (span.sums(prefix) > 0 for prefix in self._special)
             values[plus], values[minus] = np.inf, -np.inf
             values[nan | (plus & minus) | ((plus | minus) & (function == "stddev"))] = np.nan
         return pa.array(values, mask=count < (2 if function == "stddev" else 1), from_pandas=False)
+
+
+def _parts(limbs: list[tuple[int, tuple[Ints, Ints]]], span: Span) -> list[exact.PartialSum]:
+    return [exact.PartialSum(at, span.sums(prefix)) for at, prefix in limbs]

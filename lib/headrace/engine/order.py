@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from headrace.engine.exact import Ints
 from headrace.engine.kernels import Span, distinct
+from headrace.engine.late import late_extremes
 from headrace.engine.modes import most_frequent
 from headrace.engine.ranks import Wavelet, dense_ranks, extremes
 from headrace.engine.values import Values
@@ -97,7 +98,11 @@ class Order:
         if function == "last":
             place = self._newest[upto - 1]
         elif not self._of.events.in_order:
-            place = (self._by_value if by_value else self._by_turn).kth(upto, without, wanted)
+            place = (
+                self._late_extremes(function, span, some, count)
+                if by_value
+                else self._by_turn.kth(upto, without, wanted)
+            )
         elif by_value:
             reduce = np.minimum if function == "min" else np.maximum
             place = extremes(self._in_turn, without, upto, reduce)
@@ -106,6 +111,15 @@ class Order:
         rows = np.full(len(count), -1, np.int64)
         rows[some] = (self._ranked[1] if by_value else self._turns[0])[place]
         return self._of.column.take(pa.array(rows, mask=rows < 0))
+
+    def _late_extremes(self, function: str, span: Span, some: Ints, count: Ints) -> Ints:
+        rank = late_extremes(self._of, self._ranks, span, some, function == "max")
+        open_ = np.flatnonzero(rank < 0)
+        if len(open_):
+            upto, without = self._of.bounds(span, some[open_])
+            wanted = count[some[open_]] - 1 if function == "max" else np.zeros(len(open_), np.int64)
+            rank[open_] = self._by_value.kth(upto, without, wanted)
+        return rank
 
     def mode(self, span: Span) -> pa.Array:
         """The most frequent value, of several the smallest, in the column's type."""

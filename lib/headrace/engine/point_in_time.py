@@ -17,6 +17,7 @@ from headrace.engine import buckets
 from headrace.engine.buckets import BUCKET
 from headrace.engine.exact import Ints
 from headrace.engine.kernels import Events, latest
+from headrace.engine.timeline import Ties
 from headrace.errors import ConfigError
 
 _TIME, _AVAILABLE = "__headrace_time", "__headrace_available"
@@ -195,9 +196,12 @@ def _bucket_function(
         entity, of = buckets.entity_codes(left, right, casts)
         cutoff, there = buckets.micros(left[spine_time])
         happened, _ = buckets.micros(right[_TIME])
-        available = buckets.micros(right[_AVAILABLE])[0] if _AVAILABLE in right.column_names else happened
-        events = Events(of, happened, np.maximum(happened, available))
-        found = latest(events, _by_time(events, available, values), entity, cutoff, max_age)
+        known = available = happened
+        if _AVAILABLE in right.column_names:
+            available = buckets.micros(right[_AVAILABLE])[0]
+            known = np.maximum(happened, available)
+        events = Events(of, happened, known, _ties(available, values))
+        found = latest(events, entity, cutoff, max_age)
         found[~there | (entity < 0)] = -1
         rows = pa.array(found, mask=found < 0)
         for name, column in zip(names, values, strict=True):
@@ -207,21 +211,9 @@ def _bucket_function(
     return compute
 
 
-def _by_time(events: Events, available: Ints, values: Sequence[pa.ChunkedArray]) -> Ints:
-    """Rows by entity, event time and `available_at`; only where these tie, by the columns' values."""
-    order = np.lexsort((available, events.happened, events.entity))
-    same = np.ones(max(len(order) - 1, 0), bool)
-    for key in (events.entity, events.happened, available):
-        same &= np.diff(key[order]) == 0
-    if not same.any():
-        return order
-    tied = np.append(same, False) | np.append(False, same)
-    places = np.flatnonzero(tied)
-    rows = order[places]
-    group = np.cumsum(~np.append(False, same))[places]
-    ranks = [_ranks(column.take(pa.array(rows))) for column in values]
-    order[places] = rows[np.lexsort((*reversed(ranks), group))]
-    return order
+def _ties(available: Ints, values: Sequence[pa.ChunkedArray]) -> Ties:
+    """Rows of one entity and event time go by `available_at`, then by the columns' values."""
+    return lambda rows: [available[rows], *(_ranks(column.take(pa.array(rows))) for column in values)]
 
 
 def _ranks(column: pa.ChunkedArray) -> Ints:
