@@ -23,15 +23,18 @@ KEYS = {
 """Who an event is of: all alike; few with many and many with few; one entity with a tenth of all rows."""
 
 
-def session(cores: int = 2, memory: str = "6g") -> SparkSession:
-    """A session with Delta, as a job has it."""
+def session(
+    cores: int = 2, memory: str = "6g", master: str | None = None, more: Mapping[str, str] | None = None
+) -> SparkSession:
+    """A session with Delta, as a job has it; `more` is configuration of Spark."""
     jars = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")) / "jars"
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master(f"local[{cores}]").appName("headrace benchmark")
+    builder = SparkSession.builder.master(master or f"local[{cores}]").appName("headrace benchmark")
     for key, value in {
         "spark.driver.memory": memory,
-        "spark.driver.extraClassPath": ":".join(str(jar) for jar in sorted(jars.glob("*.jar"))),
+        "spark.driver.extraClassPath": (classes := ":".join(str(jar) for jar in sorted(jars.glob("*.jar")))),
+        "spark.executor.extraClassPath": classes,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.databricks.delta.snapshotPartitions": "1",
@@ -39,6 +42,7 @@ def session(cores: int = 2, memory: str = "6g") -> SparkSession:
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        **(more or {}),
     }.items():
         builder = builder.config(key, value)
     made = builder.getOrCreate()

@@ -75,7 +75,7 @@ def _clean(run: Run, name: str, table: Table, judge: Judge, held: Held) -> Done:
 
 def _followed(pipeline: Pipeline, name: str) -> bool:
     """Whether feature tables are refreshed by the changes of a table."""
-    return any(made.from_ == name and made.kind == "aggregates" for made in pipeline.feature_tables.values())
+    return any(made.from_ == name for made in pipeline.feature_tables.values())
 
 
 def _base(run: Run, name: str, table: Table, version: int) -> Base | None:

@@ -180,11 +180,11 @@ def entity_codes(left: pa.Table, right: pa.Table, casts: Sequence[tuple[str, str
             bits = column.fill_null(0).to_numpy(zero_copy_only=False) + 0.0
             part = np.unique(bits, return_inverse=True)[1].reshape(-1).astype(np.int64)
         else:
-            part = np.asarray(column.dictionary_encode().indices.fill_null(0)).astype(np.int64)
+            part = np.asarray(column.dictionary_encode().indices.fill_null(0)).astype(np.int64, copy=False)
         null |= np.asarray(column.is_null())
         size = int(part.max()) + 1 if len(part) else 1
         codes = part if len(casts) == 1 else np.unique(codes * size + part, return_inverse=True)[1].reshape(-1)
-    codes = np.where(null, -1, codes).astype(np.int64)
+    codes[null] = -1
     return codes[: left.num_rows], codes[left.num_rows :]
 
 
@@ -214,4 +214,4 @@ def micros(column: pa.ChunkedArray) -> tuple[Ints, Bools]:
     elif kind.unit != "us":
         column = column.cast(pa.timestamp("us", tz=kind.tz))
     there = np.asarray(column.is_valid())
-    return np.asarray(column.cast(pa.int64()).fill_null(0)).astype(np.int64), there
+    return np.asarray(column.cast(pa.int64()).fill_null(0)).astype(np.int64, copy=False), there

@@ -193,22 +193,34 @@ def _bucket_function(
     def compute(left: pa.Table, right: pa.Table) -> pa.Table:
         left, right = buckets.in_utc(left.drop_columns([BUCKET])), buckets.in_utc(right)
         values = [right[f"__headrace_value_{i}"] for i in range(len(names))]
-        entity, of = buckets.entity_codes(left, right, casts)
-        cutoff, there = buckets.micros(left[spine_time])
-        happened, _ = buckets.micros(right[_TIME])
-        known = available = happened
-        if _AVAILABLE in right.column_names:
-            available = buckets.micros(right[_AVAILABLE])[0]
-            known = np.maximum(happened, available)
-        events = Events(of, happened, known, _ties(available, values))
-        found = latest(events, entity, cutoff, max_age)
-        found[~there | (entity < 0)] = -1
+        found = _found(left, right, values, casts, spine_time, max_age)
         rows = pa.array(found, mask=found < 0)
         for name, column in zip(names, values, strict=True):
             left = left.append_column(name, column.combine_chunks().take(rows))
         return left
 
     return compute
+
+
+def _found(
+    left: pa.Table,
+    right: pa.Table,
+    values: Sequence[pa.ChunkedArray],
+    casts: Sequence[tuple[str, str, pa.DataType]],
+    spine_time: str,
+    max_age: int | None,
+) -> Ints:
+    """Per row of the spine the row of the features that it is joined to, or -1."""
+    entity, of = buckets.entity_codes(left, right, casts)
+    cutoff, there = buckets.micros(left[spine_time])
+    happened, _ = buckets.micros(right[_TIME])
+    known = available = happened
+    if _AVAILABLE in right.column_names:
+        available = buckets.micros(right[_AVAILABLE])[0]
+        known = np.maximum(happened, available)
+    found = latest(Events(of, happened, known, _ties(available, values)), entity, cutoff, max_age)
+    found[~there | (entity < 0)] = -1
+    return found
 
 
 def _ties(available: Ints, values: Sequence[pa.ChunkedArray]) -> Ties:

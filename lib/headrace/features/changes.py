@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import and_, or_
@@ -183,11 +184,20 @@ def only_rows(touched: DataFrame, of: Published, since: int, entities: int) -> s
         entities: How many are touched.
     """
     later = f"t.{VALID_FROM} >= timestamp_micros({since})"
-    if entities > NAMED or not all(_hashes_alike(touched.schema[name].dataType) for name in of.entity):
-        return later
-    hashes = touched.select(F.xxhash64(*(F.col(f"`{name}`") for name in of.entity)).alias(_HASH)).collect()
-    keys = ", ".join(f"t.{buckets.quoted(name)}" for name in of.entity)
-    return f"{later} AND xxhash64({keys}) IN ({', '.join(f'{row[_HASH]}L' for row in hashes)})"
+    named = only_entities(touched, of.entity) if entities <= NAMED else None
+    return f"{later} AND {named}" if named else later
+
+
+def only_entities(touched: DataFrame, entity: Sequence[str]) -> str | None:
+    """SQL over a table `t` that holds for all rows of entities, where these are few; else None. Runs a Spark job."""
+    if not all(_hashes_alike(touched.schema[name].dataType) for name in entity):
+        return None
+    columns = [F.col(buckets.quoted(name)) for name in entity]
+    hashes = touched.select(F.xxhash64(*columns).alias(_HASH)).distinct().limit(NAMED + 1).collect()
+    if len(hashes) > NAMED:
+        return None
+    keys = ", ".join(f"t.{buckets.quoted(name)}" for name in entity)
+    return f"xxhash64({keys}) IN ({', '.join(f'{row[_HASH]}L' for row in hashes)})"
 
 
 def _hashes_alike(kind: T.DataType) -> bool:

@@ -50,7 +50,7 @@ def made_of(run: Run, table: FeatureTable) -> dict[str, Any]:
 
 def base_of(run: Run, name: str, table: FeatureTable) -> Base | None:
     """What the feature table was made of, if a refresh can build on it: else it is made anew."""
-    if (run.forced and not _backfills(run)) or not run.exists(name) or not run.made_alike(name):
+    if (run.forced and not backfills(run)) or not run.exists(name) or not run.made_alike(name):
         return None
     note = run.facts(name)
     facts, version = note.get("facts", {}), note.get("inputs", {}).get(table.from_)
@@ -62,7 +62,7 @@ def base_of(run: Run, name: str, table: FeatureTable) -> Base | None:
     return Base(version, version == run.version(table.from_), as_of)
 
 
-def _backfills(run: Run) -> bool:
+def backfills(run: Run) -> bool:
     """Whether a window alone is to be computed anew: a backfill."""
     return run.forced and bool(run.since or run.until)
 
@@ -105,14 +105,14 @@ def refreshed(
     found = _found(touched)
     if found is None or not found["entities"]:
         touched.unpersist()
-        return None if found is None else (_nothing(run, name, stands, output), lambda: None, UNTOUCHED)
+        return None if found is None else (nothing(run, name, stands, output), lambda: None, UNTOUCHED)
     standing = changes.concerned(changes.near_rows(stands, found["since"]), touched, of).persist()
     places = changes.with_rows_before(touched, standing, of).persist()
     rows = changes.changed_rows(changes.near(new, found["since"], of), places, standing, of).persist()
     release = partial(_release, rows, places, standing, touched)
     try:
         found |= _measured(places)
-        if found["affected"] > SHARE * stands.count() and not _backfills(run):
+        if found["affected"] > SHARE * stands.count() and not backfills(run):
             release()
             return None
         found["only"] = changes.only_rows(places, of, found["from"], found["entities"])
@@ -162,7 +162,7 @@ def _touched(run: Run, table: FeatureTable, source: Table, of: Published, base: 
         found.append(changes.newly_known(new, of, base.as_of))
     if of.every is not None and run.as_of > base.as_of:
         found.append(changes.instants_to_come(new, of, base.as_of))
-    if _backfills(run):
+    if backfills(run):
         found.append(changes.everybody(new, stands, of, run.since, run.until))
     return changes.earliest(*found, entity=of.entity)
 
@@ -182,7 +182,7 @@ def _merged(
 ) -> Output:
     counts = {str(r[CHANGE]): int(r["count"]) for r in rows.groupBy(CHANGE).count().collect()}
     if not counts:
-        return _nothing(run, name, run.read(name), output)
+        return nothing(run, name, run.read(name), output)
     return output(
         rows,
         mode="merge",
@@ -194,7 +194,7 @@ def _merged(
     )
 
 
-def _nothing(run: Run, name: str, stands: DataFrame, output: Callable[..., Output]) -> Output:
+def nothing(run: Run, name: str, stands: DataFrame, output: Callable[..., Output]) -> Output:
     """No row, and a commit that says what the table is now up to date with."""
     # serializable: without a transaction number Delta makes no commit of no rows
     how: dict[str, Any] = {"mode": "append", "serializable": True, "adds_nothing": True}
@@ -202,7 +202,7 @@ def _nothing(run: Run, name: str, stands: DataFrame, output: Callable[..., Outpu
 
 
 def _told(run: Run, found: Mapping[str, Any]) -> str:
-    if _backfills(run):
+    if backfills(run):
         window = f"from {run.since or 'the beginning'} until {run.until or 'the end'}"
         return f"backfilled {window}: {found['entities']:,} entities computed anew; what is as it was stays"
     return f"refreshed: events of {found['entities']:,} entities are new, late or gone; the other rows stay"

@@ -11,6 +11,7 @@ from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline, Table
 from headrace.engine.definitions import clock
 from headrace.engine.time import known_by, moment
+from headrace.features.follow import followed
 from headrace.features.kinds import due, latest, lookup, next_change, windows
 from headrace.features.layout import by_time
 from headrace.features.refresh import made_of, refreshed
@@ -57,7 +58,7 @@ def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
         facts = {"kind": table.kind, **made_of(run, table)}
         return Output(name, frame, facts=facts, change_feed=True, views=views(name, table, columns), **how)
 
-    found = refreshed(run, name, table, source, output) if table.kind == "aggregates" else None
+    found = (refreshed if table.kind == "aggregates" else followed)(run, name, table, source, output)
     if found is not None:
         changes, release, told = found
         return Done((changes,), rows_in=rows_in, expires=expires, notes=(f"{name} {told}",), cleanup=release)

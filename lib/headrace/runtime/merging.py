@@ -24,9 +24,11 @@ def merge(
     """Merge changes into a table.
 
     Args:
-        changes: The table's columns, and `_change`; at most one row per key.
+        changes: The table's columns, and `_change`; at most one row per key. Without keys, any number of inserts, and
+            each row that is to be deleted once.
         path: Of the table.
-        keys: Columns that make a row unique; null equals null.
+        keys: Columns that make a row unique; null equals null. None: whole rows, of which several may be alike: a delete
+            takes them all, an insert adds one.
         only: SQL over the table (`t`) that all rows fulfil which can be concerned: files without any are not read.
         note: What the commit carries.
         txn: Delta's transaction id; a repeat is a no-op.
@@ -43,7 +45,8 @@ def merge(
     changes.createGlobalTempView(view)
     try:
         columns = [name(c) for c in changes.columns if c != CHANGE]
-        same = " AND ".join(f"t.{name(key)} <=> s.{name(key)}" for key in keys)
+        parts = [f"t.{name(key)} <=> s.{name(key)}" for key in (keys or [c for c in changes.columns if c != CHANGE])]
+        same = " AND ".join([*parts, *([] if keys else [f"s.{CHANGE} = 'delete'"])])
         session.sql(
             f"MERGE INTO delta.{name(path)} t USING global_temp.{view} s ON {same}{f' AND {only}' if only else ''} "
             f"WHEN MATCHED AND s.{CHANGE} = 'delete' THEN DELETE "

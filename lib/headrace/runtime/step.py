@@ -39,7 +39,7 @@ class Output:
         frame: What to write. A function is called just before the write, after the earlier outputs are committed.
         mode: `overwrite` the table, `append`, `insert`: add rows whose `keys` are not there yet, or `merge`: put in,
             replace and take out rows by their `keys`, as the column `_change` says (insert, update, delete).
-        keys: With `insert` and `merge`, the columns that make a row unique.
+        keys: With `insert` and `merge`, the columns that make a row unique; a `merge` without is of whole rows.
         only: With `merge`, SQL over the table (`t`) that all rows fulfil which can be concerned.
         counts: Row counts known before the commit, written into it.
         expect_rows: What Delta must say it wrote; on a difference the version is restored and the run fails.

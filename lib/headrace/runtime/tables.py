@@ -78,6 +78,7 @@ class Tables:
         options = {"readChangeFeed": "true", "startingVersion": str(since + 1), "endingVersion": str(until)}
         try:
             feed = self._spark.read.format("delta").options(**options).load(self.path(table))
+            feed.isEmpty()  # whether the feed was kept is looked up as late as that
         except AnalysisException:
             return None
         columns = [f"`{name}`" for name in feed.columns if name not in FEED]

@@ -1,0 +1,145 @@
+"""A feature table of rows as they are (`latest`, `lookup`), brought up to date: only rows that came or went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, reduce
+from operator import and_
+from typing import TYPE_CHECKING, Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import functions as F
+
+from headrace.config.types import FeatureTable, Table
+from headrace.engine.buckets import quoted
+from headrace.engine.time import moment
+from headrace.features import changes
+from headrace.features.kinds import due, latest, lookup
+from headrace.features.refresh import SHARE, UNTOUCHED, Base, backfills, base_of, nothing
+from headrace.runtime.merging import CHANGE
+from headrace.runtime.step import Output, Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_N, _THERE = "__headrace_n", "__headrace_there"
+
+
+def followed(
+    run: Run, name: str, table: FeatureTable, source: Table, output: Callable[..., Output]
+) -> tuple[Output, Callable[[], None], str] | None:
+    """The rows that came and went, what to call when they are written, and what to say of them.
+
+    Args:
+        run: The run.
+        name: The feature table.
+        table: Its configuration.
+        source: The cleaned table's configuration.
+        output: Makes an output of a frame and how it is written.
+
+    Returns:
+        None where the table is to be made anew: it was made of other configuration or code, nobody followed the
+        cleaned table since, or most rows changed.
+    """
+    base = None if backfills(run) else base_of(run, name, table)
+    if base is None:
+        return None
+    stands = run.read(name)
+    try:
+        net = _net(run, table, source, base)
+    except AnalysisException:  # a version is gone, or had no such column yet
+        return None
+    if net is None or not _alike(net, stands):
+        return None
+    found = counted(net, stands).persist()
+    try:
+        return _written(run, name, table, stands, found, output)
+    except Exception as error:  # Spark has no class for files that were vacuumed
+        found.unpersist()
+        if "FILE_NOT_EXIST" not in str(error):
+            raise
+        return None
+
+
+def _net(run: Run, table: FeatureTable, source: Table, base: Base) -> DataFrame | None:
+    """Rows of the feature table that came (`_N` above zero) or went; None where nobody followed the cleaned table."""
+    made, known = (latest if table.kind == "latest" else lookup), due(table, source)
+    then, now = moment(base.as_of), moment(run.as_of)
+    sides = []
+    if not base.same:
+        feed = run.changes(table.from_, base.version)
+        if feed is None:
+            return None
+        for frame, sign in zip(feed, (-1, 1), strict=True):
+            there = frame if known is None else frame.where(known <= then)
+            sides.append(made(there, table, source).withColumn(_N, F.lit(sign)))
+    if known is not None:
+        since = run.read(table.from_).where((known > then) & (known <= now))
+        sides.append(made(since, table, source).withColumn(_N, F.lit(1)))
+    if not sides:
+        return None
+    return reduce(lambda a, b: a.unionByName(b), sides)
+
+
+def _alike(net: DataFrame, stands: DataFrame) -> bool:
+    rows = net.drop(_N)
+    shapes = [[(f.name, f.dataType) for f in frame.schema] for frame in (rows, stands)]
+    return shapes[0] == shapes[1] and changes.comparable(rows)
+
+
+def counted(net: DataFrame, stands: DataFrame) -> DataFrame:
+    """Each row that came or went once: by how many it grew (`_N`), and how many there are, of those that went.
+
+    Args:
+        net: The table's columns, and by how many a row grew or shrank; equal rows may stand several times.
+        stands: The table.
+    """
+    columns = list(map(quoted, stands.columns))
+    sums = net.groupBy(*columns).agg(F.sum(_N).alias(_N)).where(F.col(_N) != 0)
+    less = sums.where(F.col(_N) < 0).alias("l")
+    same = reduce(and_, (F.col(f"t.{c}").eqNullSafe(F.col(f"l.{c}")) for c in columns))
+    gone = stands.alias("t").join(less, same).groupBy(*(F.col(f"l.{c}") for c in columns), _N)
+    more = sums.where(F.col(_N) > 0).withColumn(_THERE, F.lit(0).cast("bigint"))
+    return more.unionByName(gone.agg(F.count("*").alias(_THERE)))
+
+
+def merged(found: DataFrame) -> DataFrame:
+    """What a MERGE of whole rows needs: a delete takes all rows that are equal, so those that stay are put in again."""
+    columns = [c for c in found.columns if c not in (_N, _THERE)]
+    went = found.where(F.col(_N) < 0).select(*map(quoted, columns), F.lit("delete").alias(CHANGE))
+    copies = F.explode(F.sequence(F.lit(1).cast("bigint"), F.col(_N) + F.col(_THERE)))
+    come = found.where(F.col(_N) + F.col(_THERE) > 0).withColumn(_N, copies)
+    return went.unionByName(come.select(*map(quoted, columns), F.lit("insert").alias(CHANGE)))
+
+
+def _written(
+    run: Run, name: str, table: FeatureTable, stands: DataFrame, found: DataFrame, output: Callable[..., Output]
+) -> tuple[Output, Callable[[], None], str] | None:
+    came, went, there = _totals(found)
+    if not came and not went:
+        found.unpersist()
+        return nothing(run, name, stands, output), lambda: None, UNTOUCHED
+    if there < went or came + there > SHARE * stands.count():
+        found.unpersist()
+        return None
+    rows, based_on, release = merged(found), run.version(name), partial(_release, found)
+    told = f"refreshed: {came:,} rows came and {went:,} went; the others stay"
+    if not went:
+        added = output(rows.drop(CHANGE), mode="append", serializable=True, expect_rows=came, based_on=based_on)
+        return added, release, told
+    expected = came + 2 * there - went  # those taken, and those put in, again or for the first time
+    only = changes.only_entities(found, table.entity)
+    how: dict[str, Any] = {"mode": "merge", "keys": (), "only": only, "expect_rows": expected, "based_on": based_on}
+    return output(rows, **how), release, told
+
+
+def _release(frame: DataFrame) -> None:
+    frame.unpersist()
+
+
+def _totals(found: DataFrame) -> tuple[int, int, int]:
+    """How many rows came and went, and how many there are that equal those that went."""
+    came, went = (F.sum(F.greatest(F.lit(sign) * F.col(_N), F.lit(0))) for sign in (1, -1))
+    row = found.agg(*(F.coalesce(part, F.lit(0)) for part in (came, went, F.sum(_THERE)))).first()
+    assert row is not None  # an aggregate without groups has one row
+    return int(row[0]), int(row[1]), int(row[2])
