@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -51,7 +53,9 @@ def due(table: FeatureTable, source: Table) -> Column | None:
 
 
 def next_change(events: DataFrame, table: FeatureTable, source: Table, as_of: datetime) -> datetime | None:
-    """When the feature table changes though its events stay as they are; None: never. One pass over two columns.
+    """When the feature table changes though its events stay as they are; None: never.
+
+    Of the cleaned table the files with times to come are read; for a grid two columns of all.
 
     Args:
         events: All rows of the cleaned table, also those that become known later.
@@ -63,21 +67,30 @@ def next_change(events: DataFrame, table: FeatureTable, source: Table, as_of: da
     if known is None:
         return None
     now = moment(as_of)
-    later = F.min(F.when(known > now, known))
-    wanted = [F.unix_micros(later).alias("later")]
-    if table.grid:
-        happened = F.unix_micros(F.col(clock(table, source)).cast("timestamp"))
-        matters = F.greatest(happened + _reach(table), F.unix_micros(known))
-        wanted.append(F.max(F.when(known <= now, matters)).alias("matters_until"))
-    found = events.agg(*wanted).first()
-    assert found is not None  # an aggregate without groups has one row
-    moments = [utc(found["later"])] if found["later"] is not None else []
-    if table.grid and found["matters_until"] is not None:
+    ahead_of = reduce(
+        or_, (F.col(column) > now for column in _times(table, source))
+    )  # plain columns: files are skipped
+    later = events.where(ahead_of).agg(F.unix_micros(F.min(F.when(known > now, known)))).first()
+    assert later is not None  # an aggregate without groups has one row
+    moments = [utc(later[0])] if later[0] is not None else []
+    if not table.grid:
+        return min(moments, default=None)
+    happened = F.unix_micros(F.col(clock(table, source)).cast("timestamp"))
+    matters = F.greatest(happened + _reach(table), F.unix_micros(known))
+    until = events.agg(F.max(F.when(known <= now, matters))).first()
+    if until is not None and until[0] is not None:
         step = microseconds(table.grid)
         ahead = next_instant(as_of, step)
-        if found["matters_until"] > round(ahead.timestamp() * 1_000_000) - step:
+        if until[0] > round(ahead.timestamp() * 1_000_000) - step:
             moments.append(ahead)
     return min(moments, default=None)
+
+
+def _times(table: FeatureTable, source: Table) -> list[str]:
+    """The columns of which the later one says when an event is in the feature table."""
+    known = source.available_at or source.event_time
+    columns = [clock(table, source), known_at(table, source)] if table.kind == "aggregates" else [known]
+    return [column for column in columns if column]
 
 
 def _reach(table: FeatureTable) -> int:
