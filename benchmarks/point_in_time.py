@@ -1,10 +1,12 @@
 """Point-in-time joins: Headrace against what people write by hand, and against the limits; same files, same run.
 
     .venv/bin/python benchmarks/point_in_time.py [--rows 2000000] [--rounds 3] [--kind zipf] [--tempo] [--feast]
+        [--laid-out]
 
 The spine has a fifth as many rows as the feature table. `--tempo` fetches dbl-tempo into a folder of its own; `--feast`
 makes an environment with Feast (a gigabyte, kept), which reads the same files in a process of its own, after the others.
-Prints a Markdown table of medians.
+`--laid-out` first writes the feature table anew by ranges of entities, sorted by entity and time, and tells what that
+took. Prints a Markdown table of medians.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -52,6 +55,15 @@ def shuffled(spine: DataFrame, features: DataFrame) -> None:
     """The limit: both tables are read and shuffled by entity, nothing else."""
     for frame in (spine, features):
         run_out(frame.repartition("entity"))
+
+
+def laid_out(features: DataFrame, folder: str) -> DataFrame:
+    """The feature table by ranges of entities, each sorted by entity and time."""
+    started = time.monotonic()
+    by_entity = features.repartitionByRange(16, "entity").sortWithinPartitions("entity", "since")
+    made = stored(by_entity, folder)
+    print(f"  laid out by entity in {time.monotonic() - started:.1f} s", file=sys.stderr)
+    return made
 
 
 def tempo(folder: str) -> Callable[[DataFrame, DataFrame], DataFrame]:
@@ -95,11 +107,14 @@ def main() -> None:
     parser.add_argument("--kind", default="zipf", choices=["uniform", "zipf", "hot"])
     parser.add_argument("--tempo", action="store_true")
     parser.add_argument("--feast", action="store_true")
+    parser.add_argument("--laid-out", action="store_true")
     given = parser.parse_args()
     spark = session()
     with scratch() as folder:
         made = events(spark, given.rows, 50_000, given.kind).withColumnRenamed("happened", "since")
         features = stored(made.dropDuplicates(["entity", "since"]), f"{folder}/features")  # ties are settled apart
+        if given.laid_out:
+            features = laid_out(features, f"{folder}/laid-out")
         asked = events(spark, given.rows // 5, 50_000, given.kind, seed=100).select("entity", "happened")
         spine = stored(asked.withColumn("id", F.monotonically_increasing_id()), f"{folder}/spine")
         peers = {"Spark, union and last over a window": by_hand}
