@@ -32,7 +32,7 @@ def test_rows_counted_and_merged_give_the_multiset(spark: SparkSession, seed: in
     stands, gone, come = drawn[:40], drawn[:40:3], drawn[40:]
     net = [(*r, -1) for r in gone] + [(*r, 1) for r in come]
     table = spark.createDataFrame(stands, COLUMNS)
-    found = follow.counted(spark.createDataFrame(net, f"{COLUMNS}, {follow._N} bigint"), table)
+    found = follow.counted(follow.summed(spark.createDataFrame(net, f"{COLUMNS}, {follow._N} bigint")), table)
     rows = [tuple(map(value, r)) for r in follow.merged(found).select("k", "x", "y", CHANGE).collect()]
     deleted = {r[:3] for r in rows if r[3] == "delete"}
     left = Counter(r for r in (tuple(map(value, s)) for s in stands) if r not in deleted)

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.engine import late
+from headrace.engine.aggregates import Aggregate, evaluate
 from headrace.engine.kernels import Events, spans
 from headrace.engine.timeline import Codes, Timeline
-from headrace.engine.values import Values
 
 # with the second kind of entities, a code and a time do not fit into 63 bits together
 entities = st.one_of(st.integers(0, 3), st.sampled_from([0, 2**40, 2**40 + 1]))
@@ -46,31 +46,35 @@ def test_ties_go_by_their_keys_in_turn(there: list, random) -> None:
 
 
 late_rows = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(0, 12), st.sampled_from([0, 0, 1, 3, 9, 40]), st.integers(0, 4)),
+    st.tuples(
+        st.integers(0, 1), st.integers(0, 12), st.sampled_from([0, 0, 1, 3, 9, 40, 40]), st.integers(0, 30) | st.none()
+    ),
     max_size=25,
 )
+BEFORE = [(0, i, 90, i) for i in range(6)]  # known when all windows have left them behind
 
 
 @pytest.mark.parametrize("short", [0, 8])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(late_rows, st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), min_size=1, max_size=10))
+@example([*BEFORE, (0, 10, 0, 27), (0, 11, 6, 26), (0, 12, 0, 28)], [(0, 14)])
+@example([(0, 1, 0, None), (0, 2, 3, None), (0, 3, 0, None), (0, 4, 40, 7)], [(0, 4)])
 def test_late_extremes_are_those_of_what_is_known(short: int, events: list, asked: list) -> None:
-    entity, happened, delay, value = (np.array([e[i] for e in events], np.int64) for i in range(4))
-    of = Events(entity, happened, happened + delay)
+    entity, happened, delay = (np.array([e[i] for e in events], np.int64) for i in range(3))
+    column = pa.array([e[3] for e in events], pa.int64())
     asked = sorted(asked)
-    column = pa.array([None if v == 4 else v for v in value.tolist()], pa.int64())
-    for window, span in spans(of, *columns(asked), [3, 10]).items():
-        counted = [
-            [e[3] for e in events if e[0] == who and t - window < e[1] and e[1] + e[2] <= t and e[3] != 4]
-            for who, t in asked
-        ]
-        some = np.flatnonzero([len(c) > 0 for c in counted])
-        if not len(some):
-            continue
-        for greatest, choose in ((True, max), (False, min)):
-            with pytest.MonkeyPatch.context() as patched:
-                patched.setattr(late, "_SHORT", short)
-                got = late.late_extremes(Values(column, span.events), value, span, some, greatest)
-            answered = got >= 0
-            assert short == 0 or answered.all() or len(events) > short
-            assert [r for r in got if r >= 0] == [choose(counted[i]) for i in some[answered]]
+    counted = spans(Events(entity, happened, happened + delay), *columns(asked), [3, 10])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(late, "_SHORT", short)  # with 0 the wavelet answers for whatever is not settled by the range
+        for window in counted:
+            in_it = [
+                [
+                    e[3]
+                    for e in events
+                    if (e[0], e[3] is None) == (who, False) and t - window < e[1] and e[1] + e[2] <= t
+                ]
+                for who, t in asked
+            ]
+            for function, choose in (("max", max), ("min", min)):
+                got = evaluate(column, counted, [Aggregate("f", "x", function, window)])[0].to_pylist()
+                assert got == [choose(values, default=None) for values in in_it]

@@ -30,6 +30,8 @@ def late_extremes(values: Values, ranks: Ints, span: Span, some: Ints, greatest:
     Returns:
         Per row that asks the rank, or -1 where too many events would have to be looked at.
     """
+    if not len(some):
+        return np.zeros(0, np.int64)
     events, prefix = span.events, values.count[1]
     rows = events.by_time[values.valid[events.by_time]]
     ranks, known, cutoff, entity = ranks[rows], events.known[rows], span.cutoff[some], span.entity[some]
@@ -43,7 +45,7 @@ def late_extremes(values: Values, ranks: Ints, span: Span, some: Ints, greatest:
     if (stop[open_] - newest).sum() > _SHORT * len(some):
         rank[open_] = -1
         return rank
-    none = -1 if greatest else len(ranks)
+    none = -1 if greatest else int(ranks.max()) + 1
     found = np.full(len(open_), none, np.int64)
     settled = np.flatnonzero(newest > start[open_])
     found[settled] = extremes(ranks, start[open_][settled], newest[settled], reduce)

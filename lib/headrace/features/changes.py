@@ -38,7 +38,16 @@ FIRST = 62_135_596_800_000_000
 
 def comparable(events: DataFrame) -> bool:
     """Whether the events can be told apart by hashes of their columns."""
-    return not any(isinstance(f.dataType, T.MapType | T.VariantType) for f in events.schema)
+    return not any(_unordered(f.dataType) for f in events.schema)
+
+
+def _unordered(kind: T.DataType) -> bool:
+    """Whether a type is, or holds, one whose values Spark does not compare."""
+    if isinstance(kind, T.StructType):
+        return any(_unordered(f.dataType) for f in kind)
+    if isinstance(kind, T.ArrayType):
+        return _unordered(kind.elementType)
+    return isinstance(kind, T.MapType | T.VariantType)
 
 
 def differing(old: DataFrame, new: DataFrame, of: Published) -> DataFrame:
@@ -190,7 +199,7 @@ def only_rows(touched: DataFrame, of: Published, since: int, entities: int) -> s
 
 def only_entities(touched: DataFrame, entity: Sequence[str]) -> str | None:
     """SQL over a table `t` that holds for all rows of entities, where these are few; else None. Runs a Spark job."""
-    if not all(_hashes_alike(touched.schema[name].dataType) for name in entity):
+    if not all(hashes_alike(touched.schema[name].dataType) for name in entity):
         return None
     columns = [F.col(buckets.quoted(name)) for name in entity]
     hashes = touched.select(F.xxhash64(*columns).alias(_HASH)).distinct().limit(NAMED + 1).collect()
@@ -200,7 +209,7 @@ def only_entities(touched: DataFrame, entity: Sequence[str]) -> str | None:
     return f"xxhash64({keys}) IN ({', '.join(f'{row[_HASH]}L' for row in hashes)})"
 
 
-def _hashes_alike(kind: T.DataType) -> bool:
+def hashes_alike(kind: T.DataType) -> bool:
     """Whether equal values have equal hashes; of texts that ignore case they have not."""
     return not isinstance(kind, T.StringType) or kind.isUTF8BinaryCollation()
 

@@ -20,8 +20,10 @@ from headrace.runtime.merging import CHANGE
 from headrace.runtime.step import Output, Run
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
+FEW = 50_000
+"""Rows that went are sent to all tasks; of more the table is shuffled to them."""
 _N, _THERE = "__headrace_n", "__headrace_there"
 
 
@@ -51,14 +53,19 @@ def followed(
         return None
     if net is None or not _alike(net, stands):
         return None
-    found = counted(net, stands).persist()
+    found = summed(net).persist()
+    release = partial(_release, found)
     try:
-        return _written(run, name, table, stands, found, output)
+        made = _written(run, name, table, stands, found, output)
     except Exception as error:  # Spark has no class for files that were vacuumed
-        found.unpersist()
+        release()
         if "FILE_NOT_EXIST" not in str(error):
             raise
         return None
+    if made is None:
+        release()
+        return None
+    return made[0], release, made[1]
 
 
 def _net(run: Run, table: FeatureTable, source: Table, base: Base) -> DataFrame | None:
@@ -84,22 +91,30 @@ def _net(run: Run, table: FeatureTable, source: Table, base: Base) -> DataFrame 
 def _alike(net: DataFrame, stands: DataFrame) -> bool:
     rows = net.drop(_N)
     shapes = [[(f.name, f.dataType) for f in frame.schema] for frame in (rows, stands)]
-    return shapes[0] == shapes[1] and changes.comparable(rows)
+    told_apart = changes.comparable(rows) and all(changes.hashes_alike(f.dataType) for f in rows.schema)
+    return shapes[0] == shapes[1] and told_apart
 
 
-def counted(net: DataFrame, stands: DataFrame) -> DataFrame:
-    """Each row that came or went once: by how many it grew (`_N`), and how many there are, of those that went.
+def summed(net: DataFrame) -> DataFrame:
+    """Each row that came or went once, and by how many it grew: `_N`, never zero."""
+    columns = [quoted(c) for c in net.columns if c != _N]
+    return net.groupBy(*columns).agg(F.sum(_N).alias(_N)).where(F.col(_N) != 0)
+
+
+def counted(found: DataFrame, stands: DataFrame, few: bool = True) -> DataFrame:
+    """Add how many there are (`_THERE`) of the rows that went; of those that came this does not matter: 0.
 
     Args:
-        net: The table's columns, and by how many a row grew or shrank; equal rows may stand several times.
+        found: Of `summed`.
         stands: The table.
+        few: Whether few of the rows went.
     """
     columns = list(map(quoted, stands.columns))
-    sums = net.groupBy(*columns).agg(F.sum(_N).alias(_N)).where(F.col(_N) != 0)
-    less = sums.where(F.col(_N) < 0).alias("l")
+    less = found.where(F.col(_N) < 0).alias("l")
+    less = F.broadcast(less) if few else less
     same = reduce(and_, (F.col(f"t.{c}").eqNullSafe(F.col(f"l.{c}")) for c in columns))
     gone = stands.alias("t").join(less, same).groupBy(*(F.col(f"l.{c}") for c in columns), _N)
-    more = sums.where(F.col(_N) > 0).withColumn(_THERE, F.lit(0).cast("bigint"))
+    more = found.where(F.col(_N) > 0).withColumn(_THERE, F.lit(0).cast("bigint"))
     return more.unionByName(gone.agg(F.count("*").alias(_THERE)))
 
 
@@ -114,23 +129,26 @@ def merged(found: DataFrame) -> DataFrame:
 
 def _written(
     run: Run, name: str, table: FeatureTable, stands: DataFrame, found: DataFrame, output: Callable[..., Output]
-) -> tuple[Output, Callable[[], None], str] | None:
-    came, went, there = _totals(found)
+) -> tuple[Output, str] | None:
+    came, went, rows_gone = _totals(found)
+    based_on = run.version(name)
     if not came and not went:
-        found.unpersist()
-        return nothing(run, name, stands, output), lambda: None, UNTOUCHED
-    if there < went or came + there > SHARE * stands.count():
-        found.unpersist()
+        return nothing(run, name, stands, output), UNTOUCHED
+    if came + went > SHARE * stands.count():
         return None
-    rows, based_on, release = merged(found), run.version(name), partial(_release, found)
     told = f"refreshed: {came:,} rows came and {went:,} went; the others stay"
     if not went:
-        added = output(rows.drop(CHANGE), mode="append", serializable=True, expect_rows=came, based_on=based_on)
-        return added, release, told
+        rows = merged(found.withColumn(_THERE, F.lit(0).cast("bigint"))).drop(CHANGE)
+        return output(rows, mode="append", serializable=True, expect_rows=came, based_on=based_on), told
+    less = found.where(F.col(_N) < 0)
+    only = changes.only_entities(less, table.entity)
+    counts = counted(found, stands.alias("t").where(only) if only else stands, rows_gone <= FEW)
+    there, kinds, short = _there(counts)
+    if kinds < rows_gone or short:  # the table does not hold what went: nobody knows why
+        return None
     expected = came + 2 * there - went  # those taken, and those put in, again or for the first time
-    only = changes.only_entities(found, table.entity)
     how: dict[str, Any] = {"mode": "merge", "keys": (), "only": only, "expect_rows": expected, "based_on": based_on}
-    return output(rows, **how), release, told
+    return output(merged(counts), **how), told
 
 
 def _release(frame: DataFrame) -> None:
@@ -138,8 +156,17 @@ def _release(frame: DataFrame) -> None:
 
 
 def _totals(found: DataFrame) -> tuple[int, int, int]:
-    """How many rows came and went, and how many there are that equal those that went."""
+    """How many rows came and went, and of how many kinds the latter are."""
     came, went = (F.sum(F.greatest(F.lit(sign) * F.col(_N), F.lit(0))) for sign in (1, -1))
-    row = found.agg(*(F.coalesce(part, F.lit(0)) for part in (came, went, F.sum(_THERE)))).first()
+    return _whole(found, came, went, F.count_if(F.col(_N) < 0))
+
+
+def _there(counts: DataFrame) -> tuple[int, int, int]:
+    """How many rows there are that equal those that went, of how many kinds, and of how many too few."""
+    return _whole(counts, F.sum(_THERE), F.count_if(F.col(_N) < 0), F.count_if(F.col(_N) + F.col(_THERE) < 0))
+
+
+def _whole(frame: DataFrame, *sums: Column) -> tuple[int, int, int]:
+    row = frame.agg(*(F.coalesce(part, F.lit(0)) for part in sums)).first()
     assert row is not None  # an aggregate without groups has one row
     return int(row[0]), int(row[1]), int(row[2])
