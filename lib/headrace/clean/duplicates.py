@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, MapType, StructType, VariantType
+from pyspark.sql.types import ArrayType, MapType, StructType
+
+from headrace.engine.buckets import unordered
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -33,7 +35,7 @@ def latest_by_key(frame: DataFrame, key: Sequence[str], order: Sequence[str]) ->
 
 def ordered(column: Column, kind: DataType) -> Column:
     """The same in a form that has an order; equal maps are equal in it, whichever order their entries are in."""
-    if not _unordered(kind):
+    if not unordered(kind):
         return column
     if isinstance(kind, ArrayType):
         return F.transform(column, lambda one: ordered(one, kind.elementType))
@@ -47,12 +49,3 @@ def ordered(column: Column, kind: DataType) -> Column:
         fields = [ordered(column[f.name], f.dataType).alias(f"f{i}") for i, f in enumerate(kind.fields)]
         return F.when(column.isNotNull(), F.struct(*fields))
     return F.to_json(column)
-
-
-def _unordered(kind: DataType) -> bool:
-    """Whether Spark has no order for values of a type."""
-    if isinstance(kind, ArrayType):
-        return _unordered(kind.elementType)
-    if isinstance(kind, StructType):
-        return any(_unordered(f.dataType) for f in kind.fields)
-    return isinstance(kind, MapType | VariantType)

@@ -42,6 +42,15 @@ def field_of(frame: DataFrame, column: str, what: str) -> T.StructField:
     return found[0]
 
 
+def unordered(kind: T.DataType) -> bool:
+    """Whether a type is, or holds, one whose values Spark does not compare."""
+    if isinstance(kind, T.ArrayType):
+        return unordered(kind.elementType)
+    if isinstance(kind, T.StructType):
+        return any(unordered(f.dataType) for f in kind.fields)
+    return isinstance(kind, T.MapType | T.VariantType)
+
+
 def column_of(frame: DataFrame, name: str) -> Column:
     """A column by its name, whatever signs that has: `frame[name]` takes `a.b` for a field of a struct."""
     return frame[quoted(name)]

@@ -38,16 +38,7 @@ FIRST = 62_135_596_800_000_000
 
 def comparable(events: DataFrame) -> bool:
     """Whether the events can be told apart by hashes of their columns."""
-    return not any(_unordered(f.dataType) for f in events.schema)
-
-
-def _unordered(kind: T.DataType) -> bool:
-    """Whether a type is, or holds, one whose values Spark does not compare."""
-    if isinstance(kind, T.StructType):
-        return any(_unordered(f.dataType) for f in kind)
-    if isinstance(kind, T.ArrayType):
-        return _unordered(kind.elementType)
-    return isinstance(kind, T.MapType | T.VariantType)
+    return not any(buckets.unordered(f.dataType) for f in events.schema)
 
 
 def differing(old: DataFrame, new: DataFrame, of: Published) -> DataFrame:

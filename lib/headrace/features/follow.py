@@ -15,7 +15,7 @@ from headrace.engine.buckets import quoted
 from headrace.engine.time import moment
 from headrace.features import changes
 from headrace.features.kinds import due, latest, lookup
-from headrace.features.refresh import SHARE, UNTOUCHED, Base, backfills, base_of, nothing
+from headrace.features.refresh import SHARE, UNTOUCHED, Base, backfills, base_of, nothing, release_all
 from headrace.runtime.merging import CHANGE
 from headrace.runtime.step import Output, Run
 
@@ -54,7 +54,7 @@ def followed(
     if net is None or not _alike(net, stands):
         return None
     found = summed(net).persist()
-    release = partial(_release, found)
+    release = partial(release_all, found)
     try:
         made = _written(run, name, table, stands, found, output)
     except Exception as error:  # Spark has no class for files that were vacuumed
@@ -149,10 +149,6 @@ def _written(
     expected = came + 2 * there - went  # those taken, and those put in, again or for the first time
     how: dict[str, Any] = {"mode": "merge", "keys": (), "only": only, "expect_rows": expected, "based_on": based_on}
     return output(merged(counts), **how), told
-
-
-def _release(frame: DataFrame) -> None:
-    frame.unpersist()
 
 
 def _totals(found: DataFrame) -> tuple[int, int, int]:

@@ -109,7 +109,7 @@ def refreshed(
     standing = changes.concerned(changes.near_rows(stands, found["since"]), touched, of).persist()
     places = changes.with_rows_before(touched, standing, of).persist()
     rows = changes.changed_rows(changes.near(new, found["since"], of), places, standing, of).persist()
-    release = partial(_release, rows, places, standing, touched)
+    release = partial(release_all, rows, places, standing, touched)
     try:
         found |= _measured(places)
         if found["affected"] > SHARE * stands.count() and not backfills(run):
@@ -135,7 +135,8 @@ def _found(touched: DataFrame) -> dict[str, Any] | None:
     return counted.asDict()
 
 
-def _release(*frames: DataFrame) -> None:
+def release_all(*frames: DataFrame) -> None:
+    """Give back the room of what was persisted."""
     for frame in frames:
         frame.unpersist()
 

@@ -27,7 +27,7 @@ def merge(
         changes: The table's columns, and `_change`; at most one row per key. Without keys, any number of inserts, and
             each row that is to be deleted once.
         path: Of the table.
-        keys: Columns that make a row unique; null equals null. None: whole rows, of which several may be alike: a delete
+        keys: Columns that make a row unique; null equals null. Empty: whole rows, of which several may be alike: a delete
             takes them all, an insert adds one.
         only: SQL over the table (`t`) that all rows fulfil which can be concerned: files without any are not read.
         note: What the commit carries.
