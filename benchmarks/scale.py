@@ -118,7 +118,7 @@ def cluster(kind: str, rows: int, rounds: int, number: int) -> tuple[float, list
         memory="2g",
         more={
             "spark.executor.memory": f"{HEAP}m",
-            "spark.executor.extraJavaOptions": "-XX:ReservedCodeCacheSize=64m",
+            "spark.executor.extraJavaOptions": "-XX:ReservedCodeCacheSize=64m -XX:TieredStopAtLevel=1",
             "spark.executorEnv.MALLOC_ARENA_MAX": "2",
             "spark.sql.shuffle.partitions": str(max(8, rows // 500_000)),
         },

@@ -22,8 +22,6 @@ from headrace.runtime.merging import CHANGE
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-AFFECTED = "__headrace_affected"
-"""How many rows of the table lie in what is computed anew."""
 _DAY, _HASH = "__headrace_day", "__headrace_hash"
 _SUMS = ("__headrace_rows", "__headrace_low", "__headrace_high")
 _HALF = 1 << 32
@@ -136,7 +134,7 @@ def concerned(table: DataFrame, touched: DataFrame, of: Published) -> DataFrame:
 
 
 def with_rows_before(touched: DataFrame, standing: DataFrame, of: Published) -> DataFrame:
-    """Add `PREVIOUS`, the times of rows before `SINCE` that held until then or longer, and `AFFECTED`.
+    """Add `PREVIOUS`, the times of rows before `SINCE` that held until then or longer.
 
     Such a row may now end elsewhere: just after events it is the last one, on a grid there may be several. A row that
     had ended before stays as it is.
@@ -146,12 +144,11 @@ def with_rows_before(touched: DataFrame, standing: DataFrame, of: Published) -> 
         standing: Of `concerned`.
         of: What the table holds.
     """
-    rows = touched.join(standing.select(*of.entity, VALID_FROM), of.entity, "left")
-    before = F.when(F.col(VALID_FROM) < F.col(SINCE), F.col(VALID_FROM))
-    affected = F.col(VALID_FROM) >= F.col(SINCE)
-    return rows.groupBy(*of.entity, SINCE, UNTIL).agg(
-        F.collect_list(before).alias(PREVIOUS), F.count_if(affected).alias(AFFECTED)
-    )
+    before = standing.where(F.col(VALID_FROM) < F.col(SINCE)).groupBy(*of.entity)
+    previous = before.agg(F.collect_list(VALID_FROM).alias(PREVIOUS))
+    none = F.lit([]).cast("array<timestamp>")
+    rows = touched.join(previous, of.entity, "left")
+    return rows.withColumn(PREVIOUS, F.coalesce(PREVIOUS, none))
 
 
 def near(events: DataFrame, since: int, of: Published) -> DataFrame:
@@ -178,7 +175,7 @@ def only_rows(touched: DataFrame, of: Published, since: int, entities: int) -> s
     A MERGE that inserts, too, sorts all rows of the table for which this holds.
 
     Args:
-        touched: Of `with_rows_before`.
+        touched: Entities, each once.
         of: What the table holds.
         since: From when on rows can change, in microseconds.
         entities: How many are touched.
@@ -210,7 +207,7 @@ def changed_rows(events: DataFrame, touched: DataFrame, standing: DataFrame, of:
 
     Args:
         events: Prepared events as they are; those that cannot matter may be missing.
-        touched: Of `with_rows_before`.
+        touched: Entities, `SINCE`, `UNTIL`.
         standing: Of `concerned`.
         of: What the table holds.
 
@@ -218,7 +215,7 @@ def changed_rows(events: DataFrame, touched: DataFrame, standing: DataFrame, of:
         The table's columns and `_change` (insert, update, delete); rows that stay as they are are not among them.
     """
     keys = [*of.entity, VALID_FROM]
-    fresh = refreshed_windows(within_reach(events, touched, of), touched, of)
+    fresh = refreshed_windows(within_reach(events, touched, of), with_rows_before(touched, standing, of), of)
     new = fresh.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("new"))
     old = standing.select(*keys, F.struct(*map(buckets.quoted, fresh.columns)).alias("old"))
     both = new.join(old, keys, "full")

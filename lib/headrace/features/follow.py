@@ -17,6 +17,7 @@ from headrace.features import changes
 from headrace.features.kinds import due, latest, lookup
 from headrace.features.refresh import SHARE, UNTOUCHED, Base, backfills, base_of, nothing, release_all
 from headrace.runtime.merging import CHANGE
+from headrace.runtime.spark_errors import vacuumed
 from headrace.runtime.step import Output, Run
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def followed(
     release = partial(release_all, found)
     try:
         made = _written(run, name, table, stands, found, output)
-    except Exception as error:  # Spark has no class for files that were vacuumed
+    except Exception as error:
         release()
-        if "FILE_NOT_EXIST" not in str(error):
+        if not vacuumed(error):
             raise
         return None
     if made is None:

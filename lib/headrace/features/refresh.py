@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 from headrace.config.types import FeatureTable, Table
 from headrace.engine.definitions import clock, prepared_events, published
 from headrace.engine.published import VALID_FROM, Published, published_schema
-from headrace.engine.refreshed import PREVIOUS, SINCE
+from headrace.engine.refreshed import SINCE
 from headrace.engine.time import known_by, moment
 from headrace.features import changes
 from headrace.runtime.merging import CHANGE
+from headrace.runtime.spark_errors import vacuumed
 from headrace.runtime.step import Output, Run
 
 if TYPE_CHECKING:
@@ -107,15 +108,14 @@ def refreshed(
         touched.unpersist()
         return None if found is None else (nothing(run, name, stands, output), lambda: None, UNTOUCHED)
     standing = changes.concerned(changes.near_rows(stands, found["since"]), touched, of).persist()
-    places = changes.with_rows_before(touched, standing, of).persist()
-    rows = changes.changed_rows(changes.near(new, found["since"], of), places, standing, of).persist()
-    release = partial(release_all, rows, places, standing, touched)
+    rows = changes.changed_rows(changes.near(new, found["since"], of), touched, standing, of).persist()
+    release = partial(release_all, rows, standing, touched)
     try:
-        found |= _measured(places)
+        found |= _measured(standing, found["since"])
         if found["affected"] > SHARE * stands.count() and not backfills(run):
             release()
             return None
-        found["only"] = changes.only_rows(places, of, found["from"], found["entities"])
+        found["only"] = changes.only_rows(touched, of, found["from"], found["entities"])
         return _merged(run, name, of, rows, found, output), release, _told(run, found)
     except Exception:  # whatever it was, it is raised again; only the room is given back
         release()
@@ -126,8 +126,8 @@ def _found(touched: DataFrame) -> dict[str, Any] | None:
     """How many entities are touched, and since when at the earliest; None where files of a version are gone."""
     try:
         counted = touched.agg(F.count("*").alias("entities"), F.unix_micros(F.min(SINCE)).alias("since")).first()
-    except Exception as error:  # Spark has no class for files that were vacuumed
-        if "FILE_NOT_EXIST" not in str(error):
+    except Exception as error:
+        if not vacuumed(error):
             touched.unpersist()
             raise
         return None
@@ -168,14 +168,12 @@ def _touched(run: Run, table: FeatureTable, source: Table, of: Published, base: 
     return changes.earliest(*found, entity=of.entity)
 
 
-def _measured(places: DataFrame) -> Mapping[str, Any]:
-    """From when on rows of the table can change, and how many lie in what is touched."""
-    found = places.agg(
-        F.unix_micros(F.min(F.coalesce(F.array_min(PREVIOUS), SINCE))).alias("from"),
-        F.coalesce(F.sum(changes.AFFECTED), F.lit(0)).alias("affected"),
-    ).first()
+def _measured(standing: DataFrame, since: int) -> Mapping[str, Any]:
+    """From when on rows of the table can change, and how many are computed anew from `SINCE` on."""
+    affected = F.count_if(F.col(VALID_FROM) >= F.col(SINCE)).alias("affected")
+    found = standing.agg(affected, F.unix_micros(F.min(VALID_FROM)).alias("from")).first()
     assert found is not None  # an aggregate without groups has one row
-    return found.asDict()
+    return {"affected": found["affected"], "from": min(since, since if found["from"] is None else found["from"])}
 
 
 def _merged(

@@ -172,6 +172,13 @@ class CommitLog:
         between = takewhile(lambda c: c.version > since, self.newest_first(table, until))
         return all(c.note and c.operation == "WRITE" and not c.whole for c in between)
 
+    def followed(self, table: str, since: int, until: int) -> bool:
+        """Whether all commits after one version, up to another, are Headrace's own and say that they kept a change feed."""
+        if since > until or since not in self.versions(table):
+            return False
+        between = takewhile(lambda c: c.version > since, self._commits(table, until))
+        return all(c.note.get("followed") for c in between)
+
     def described(self, table: str) -> list[str | None]:
         """Digests of what the table's comment and properties say, and of what its columns' comments say.
 

@@ -14,12 +14,20 @@ if TYPE_CHECKING:
 
 CHANGE = "_change"
 """Column of what is merged: `insert`, `update` or `delete`."""
+ROWS_PER_FILE = 100_000
+"""Each task that writes makes a file of rows, and one of the change feed."""
 TXN = "spark.databricks.delta.write"
 MEANING = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.shuffle.partitions")
 
 
 def merge(
-    changes: DataFrame, path: str, keys: Sequence[str], only: str | None, note: Mapping[str, Any], txn: tuple[str, int]
+    changes: DataFrame,
+    path: str,
+    keys: Sequence[str],
+    only: str | None,
+    note: Mapping[str, Any],
+    txn: tuple[str, int],
+    rows: int | None = None,
 ) -> None:
     """Merge changes into a table.
 
@@ -32,12 +40,15 @@ def merge(
         only: SQL over the table (`t`) that all rows fulfil which can be concerned: files without any are not read.
         note: What the commit carries.
         txn: Delta's transaction id; a repeat is a no-op.
+        rows: How many changes there are, where that is known.
     """
     spark = changes.sparkSession
     session = spark.newSession()  # MERGE takes these settings from its session; they must not reach other threads
     for key in MEANING:
         session.conf.set(key, str(spark.conf.get(key)))
     session.conf.set("spark.sql.variable.substitute", "false")
+    if changes.is_cached and rows is not None:  # if not, fewer tasks would compute them, too
+        changes = changes.coalesce(1 + rows // ROWS_PER_FILE)
     session.conf.set(METADATA, json.dumps(note, default=str))
     session.conf.set(f"{TXN}.txnAppId", txn[0])
     session.conf.set(f"{TXN}.txnVersion", str(txn[1]))

@@ -94,6 +94,11 @@ def user_frames(text: str) -> list[str]:
     return list(dict.fromkeys(frames))
 
 
+def vacuumed(error: Exception) -> bool:
+    """Whether files of an older version of a Delta table are gone: there is no class for that."""
+    return "FILE_NOT_EXIST" in str(error)
+
+
 def in_words(error: Exception) -> str:
     """What an error says, in a line or few; of Spark's errors the condition that tells what happened."""
     found = _condition(str(error))

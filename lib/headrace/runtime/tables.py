@@ -21,6 +21,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.comments import alter, commented, digests, lost_race
 from headrace.runtime.commits import Commit, CommitLog, files_for
 from headrace.runtime.merging import merge
+from headrace.runtime.spark_errors import vacuumed
 from headrace.runtime.step import Output
 from headrace.runtime.views import united
 
@@ -73,16 +74,18 @@ class Tables:
         Rows that came and went again are on both sides.
 
         Returns:
-            None where the feed is not kept for one of these versions, or files of it are gone.
+            None where the feed is not kept for one of these versions, or is seen to have lost files; if not, reading
+            says so (`spark_errors.vacuumed`).
         """
         if since > until:
             return None
         options = {"readChangeFeed": "true", "startingVersion": str(since + 1), "endingVersion": str(until)}
         try:
             feed = self._spark.read.format("delta").options(**options).load(self.path(table))
-            feed.isEmpty()  # whether the feed was kept is looked up as late as that
+            if not self.log.followed(table, since, until):
+                feed.isEmpty()  # whether the feed was kept is looked up as late as that
         except Exception as error:  # Spark has no class for files that were vacuumed
-            if not isinstance(error, AnalysisException) and "FILE_NOT_EXIST" not in str(error):
+            if not isinstance(error, AnalysisException) and not vacuumed(error):
                 raise
             return None
         columns = [f"`{name}`" for name in feed.columns if name not in FEED]
@@ -160,12 +163,14 @@ class Tables:
             **({"same_as": before.identity} if output.adds_nothing and before else {}),
         }
         frame = output.frame() if callable(output.frame) else output.frame
+        carried["followed"] = _keeps_feed(frame, output) if whole else bool(before and before.note.get("followed"))
         if output.mode == "insert" and before is not None:
             frame = self._new_rows(frame, output, before.version)
         txn = (f"headrace/{self.schema}/{output.table}", number)
+        expected = output.expect_rows() if callable(output.expect_rows) else output.expect_rows
         try:
             if output.mode == "merge":
-                merge(frame, self.path(output.table), output.keys, output.only, carried, txn)
+                merge(frame, self.path(output.table), output.keys, output.only, carried, txn, expected)
             else:
                 self._save(frame, output, carried, txn, text if whole else TableText())
         except Exception as error:  # Delta's conflicts have no common base class
@@ -188,7 +193,7 @@ class Tables:
             writer = writer.option("txnAppId", txn[0]).option("txnVersion", txn[1])
         if output.serializable:
             writer = writer.option("delta.isolationLevel", "Serializable")
-        if output.change_feed and not {c.lower() for c in frame.columns} & set(FEED):  # Delta wants these names
+        if _keeps_feed(frame, output):
             writer = writer.options(**FOLLOWED)
         if output.merge_schema:
             writer = writer.option("mergeSchema", "true")
@@ -251,3 +256,8 @@ class Tables:
         jvm: Any = self._spark.sparkContext._jvm
         path = jvm.org.apache.hadoop.fs.Path(self.path(table))
         path.getFileSystem(self._spark._jsparkSession.sessionState().newHadoopConf()).delete(path, True)
+
+
+def _keeps_feed(frame: DataFrame, output: Output) -> bool:
+    """Whether a table that is written anew keeps a feed: Delta wants some names of columns for it."""
+    return output.change_feed and not {column.lower() for column in frame.columns} & set(FEED)
