@@ -121,6 +121,21 @@ def test_every_mistake_once_and_nothing_that_follows_from_another(spark: SparkSe
     assert all(len(message) < 450 and "\n" not in message for message in told)
 
 
+def test_features_that_are_named_are_there(spark: SparkSession, base: dict[str, Any]) -> None:
+    changes = {
+        "training_set.leakage": {"allow": {"knd": "known before"}},
+        "search": {"preparation": {"columns": {"hour": {"curve": "log"}}, "interactions": [["kind", "nope"]]}},
+    }
+    mistakes = found(spark, base, changes)
+    assert [where for where, _ in mistakes] == [
+        "training_set.leakage.allow.knd",
+        "search.preparation.columns.hour",
+        "search.preparation.interactions[0]",
+    ]
+    assert "did you mean 'kind'?" in mistakes[0][1]
+    assert "did you mean 'hour_of'?" in mistakes[1][1]
+
+
 def test_row_features_and_entities(spark: SparkSession, base: dict[str, Any]) -> None:
     changes = {
         "training_set.row_features": {

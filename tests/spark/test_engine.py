@@ -391,6 +391,27 @@ def test_malformed_arguments_are_told_in_words(spark: SparkSession) -> None:
         lookup_join(spine, events, entity=["k1"], columns="x")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="max_age: '3' is not a duration"):
         point_in_time_join(spine, events, feature_time="s", max_age=3, columns=["x"], **common)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="slice_by: '3' is not a duration"):
+        window_features(spine, events, event_time="s", aggregates={"f": ("x", "sum", "1 day")}, slice_by=3, **common)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"spine: column 'id' stands more than once"):
+        point_in_time_join(spine.select("*", F.lit(1).alias("ID")), events, feature_time="s", columns=["x"], **common)
+    with pytest.raises(ConfigError, match=r"events: pandas\..*DataFrame is no DataFrame of Spark"):
+        window_features(spine, events.toPandas(), event_time="s", aggregates={"f": ("x", "sum", "1 day")}, **common)
+    with pytest.raises(ConfigError, match="did you mean 'distinct'"):
+        window_features(spine, events, event_time="s", aggregates={"f": ("x", "distnct", "1 day")}, **common)
+
+
+def test_texts_that_are_equal_though_their_bytes_are_not_are_refused(spark: SparkSession) -> None:
+    spine, events = frames(spark, 1)
+    common: dict[str, Any] = {"entity": ["k1", "k2"], "spine_time": "t"}
+    plain, folded = (f.withColumn("k1", F.expr("k1 collate UTF8_LCASE")) for f in (spine, events))
+    with pytest.raises(ConfigError, match=r"entity: column 'k1' is string collate UTF8_LCASE: .* write lower\(k1\)"):
+        point_in_time_join(plain, folded, feature_time="s", columns=["x"], **common)
+    values = events.withColumn("w", F.expr("w collate UTF8_LCASE"))
+    with pytest.raises(ConfigError, match="'w' is string collate UTF8_LCASE"):
+        window_features(spine, values, event_time="s", aggregates={"f": ("w", "distinct", "1 day")}, **common)
+    kept = window_features(spine, values, event_time="s", aggregates={"f": ("w", "count", "1 day")}, **common)
+    assert kept.agg(F.sum("f")).first()[0] > 0  # type: ignore[index]
 
 
 def test_columns_with_dots_and_backquotes(spark: SparkSession) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+from headrace.cli.feature_store.job import told, values
 from headrace.cli.sql import init_sql
+from headrace.errors import DataError
 from headrace.runtime import runner
 from headrace.runtime.commits import CommitLog, LocalFiles
+from headrace.runtime.tables import Tables
 from tests.support.runs import Project, statuses
 
 DAY = timedelta(days=1)
@@ -118,6 +121,42 @@ def test_rows_hold_from_and_until_as_brute_force_says(scratch: Project, clock: t
         assert row["amount_sum_1d"] == (sum(v or 0 for v in one) if any(v is not None for v in one) else None)
         until = row["valid_until"] and row["valid_until"].replace(tzinfo=UTC)
         assert until == changes(rows, entity, at, (DAY, 2 * DAY))
+
+
+def test_values_at_any_time_are_computed_though_no_row_holds_then(scratch: Project, clock: type[Clock]) -> None:
+    scratch.write("orders.csv", orders())
+    scratch.run(YAML, to="features")
+    pipeline, tables = scratch.pipeline, Tables(scratch.spark, str(scratch.folder / "home/warehouse/shop"), "shop")
+    rows, silent = events(scratch, clock.at), 0
+    for hours in (5, 60, 100, 200, 2000):
+        at = START + timedelta(hours=hours, minutes=7)
+        known = sorted({e for e, _, k, _ in rows if k <= at})
+        found = {(r["customer"], r["shop"]): r for r in values(pipeline, tables, "spending", at, {}).collect()}
+        assert sorted(found) == known
+        for entity, row in found.items():
+            for name, inside in zip(
+                ("6h", "3d"), expected(rows, entity, at, (timedelta(hours=6), 3 * DAY)), strict=True
+            ):
+                there = [v for v in inside if v is not None]
+                assert row[f"amount_count_{name}"] == len(there)
+                assert row[f"amount_sum_{name}"] == (sum(there) if there else None)
+                silent += not inside
+    assert silent > 3
+    some = values(pipeline, tables, "spending", at, {"customer": "a"}, "amount_last_3d")
+    assert some.columns == ["customer", "shop", "as_of", "amount_last_3d"]
+    assert {r["customer"] for r in some.collect()} == {"a"}
+    assert told(some).startswith("customer\tshop\tas_of\tamount_last_3d\na\t0\t2024-")
+    assert told(values(pipeline, tables, "spending", START - DAY, {})) == ""
+
+
+def test_a_lookup_of_several_rows_per_entity_says_so_at_once(scratch: Project, clock: type[Clock]) -> None:
+    scratch.write("orders.csv", orders())
+    several = YAML.replace("latest: [amount]", "lookup: [amount]")
+    with pytest.raises(
+        DataError, match=r"last_order.lookup: orders has more than one row for customer = a \("
+    ) as raised:
+        scratch.run(several, to="features")
+    assert "write `latest` in its place" in str(raised.value)
 
 
 def instants(rows: list[Any], every: timedelta, longest: timedelta, until: datetime) -> list[Any]:

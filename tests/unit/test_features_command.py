@@ -104,9 +104,12 @@ def test_a_sample_asks_for_the_newest_rows_known_then(config: Path) -> None:
     text = query("shop", "tariff", tables["tariff"], at, entity)
     assert "CAST(`customer` AS STRING) = 'o\\'neill' AND event_time <= timestamp_micros(1704067200000000)" in text
     assert "available_at <= timestamp_micros(1704067200000000)" in text
-    text = query("shop", "spending", tables["spending"], at, {})
-    assert "PARTITION BY `customer`, `shop` ORDER BY valid_from DESC" in text
-    assert "coalesce(timestamp_micros(1704067200000000) < valid_until, true) AS holds" in text
+
+
+def test_a_feature_that_is_not_published_says_so(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = called(capsys, "features", str(config), "spending.gross_since_last_7d")
+    assert code == 0
+    assert text.startswith("shop.spending.gross_since_last_7d: for training and scoring alone")
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,7 @@ def found(told: Told, task: str = "binary", kind: str = "double") -> list[str]:
         (rng.choice(["a", "b", "None"], ROWS), []),
         (np.array([f"id {i}" for i in range(ROWS)]), ["id"]),
         (np.array([f"id {i // 2}" for i in range(ROWS)]), []),
+        (np.array([f"the bill of month {i}" for i in range(ROWS)]), []),  # text, of which words are learned
     ],
 )
 def test_leaks_are_found_and_nothing_else_is(values: np.ndarray, kinds: list[str]) -> None:

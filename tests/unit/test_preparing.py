@@ -39,6 +39,7 @@ search:
         ("preparation: {categories: {encod: hash}}", "unknown key 'encod'.* did you mean 'encode'"),
         ("preparation: {columns: {a: {edges: [2, 1]}}}", r"edges must rise; these are \[2.0, 1.0\]"),
         ("preparation: {columns: {a: {edges: [2], bins: quantile}}}", "leave out bins and bin_count"),
+        ("preparation: {interactions: [[a, a]]}", "'a' with itself says no more than it does"),
         ("preparation: {interactions: [[a]]}", "a list with 1 entries came; allowed: 2"),
         ("preparation: {moments: {parts: [houre]}}", "did you mean 'hour'"),
         ("balance: weight", "5:3 .*did you mean 'weights'"),

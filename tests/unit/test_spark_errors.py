@@ -26,3 +26,10 @@ def test_a_regular_expression_that_java_refuses_is_a_mistake_in_the_file() -> No
     found = translated(RuntimeError(told), "clean:t")
     assert isinstance(found, ConfigError)
     assert "Java's are meant" in str(found)
+
+
+def test_a_key_that_stands_twice_in_a_looked_up_table() -> None:
+    told = "[USER_RAISED_EXCEPTION] the lookup table has more than one row for customer = 1 SQLSTATE: P0001"
+    found = translated(RuntimeError(told), "training_set")
+    assert isinstance(found, DataError)
+    assert str(found) == "training_set: the lookup table has more than one row for customer = 1"

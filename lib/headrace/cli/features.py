@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from headrace.cli.feature_store.facts import Feature, FeatureTableFacts, feature_tables, told
+from headrace.cli.feature_store.facts import Feature, FeatureTableFacts, feature_tables, told, unpublished
 from headrace.cli.feature_store.samples import entity_of, query
 from headrace.config.file.complaints import meant
 from headrace.config.reading import read_pipeline
@@ -20,8 +20,9 @@ from headrace.config.types import Pipeline
 from headrace.config.values import moment_of
 from headrace.errors import ConfigError
 from headrace.runtime.commits import CommitLog, LocalFiles, is_local
-from headrace.runtime.home import places
+from headrace.runtime.home import Places, places
 
+UNPUBLISHED = "for training and scoring alone: it holds for no stretch of time; --as-of T shows it"
 Format = Literal["text", "json"]
 
 
@@ -30,9 +31,11 @@ def features(
     name: Annotated[
         str | None, typer.Argument(help="a feature table, or one feature as TABLE.COLUMN; default: all")
     ] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="show the newest rows known at this time (UTC)")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="show the values at this time (UTC), as training would see them")
+    ] = None,
     entity: Annotated[
-        list[str] | None, typer.Option("--entity", help="show the rows of this entity, COLUMN=VALUE; repeat for more")
+        list[str] | None, typer.Option("--entity", help="show the values of this entity, COLUMN=VALUE; repeat for more")
     ] = None,
     env: Annotated[
         str | None, typer.Option("--env", help="overlay: env/NAME.yaml beside the file, or in conf/")
@@ -47,7 +50,7 @@ def features(
 
       headrace features conf/flights.yaml carrier_delays --as-of 2013-07-01T12:00:00 --entity carrier=UA
 
-    With --as-of or --entity, Spark is asked for rows; all else needs none.
+    With --as-of or --entity, Spark is asked for values; all else needs none.
     """
     pipeline, environment = read_pipeline(file, env=env)
     table, column = chosen(pipeline, name)
@@ -55,12 +58,7 @@ def features(
     if as_of is not None or entity:
         if table is None:
             raise ConfigError("--as-of and --entity show rows of one feature table: name it")
-        from headrace.cli.sql import sql
-
-        picked = pipeline.feature_tables[table]
-        schema = where.shared.get(table, where.schema)
-        asked = query(schema, table, picked, _moment(as_of), entity_of(picked, entity or ()))
-        sql(asked, config=Path(file), env=env)
+        _show(file, env, pipeline, where, (table, column), _moment(as_of), entity or [])
         return
     if not is_local(where.warehouse):
         raise ConfigError(f"the warehouse {where.warehouse} is not on this machine; see headrace describe {file}")
@@ -69,9 +67,35 @@ def features(
     if format_ == "json":
         sys.stdout.write(json.dumps([asdict(t) for t in found], indent=2) + "\n")
     elif column is not None:
-        sys.stdout.write(one(found[0], next(f for f in found[0].features if f.name == column)))
+        feature = next((f for f in found[0].features if f.name == column), None)
+        sys.stdout.write(one(found[0], feature) if feature else f"{found[0].name}.{column}: {UNPUBLISHED}\n")
     else:
         sys.stdout.write(listed(found, lineage=table is not None))
+
+
+def _show(
+    file: str,
+    env: str | None,
+    pipeline: Pipeline,
+    where: Places,
+    name: tuple[str, str | None],
+    at: datetime,
+    entity: list[str],
+) -> None:
+    """Ask Spark for values at a time: of windows computed, of other kinds as the table has them."""
+    table, column = name
+    picked = pipeline.feature_tables[table]
+    pairs = entity_of(picked, entity)
+    if picked.kind != "aggregates":
+        from headrace.cli.sql import sql
+
+        sql(query(where.shared.get(table, where.schema), table, picked, at, pairs), config=Path(file), env=env)
+        return
+    from headrace.cli.submit import main as submit
+
+    options = [*(("--env", env) if env else ()), *(("--column", column) if column else ())]
+    options += [part for key, value in pairs.items() for part in ("--entity", f"{key}={value}")]
+    submit(["jobs/feature_values.py", "--config", file, "--table", table, "--at", at.isoformat(), *options])
 
 
 def chosen(pipeline: Pipeline, name: str | None) -> tuple[str | None, str | None]:
@@ -86,12 +110,15 @@ def chosen(pipeline: Pipeline, name: str | None) -> tuple[str | None, str | None
     table, tables = parts[0], list(pipeline.feature_tables)
     if table not in tables:
         there = ", ".join(tables) or "none"
+        rows = pipeline.training_set.row_features if pipeline.training_set else {}
+        if table in rows:
+            raise ConfigError(f"{table} is in no feature table, it is computed of each row: {rows[table]}")
         raise ConfigError(f"no feature table is called {table!r}; there are: {there}{meant(table, tables)}")
     if len(parts) == 1:
         return table, None
     columns = [line[0] for line in told(pipeline.feature_tables[table])]
     column = ".".join(parts[1:])
-    if column not in columns:
+    if column not in {*columns, *unpublished(pipeline.feature_tables[table])}:
         raise ConfigError(f"{table} has no feature {column!r}; there are: {', '.join(columns)}{meant(column, columns)}")
     return table, column
 

@@ -26,6 +26,8 @@ class _Choice:
         return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
+WORDS = 4
+"""Text of so many words on average, and of more values than are kept, is not taken for a category."""
 NO_CHOICE = ("parts", "edges", "interactions")
 """Keys whose list is one value."""
 

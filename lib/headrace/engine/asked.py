@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
+from headrace.config.file.complaints import meant
 from headrace.config.windows import FUNCTIONS, OF_ROWS, is_function, lengths
 from headrace.engine import buckets
 from headrace.engine.aggregates import Aggregate
@@ -14,6 +15,8 @@ from headrace.errors import ConfigError
 
 _OF_ITS_TYPE = ("first", "last", "min", "max", "mode")
 "Functions whose values are the column's own."
+_BY_VALUE = ("distinct", "approx_distinct", "min", "max", "mode")
+"Functions that compare values, which is done by their bytes."
 _OF_ANYTHING = (*OF_ROWS, *_OF_ITS_TYPE, "distinct", "approx_distinct")
 
 
@@ -38,7 +41,8 @@ def parse(events: DataFrame, aggregates: Mapping[str, tuple[str, str, str]]) -> 
 def _parsed(events: DataFrame, name: str, column: str, function: str, window: str) -> Aggregate:
     what = f"aggregates: {name!r}"
     if not is_function(function):
-        raise ConfigError(f"{what}: function {function!r} is not one of {', '.join(FUNCTIONS)}, p01 ... p99")
+        allowed = f"{', '.join(FUNCTIONS)}, p01 ... p99{meant(function, FUNCTIONS)}"
+        raise ConfigError(f"{what}: function {function!r} is not one of {allowed}")
     try:
         length, per = lengths(window)
     except ValueError as error:
@@ -56,4 +60,6 @@ def _parsed(events: DataFrame, name: str, column: str, function: str, window: st
         raise ConfigError(f"{what}: {function}{divided} needs a number or boolean; {column!r} is {kind.simpleString()}")
     if function not in OF_ROWS and not isinstance(kind, buckets.KEYS):
         raise ConfigError(f"{what}: {function} needs a type with an order; {column!r} is {kind.simpleString()}")
+    if function in _BY_VALUE and buckets.collated(kind):
+        raise ConfigError(f"{what}: {column!r} is {kind.simpleString()}: {buckets.PLAIN.format(column)}")
     return Aggregate(name, field.name, function, length, per)

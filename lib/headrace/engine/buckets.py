@@ -28,6 +28,28 @@ KEYS = (T.StringType, T.IntegralType, T.FractionalType, T.BooleanType, T.BinaryT
 "Types that can be a key: equality and order are plain."
 
 
+PLAIN = "values are compared by their bytes; write lower({0}) or cast({0} as string) as the column first"
+"""What to do about a text that is compared otherwise."""
+
+
+def collated(kind: T.DataType) -> bool:
+    """Whether a type is text of which different bytes can be equal."""
+    return isinstance(kind, T.StringType) and not kind.isUTF8BinaryCollation()
+
+
+def check_frame(frame: object, what: str) -> None:
+    """Refuse what is no DataFrame of Spark, or has two columns of one name."""
+    if not hasattr(frame, "sparkSession"):
+        came = type(frame)
+        raise ConfigError(
+            f"{what}: {came.__module__}.{came.__name__} is no DataFrame of Spark; give one, as spark.createDataFrame(...)"
+        )
+    names = [name.lower() for name in frame.columns]  # type: ignore[attr-defined]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise ConfigError(f"{what}: column {twice[0]!r} stands more than once; rename one of the two")
+
+
 def field_of(frame: DataFrame, column: str, what: str) -> T.StructField:
     """A column of a frame, by its name in any case.
 
@@ -114,6 +136,8 @@ def _common(name: str, left: T.DataType, right: T.DataType) -> T.DataType:
                 f"entity: column {name!r} is {kind.simpleString()}; a key is a string, number, decimal, boolean, "
                 "binary, date or timestamp; cast it first"
             )
+        if collated(kind):
+            raise ConfigError(f"entity: column {name!r} is {kind.simpleString()}: {PLAIN.format(name)}")
     if left == right:
         return left
     if isinstance(left, T.StringType) and isinstance(right, T.StringType):

@@ -77,6 +77,8 @@ def point_in_time_join(
         >>> rows.select("origin", "temp").orderBy("origin").collect()
         [Row(origin='JFK', temp=71), Row(origin='LGA', temp=None)]
     """
+    buckets.check_frame(spine, "spine")
+    buckets.check_frame(features, "features")
     age = _microseconds(max_age)
     kinds = buckets.key_types(spine, features, entity)
     buckets.check_time(spine, spine_time, "spine_time")

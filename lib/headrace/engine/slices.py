@@ -25,7 +25,7 @@ def slice_length(text: str, longest: int) -> int:
         ConfigError: If it is no duration, or shorter.
     """
     try:
-        length = microseconds(text)
+        length = microseconds(str(text))
     except ValueError as error:
         raise ConfigError(f"slice_by: {error}") from error
     if length < longest:

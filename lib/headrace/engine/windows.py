@@ -101,6 +101,8 @@ def window_features(
         >>> rows.select("delay_mean_3h", "n_1h").collect()  # at 13:00 one more arrives: not known yet
         [Row(delay_mean_3h=15.0, n_1h=0)]
     """
+    buckets.check_frame(spine, "spine")
+    buckets.check_frame(events, "events")
     asked = parse(events, aggregates)
     buckets.check_new_names(spine, [a.name for a in asked], "the feature")
     buckets.check_time(spine, spine_time, "spine_time")

@@ -199,7 +199,7 @@ def only_entities(touched: DataFrame, entity: Sequence[str]) -> str | None:
 
 def hashes_alike(kind: T.DataType) -> bool:
     """Whether equal values have equal hashes; of texts that ignore case they have not."""
-    return not isinstance(kind, T.StringType) or kind.isUTF8BinaryCollation()
+    return not buckets.collated(kind)
 
 
 def changed_rows(events: DataFrame, touched: DataFrame, standing: DataFrame, of: Published) -> DataFrame:

@@ -9,12 +9,14 @@ from pyspark.sql import functions as F
 
 from headrace.config.describing import DESCRIPTIVE
 from headrace.config.types import FeatureTable, Pipeline, Table
+from headrace.engine.buckets import quoted, without_nulls
 from headrace.engine.definitions import clock
 from headrace.engine.time import known_by, moment
+from headrace.errors import DataError
 from headrace.features.follow import followed
 from headrace.features.kinds import due, latest, lookup, next_change, windows
 from headrace.features.layout import by_time
-from headrace.features.refresh import made_of, refreshed
+from headrace.features.refresh import backfills, made_of, refreshed
 from headrace.features.views import views
 from headrace.runtime.merging import CHANGE
 from headrace.runtime.step import Done, Output, Run, Step
@@ -51,6 +53,8 @@ def _step(pipeline: Pipeline, name: str, table: FeatureTable) -> Step:
 def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
     cleaned = run.read(table.from_)
     rows_in = run.facts(table.from_).get("counts", {}).get("kept")
+    if table.kind == "lookup":
+        _refuse_repeated(known_by(cleaned, source, run.as_of), name, table, source)
     expires = next_change(cleaned, table, source, run.as_of)
 
     def output(frame: DataFrame, **how: Any) -> Output:
@@ -62,11 +66,42 @@ def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
     if found is not None:
         changes, release, told = found
         return Done((changes,), rows_in=rows_in, expires=expires, notes=(f"{name} {told}",), cleanup=release)
+    notes = (_whole(run, name),) if backfills(run) and run.exists(name) else ()
     known = known_by(cleaned, source, run.as_of)
     frame = rows(known, table, source, run.as_of)
     if table.kind == "aggregates":
         frame = by_time(frame, known, due(table, source), rows_in)
-    return Done((output(frame),), rows_in=rows_in, expires=expires)
+    return Done((output(frame),), rows_in=rows_in, expires=expires, notes=notes)
+
+
+def _refuse_repeated(rows: DataFrame, name: str, table: FeatureTable, source: Table) -> None:
+    """A table that is looked up by its key has one row per key. Runs a Spark job where `key` does not say so already.
+
+    Raises:
+        DataError: With some keys that have more.
+    """
+    if source.key and set(source.key) <= set(table.entity):
+        return
+    keys = [quoted(key) for key in table.entity]
+    counts = without_nulls(rows.select(*keys), keys).groupBy(*keys).count()
+    some = counts.where("count > 1").orderBy(*keys).limit(3).collect()
+    if some:
+        shown = "; ".join(", ".join(f"{k} = {row[k]} ({row['count']:,} rows)" for k in table.entity) for row in some)
+        raise DataError(
+            f"feature_tables.{name}.lookup: {table.from_} has more than one row for {shown}. A lookup takes one row per "
+            f"entity: write `latest` in its place, which takes the newest known, or give tables.{table.from_} the key "
+            f"[{', '.join(table.entity)}], which keeps one"
+        )
+
+
+def _whole(run: Run, name: str) -> str:
+    """Why a backfill made more anew than its window."""
+    why = (
+        "it is no table of windows"
+        if run.pipeline.feature_tables[name].kind != "aggregates"
+        else ("its definition or the code is another now, or somebody else wrote to it")
+    )
+    return f"{name}: the whole table was made anew, not the window alone: {why}; see headrace plan"
 
 
 def rows(events: DataFrame, table: FeatureTable, source: Table, as_of: datetime) -> DataFrame:

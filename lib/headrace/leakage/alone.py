@@ -64,6 +64,7 @@ class Told:
         rows: Rows looked at.
         filled: Of these with a value.
         distinct: Different values.
+        words: Of text, how many words these have on average.
         repeated: Whether training has more than one value, "no value" among them.
         new: The share of the validation rows that have another value than the only one of training.
         judged_on: `validation`, or `train` where that has too few rows: then each half is judged by the other.
@@ -81,6 +82,7 @@ class Told:
     rows: int = 0
     filled: int = 0
     distinct: int = 0
+    words: float = 0.0
     repeated: bool = True
     new: float = 0.0
     judged_on: str | None = None
@@ -129,6 +131,7 @@ def _facts(rows: Rows, train: Bools) -> dict[str, Any]:
         "rows": len(values),
         "filled": int(filled.sum()),
         "distinct": len(np.unique(values[filled])),
+        "words": float(np.mean([len(text.split()) for text in rows.texts])) if rows.texts else 0.0,
         "repeated": len(known) > 1,
         "new": new,
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.config.leakage import Leakage
+from headrace.config.preparation import WORDS
 
 if TYPE_CHECKING:
     from headrace.leakage.alone import Told
@@ -177,7 +178,7 @@ def _values(name: str, told: Told, limits: Limits) -> Iterator[Finding]:
     kind = limits.types.get(name, "")
     share = told.distinct / told.filled if told.filled else 0.0
     least = ID_SHARE if kind == "string" else 1.0 if kind in ("int", "bigint") else None
-    if least is not None and told.filled >= ID_ROWS and share >= least:
+    if least is not None and told.words < WORDS and told.filled >= ID_ROWS and share >= least:
         says = (
             "(almost) every row has a value of its own, as an id has: what is learned of one tells nothing of another"
         )

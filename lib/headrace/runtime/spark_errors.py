@@ -46,7 +46,8 @@ _ELSEWHERE = {
 }
 """What stores elsewhere say, and what to do."""
 
-_HOUSE = re.compile(r"^(headrace\.errors\.\w+|OverflowError): |lookup")
+_RAISED = re.compile(r"^(headrace\.errors\.\w+|OverflowError): ")
+_HOUSE = re.compile(r"^(headrace\.errors\.\w+|OverflowError): |^the lookup table ")
 """What the house's own code in a worker or a plan raises of the data."""
 
 
@@ -125,7 +126,7 @@ def translated(error: Exception, step: str) -> Exception:
     if condition == "INVALID_PARAMETER_VALUE" and "regexp" in text:
         return ConfigError(f"{step}: {text} [{condition}] Mend the regular expression in the YAML: Java's are meant")
     if condition in ("PYTHON_EXCEPTION", "USER_RAISED_EXCEPTION") and _HOUSE.search(text):
-        return DataError(f"{step}: {_HOUSE.sub('', text)}")
+        return DataError(f"{step}: {_RAISED.sub('', text)}")
     if condition in _DATA:
         return DataError(
             f"{step}: {text} [{condition}]{_place(message)} A value in the data does not allow this; use the forgiving form in the SQL "

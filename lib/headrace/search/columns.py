@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from headrace.config.preparation import Preparation
+from headrace.config.preparation import WORDS, Preparation
 from headrace.engine.outliers import group_key
 from headrace.search import roles
 from headrace.search.roles import MOMENTS, NUMBERS, Role
@@ -20,8 +20,6 @@ MANY = 1_000
 """Values kept per column where they take no column each."""
 EMPTY = "\\u0000"
 """In SQL, what stands for empty text among categories: no text of anybody's."""
-WORDS = 4
-"""Text of so many words on average, and of more values than are kept, is not taken for a category."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.analysing.attempts import Attempts
+from headrace.config.file.complaints import meant
 from headrace.config.learning import TrainingSet
 from headrace.config.names import feature_columns
 from headrace.config.spines import FutureLabel
@@ -125,6 +126,7 @@ class TrainingAnalysis(Attempts):
         if not features:
             why = f"; of types that are none: {', '.join(left)}" if left else ""
             self.found.append(("training_set", f"no column is left as a feature{why}; see known_early, row_features"))
+        self._named(training, features)
         there = {*key, *features, "predict_at"}
         for number, gate in enumerate(self.pipeline.gates):
             if gate.slice and gate.slice not in there:
@@ -133,4 +135,19 @@ class TrainingAnalysis(Attempts):
                         f"gates[{number}].slice",
                         f"{gate.slice!r} is no column of the training set ({', '.join(sorted(there))})",
                     )
+                )
+
+    def _named(self, training: TrainingSet, features: Sequence[str]) -> None:
+        """Features that the configuration names by themselves are among those there are."""
+        conf = self.pipeline.search.preparation
+        named = [(f"training_set.leakage.allow.{name}", name) for name in training.leakage.allow]
+        named += [(f"search.preparation.columns.{name}", name) for name in conf.columns]
+        for number, pair in enumerate(conf.interactions):
+            named += [(f"search.preparation.interactions[{number}]", name) for name in pair]
+        there = {name.lower() for name in features}
+        for where, name in named:
+            if name.lower() not in there:
+                choices = ", ".join(sorted(features))
+                self.found.append(
+                    (where, f"no feature is called {name!r}; there are: {choices}{meant(name, features)}")
                 )

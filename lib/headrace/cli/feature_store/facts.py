@@ -138,6 +138,12 @@ def told(table: FeatureTable) -> Iterator[tuple[str, str, str, list[str]]]:
         yield column, f"{column} by {', '.join(table.entity)}", "", [column]
 
 
+def unpublished(table: FeatureTable) -> list[str]:
+    """Features that are for training and scoring alone."""
+    parts = [(part, window) for part in table.aggregates for window in part.windows if "since_last" in part.functions]
+    return [aggregate_column(part, "since_last", window) for part, window in parts]
+
+
 def lineage_of(table: Table, name: str, column: str) -> list[str]:
     """How a column of a cleaned table comes to be: the SQL that computes it, and the source columns at the end."""
     lines: list[str] = []

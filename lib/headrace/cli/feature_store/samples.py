@@ -32,27 +32,19 @@ def entity_of(table: FeatureTable, given: Sequence[str]) -> dict[str, str]:
 
 
 def query(schema: str, name: str, table: FeatureTable, at: datetime, entity: dict[str, str]) -> str:
-    """SQL of the newest row of each entity as of a time, at most `ROWS` entities.
-
-    Rows of window features say in `holds` whether their values are still true then: after `valid_until`, an event has
-    left a window.
-    """
+    """SQL of the newest row of each entity as of a time, at most `ROWS` entities; not of window features."""
     moment = f"timestamp_micros({round(at.timestamp() * 1_000_000)})"
     wheres = [f"CAST({_name(column)} AS STRING) = {_text(value)}" for column, value in entity.items()]
     keys = ", ".join(map(_name, table.entity))
     if table.kind == "lookup":
         return f"SELECT * FROM {_name(schema)}.{_name(name)}{_where(wheres)} ORDER BY {keys} LIMIT {ROWS}"
-    if table.kind == "latest":
-        ties = [_name(c) for c in table.latest if c not in table.entity]
-        first, extra = ", ".join(f"{c} DESC" for c in ("event_time", "available_at", *ties)), ""
-        wheres += [f"event_time <= {moment}", f"available_at <= {moment}"]
-        if table.max_age:
-            wheres.append(f"event_time > timestamp_micros(unix_micros({moment}) - {microseconds(table.max_age)})")
-    else:
-        first, extra = "valid_from DESC", f", coalesce({moment} < valid_until, true) AS holds"
-        wheres.append(f"valid_from <= {moment}")
+    ties = [_name(c) for c in table.latest if c not in table.entity]
+    first = ", ".join(f"{c} DESC" for c in ("event_time", "available_at", *ties))
+    wheres += [f"event_time <= {moment}", f"available_at <= {moment}"]
+    if table.max_age:
+        wheres.append(f"event_time > timestamp_micros(unix_micros({moment}) - {microseconds(table.max_age)})")
     return (
-        f"SELECT * EXCEPT (_rank){extra} FROM (SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY {first}) AS _rank "
+        f"SELECT * EXCEPT (_rank) FROM (SELECT *, row_number() OVER (PARTITION BY {keys} ORDER BY {first}) AS _rank "
         f"FROM {_name(schema)}.{_name(name)}{_where(wheres)}) WHERE _rank = 1 ORDER BY {keys} LIMIT {ROWS}"
     )
 

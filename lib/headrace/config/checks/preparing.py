@@ -36,6 +36,12 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
             "search.preparation.select.top",
             f"the task {task} has no label to choose by; write variance or correlation",
         )
+    for number, (one, other) in enumerate(conf.interactions):
+        if one == other:
+            yield (
+                f"search.preparation.interactions[{number}]",
+                f"{one!r} with itself says no more than it does; name another",
+            )
     if "fill" in conf.numbers.model_fields_set and "constant" not in conf.numbers.impute:
         yield (
             "search.preparation.numbers.fill",
