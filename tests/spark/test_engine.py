@@ -57,8 +57,8 @@ def frames(spark: SparkSession, seed: int, n: int = 150) -> tuple[DataFrame, Dat
     )
 
 
-def tables(seed: int) -> duckdb.DuckDBPyConnection:
-    spine, events = rows(seed)
+def tables(seed: int, n: int = 150) -> duckdb.DuckDBPyConnection:
+    spine, events = rows(seed, n)
     db = duckdb.connect()
     db.execute("create table spine (id bigint, k1 varchar, k2 varchar, t timestamp)")
     db.execute("create table events (k1 varchar, k2 varchar, s timestamp, a timestamp, x double, i integer, w varchar)")
@@ -188,6 +188,50 @@ def test_point_in_time_join_agrees_with_brute_force(spark: SparkSession, late: b
     )
     same(local(got), want)
     assert got.columns == ["id", "k1", "k2", "t", "x", "i", "w"]
+
+
+@pytest.mark.parametrize(("late", "max_age"), [(True, None), (False, "2 hours")])
+def test_rows_that_hold_until_a_time_agree_with_brute_force(
+    spark: SparkSession, late: bool, max_age: str | None
+) -> None:
+    spine, events = frames(spark, 6, 400)
+    ends = (
+        "case when i % 2 = 0 then a + interval 3 hours when i % 3 = 0 then s + interval 1 day when i % 5 = 0 then s end"
+    )
+    got = point_in_time_join(
+        spine,
+        events.withColumn("u", F.expr(ends)),
+        entity=["k1", "k2"],
+        spine_time="t",
+        feature_time="s",
+        available_at="a" if late else None,
+        valid_until="u",
+        max_age=max_age,
+        columns=["x", "i", "w"],
+    )
+    age = f"and s > t - interval '{max_age}'" if max_age else ""
+    known = "and a <= t" if late else ""
+    order = f"s desc, {'a desc,' if late else ''} x desc nulls last, i desc nulls last, w desc nulls last"
+    want = (
+        tables(6, 400)
+        .execute(
+            "select spine.*, e.x, e.i, e.w from spine left join lateral (select * from events e where e.k1 = spine.k1 "
+            f"and e.k2 = spine.k2 and s <= t and coalesce(({ends}) > t, true) {known} {age} order by {order} limit 1) e "
+            "on true"
+        )
+        .df()
+    )
+    same(local(got), want)
+    assert got.where("x is not null").count() > 20
+    few = events.withColumn("u", F.expr(ends)).drop("a", "x")
+    bare = point_in_time_join(
+        spine, few, entity=["k1", "k2"], spine_time="t", feature_time="s", valid_until="u", columns=None
+    )
+    assert "u" not in bare.columns
+    with pytest.raises(ConfigError, match="valid_until: column 'x' is double, not a timestamp"):
+        point_in_time_join(
+            spine, events, entity=["k1", "k2"], spine_time="t", feature_time="s", valid_until="x", columns=["w"]
+        )
 
 
 def test_neither_time_zone_nor_partitions_nor_order_of_rows_matter(spark: SparkSession) -> None:

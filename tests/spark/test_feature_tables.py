@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
+import headrace
 from headrace.cli.feature_store.job import told, values
+from headrace.cli.feature_store.samples import query
 from headrace.cli.sql import init_sql
-from headrace.errors import DataError
+from headrace.config.values import moment_of
+from headrace.errors import ConfigError, DataError
+from headrace.features.views import views
 from headrace.runtime import runner
 from headrace.runtime.commits import CommitLog, LocalFiles
 from headrace.runtime.tables import Tables
@@ -147,6 +151,63 @@ def test_values_at_any_time_are_computed_though_no_row_holds_then(scratch: Proje
     assert {r["customer"] for r in some.collect()} == {"a"}
     assert told(some).startswith("customer\tshop\tas_of\tamount_last_3d\na\t0\t2024-")
     assert told(values(pipeline, tables, "spending", START - DAY, {})) == ""
+
+
+DIMENSION = """
+pipeline: shop
+tables:
+  segments:
+    source: {format: csv, path: segments.csv}
+    types: {starts: timestamp, ends: timestamp}
+    key: [customer, starts]
+    event_time: starts
+feature_tables:
+  segment: {from: segments, entity: customer, latest: [name], until: ends}
+"""
+SEGMENTS = """customer,starts,ends,name
+a,2024-01-01,2024-02-01,new
+a,2024-02-01,2024-06-01,good
+a,2024-03-01,2024-03-08,on leave
+a,2024-07-01,,gone
+b,2024-01-01,,new
+"""
+
+
+def test_rows_of_a_dimension_hold_until_they_end(scratch: Project, clock: type[Clock]) -> None:
+    scratch.write("segments.csv", SEGMENTS)
+    scratch.run(DIMENSION, to="features")
+    published = scratch.table("segment")
+    assert published.columns == ["customer", "event_time", "available_at", "valid_until", "name"]
+    assert published.schema["valid_until"].metadata["comment"].endswith("until this, ends")
+    asked = {
+        ("a", "2024-01-31 23:59:59"): "new",
+        ("a", "2024-02-01"): "good",
+        ("a", "2024-03-02"): "on leave",
+        ("a", "2024-03-08"): "good",  # the other, within it, has ended
+        ("a", "2024-06-10"): None,
+        ("a", "2024-07-01"): "gone",
+        ("a", "2023-12-31"): None,
+        ("b", "2024-07-01"): "new",
+        ("c", "2024-07-01"): None,
+    }
+    cells = ", ".join(f"('{c}', timestamp'{at}')" for c, at in asked)
+    spine = scratch.spark.sql(f"select * from values {cells} as t(customer, at)")
+    got = headrace.training_set(spine, config=str(scratch.folder / "pipeline.yaml"), time="at").collect()
+    assert {(r["customer"], str(r["at"]).removesuffix(" 00:00:00")): r["segment__name"] for r in got} == asked
+    (
+        scratch.spark.read.format("delta").load(str(scratch.folder / "home/warehouse/shop/segment"))
+    ).createOrReplaceTempView("s")
+    table = scratch.pipeline.feature_tables["segment"]
+    for (customer, at), name in asked.items():
+        text = query("shop", "segment", table, moment_of(at), {"customer": customer}).replace("`shop`.`segment`", "s")
+        assert [r["name"] for r in scratch.spark.sql(text).collect()] == ([name] if name else [])
+    view = views("segment", table, published.columns)["latest_segment"].replace("{schema}.segment", "s")
+    assert {r["customer"]: r["name"] for r in scratch.spark.sql(view).collect()} == {"a": "gone", "b": "new"}
+    scratch.write("segments.csv", SEGMENTS.replace("a,2024-07-01,,", "a,2024-07-01,2024-08-01,"))
+    scratch.run(DIMENSION, to="features")
+    assert scratch.spark.sql(view).collect()[0]["customer"] == "b"
+    with pytest.raises(ConfigError, match="until belongs to `latest`"):
+        scratch.run(DIMENSION.replace("latest: [name]", "lookup: [name]"), to="features")
 
 
 def test_a_lookup_of_several_rows_per_entity_says_so_at_once(scratch: Project, clock: type[Clock]) -> None:

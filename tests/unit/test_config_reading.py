@@ -98,7 +98,7 @@ def test_all_mistakes_at_once_each_with_its_place(tmp_path: Path) -> None:
         "pipe.yaml:12:79 tables.flights.rules[1].on_fail: 'wran' is not one of quarantine, warn, fail; "
         "did you mean 'warn'?",
         "pipe.yaml:17:5 feature_tables.delays.entty: unknown key 'entty'; allowed here: aggregates, describe, "
-        "description, entity, every, from, latest, lookup, max_age, owner, publish, shared, tags, time; did you mean 'entity'?",
+        "description, entity, every, from, latest, lookup, max_age, owner, publish, shared, tags, time, until; did you mean 'entity'?",
         "pipe.yaml:19:47 feature_tables.delays.aggregates[0].functions[1]: 'p9' is no aggregate; allowed: count, "
         "sum, mean, stddev, min, max, first, last, distinct, approx_distinct, mode, trend, since_last, p01 ... p99",
         "pipe.yaml:24:14 training_set.features[0]: no feature table is called 'delay'; there are: delays; "

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from headrace.engine import exact
 from headrace.engine.aggregates import Aggregate, evaluate
 from headrace.engine.grid import MONDAY, grid_rows, next_instant
+from headrace.engine.intervals import NEVER
 from headrace.engine.kernels import Events, Rows, latest, spans
 from headrace.engine.published import valid_until
 from headrace.engine.ranks import Wavelet, extremes
@@ -214,6 +215,31 @@ def test_latest_is_the_greatest_row_known(events: list, asking: list, max_age: i
         if known:
             assert entity[row] == of
             assert (happened[row], available[row]) == max(known)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    rows, st.lists(st.none() | st.integers(-3, 20), min_size=30, max_size=30), asks, st.sampled_from([None, *WINDOWS])
+)
+def test_the_last_of_the_rows_that_hold(events: list, ends: list, asking: list, max_age: int | None) -> None:
+    usable = [(*e, end) for e, end in zip(events, ends, strict=False) if e[2] is not None]
+    entity, happened = (np.array([e[i] for e in usable], np.int64) for i in (0, 1))
+    available = np.array([e[1] + e[2] for e in usable], np.int64)
+    until = np.array([NEVER if e[-1] is None else e[-1] for e in usable], np.int64)
+    who = [np.array([a[i] for a in asking], np.int64) for i in (0, 1)]
+    found = Events(entity, happened, np.maximum(happened, available), lambda rows: [available[rows]])
+    got = latest(found, who[0], who[1], max_age, until)
+    for (of, cutoff), row in zip(asking, got.tolist(), strict=True):
+        holding = [
+            (s, a)
+            for e, s, a, end in zip(entity, happened, available, until, strict=True)
+            if e == of and max(s, a) <= cutoff < end and (max_age is None or s > cutoff - max_age)
+        ]
+        assert (row >= 0) == bool(holding)
+        if holding:
+            assert entity[row] == of
+            assert until[row] > cutoff
+            assert (happened[row], available[row]) == max(holding)
 
 
 @settings(max_examples=200, deadline=None)

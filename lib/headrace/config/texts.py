@@ -104,6 +104,8 @@ def _features(table: FeatureTable, source: TableText) -> Iterator[tuple[str, str
     within = f", not older than {table.max_age}" if table.max_age else ""
     for column in table.latest:
         yield column, _of(source, column, f"newest {column} known{within}, from {table.from_}")
+    if table.until:
+        yield "valid_until", _of(source, table.until, f"the row holds from event_time until this, {table.until}")
     for column in table.lookup:
         yield column, _of(source, column, f"{column} by {', '.join(table.entity)}, from {table.from_}")
     if table.aggregates:

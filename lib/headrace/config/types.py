@@ -141,6 +141,9 @@ class FeatureTable(Section):
     aggregates: tuple[Aggregates, ...] = ()
     latest: Columns = Field((), description="columns of the newest row known, within max_age")
     lookup: Columns = Field((), description="columns found by key, without time")
+    until: Column | None = Field(
+        None, description="of `latest`: the column that says from when on a row does not hold any more; null: it does"
+    )
     max_age: Duration | None = None
     publish: Publish = Field(Publish(), description="when the table has rows: `events` (default), or {every: 1 day}")
     every: Step | None = Field(None, description="the same as `publish: {every: ...}`")
@@ -154,6 +157,10 @@ class FeatureTable(Section):
             )
         if self.max_age and not self.latest:
             raise ValueError("max_age belongs to `latest`; windows have their own length")
+        if self.until and not self.latest:
+            raise ValueError("until belongs to `latest`: rows that hold from their event time until this one")
+        if self.until and "valid_until" in self.latest:
+            raise ValueError(f"valid_until is what the feature table calls {self.until}; take it out of `latest`")
         if self.grid and not self.aggregates:
             raise ValueError(
                 "a grid of times belongs to `aggregates`; `latest` and `lookup` have the rows of their table"

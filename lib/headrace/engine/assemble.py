@@ -13,6 +13,7 @@ from headrace.config.names import feature_columns
 from headrace.config.types import FeatureTable, Pipeline, Table
 from headrace.engine.definitions import clock, definitions, known_at, longest_window, prepared_events
 from headrace.engine.point_in_time import lookup_join, point_in_time_join
+from headrace.engine.published import VALID_UNTIL
 from headrace.engine.time import moment
 from headrace.engine.windows import window_features
 
@@ -82,6 +83,7 @@ def _add(spine: DataFrame, pipeline: Pipeline, name: str, read: Read, spine_time
         spine_time=spine_time,
         feature_time="event_time",
         available_at="available_at",
+        valid_until=VALID_UNTIL if table.until else None,
         max_age=table.max_age,
         columns=columns,
     )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.engine.exact import Bools, Ints
+from headrace.engine.intervals import last_holding
 from headrace.engine.timeline import Codes, Ties, Timeline
 
 LONGEST = 1 << 61
@@ -214,7 +215,7 @@ def present(span: Span, begun: Ints, ended: Ints) -> Ints:
     return span.sums((_prefix(begun[span.events.by_known]), _prefix(ended)))
 
 
-def latest(events: Events, entity: Ints, cutoff: Ints, max_age: int | None) -> Ints:
+def latest(events: Events, entity: Ints, cutoff: Ints, max_age: int | None = None, until: Ints | None = None) -> Ints:
     """The row of the last event known at each cut-off, or -1.
 
     Args:
@@ -222,9 +223,17 @@ def latest(events: Events, entity: Ints, cutoff: Ints, max_age: int | None) -> I
         entity: Codes of the rows that ask.
         cutoff: Their times.
         max_age: The event happened within (cutoff - max_age, cutoff]; None: any time before.
+        until: Per row of the columns, from when on it does not hold any more; None: always.
     """
     if not len(events) or not len(entity):
         return np.full(len(entity), -1, np.int64)
+    if until is not None:
+        rows = events.by_time
+        ends = until[rows]
+        if max_age is not None:
+            ends = np.minimum(ends, events.happened[rows] + min(max_age, LONGEST))
+        found = last_holding(events.entity[rows], events.known[rows], ends, entity, cutoff)
+        return np.where(found < 0, -1, rows[found])
     upto = events.known_by(entity, cutoff)
     last = np.maximum(upto - 1, 0)
     if not events.in_order:

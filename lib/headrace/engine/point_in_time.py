@@ -16,11 +16,12 @@ from headrace.config.durations import microseconds
 from headrace.engine import buckets
 from headrace.engine.buckets import BUCKET
 from headrace.engine.exact import Ints
+from headrace.engine.intervals import NEVER
 from headrace.engine.kernels import Events, latest
 from headrace.engine.timeline import Ties
 from headrace.errors import ConfigError
 
-_TIME, _AVAILABLE = "__headrace_time", "__headrace_available"
+_TIME, _AVAILABLE, _UNTIL = "__headrace_time", "__headrace_available", "__headrace_until"
 
 
 def point_in_time_join(
@@ -31,6 +32,7 @@ def point_in_time_join(
     spine_time: str,
     feature_time: str,
     available_at: str | None = None,
+    valid_until: str | None = None,
     max_age: str | None = None,
     columns: list[str] | None = None,
     num_buckets: int | None = None,
@@ -49,8 +51,10 @@ def point_in_time_join(
         spine_time: The spine's cut-off: timestamp, timestamp_ntz (read as UTC) or date (00:00 UTC).
         feature_time: When a row of `features` came to hold.
         available_at: When it was known (null: never); without this, at once.
+        valid_until: From when on it does not hold any more (null: it still does), as in a dimension of type 2: of the rows
+            that hold at t, which may overlap, the one that the order above has last. Without this, all hold for ever.
         max_age: The greatest age, as `3 hours`; without this, any.
-        columns: What to take; default: all but the keys, `feature_time` and `available_at`.
+        columns: What to take; default: all but the keys, `feature_time`, `available_at` and `valid_until`.
         num_buckets: Default: four per shuffle partition.
 
     Returns:
@@ -85,13 +89,18 @@ def point_in_time_join(
     buckets.check_time(features, feature_time, "feature_time")
     if available_at is not None:
         buckets.check_time(features, available_at, "available_at")
-    taken = _columns(features, columns, {*entity, feature_time, available_at or feature_time})
+    if valid_until is not None:
+        buckets.check_time(features, valid_until, "valid_until")
+    taken = _columns(
+        features, columns, {*entity, feature_time, available_at or feature_time, valid_until or feature_time}
+    )
     buckets.check_new_names(spine, [field.name for field in taken], "the feature column")
     keys = [f"__headrace_key_{i}" for i in range(len(entity))]
     right = features.select(
         *_compared(features, entity, kinds, keys),
         buckets.column_of(features, feature_time).alias(_TIME),
         *([buckets.column_of(features, available_at).alias(_AVAILABLE)] if available_at else []),
+        *([buckets.column_of(features, valid_until).alias(_UNTIL)] if valid_until else []),
         *(buckets.column_of(features, f.name).alias(f"__headrace_value_{i}") for i, f in enumerate(taken)),
     )
     right = buckets.without_nulls(right, [*keys, _TIME, *([_AVAILABLE] if available_at else [])])
@@ -220,7 +229,11 @@ def _found(
     if _AVAILABLE in right.column_names:
         available = buckets.micros(right[_AVAILABLE])[0]
         known = np.maximum(happened, available)
-    found = latest(Events(of, happened, known, _ties(available, values)), entity, cutoff, max_age)
+    until = None
+    if _UNTIL in right.column_names:
+        ends, bounded = buckets.micros(right[_UNTIL])
+        until = np.where(bounded, ends, NEVER)
+    found = latest(Events(of, happened, known, _ties(available, values)), entity, cutoff, max_age, until)
     found[~there | (entity < 0)] = -1
     return found
 

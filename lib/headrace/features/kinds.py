@@ -13,7 +13,7 @@ from headrace.config.durations import microseconds
 from headrace.config.types import FeatureTable, Table
 from headrace.engine.definitions import clock, known_at, longest_window, prepared_events, published
 from headrace.engine.grid import next_instant
-from headrace.engine.published import published_windows
+from headrace.engine.published import VALID_UNTIL, published_windows
 from headrace.engine.time import moment, utc
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ def windows(events: DataFrame, table: FeatureTable, source: Table, as_of: dateti
 
 
 def latest(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
-    """Entity, `event_time`, `available_at`, columns: every row that could be the latest at some time."""
+    """Entity, `event_time`, `available_at`, with `until` also `valid_until`, columns: all that can be the latest some time."""
     time = F.col(clock(table, source))
     available = F.col(known_at(table, source) or clock(table, source))
     columns = [c for c in table.latest if c not in table.entity]
-    kept = events.select(*table.entity, time.alias("event_time"), available.alias("available_at"), *columns)
+    times = [time.alias("event_time"), available.alias("available_at")]
+    times += [F.col(table.until).alias(VALID_UNTIL)] if table.until else []
+    kept = events.select(*table.entity, *times, *columns)
     return kept.where("event_time is not null and available_at is not null")
 
 

@@ -26,9 +26,10 @@ def _newest(name: str, table: FeatureTable, columns: list[str]) -> str:
         return f"SELECT * FROM {{schema}}.{name}"
     first, where = f"{VALID_FROM} DESC", ""
     if table.kind == "latest":
-        rest = [_quoted(c) for c in columns if c not in ("event_time", *table.entity)]
+        rest = [_quoted(c) for c in columns if c not in ("event_time", VALID_UNTIL, *table.entity)]
         first = ", ".join(f"{c} DESC" for c in ["event_time", *rest])
         where = " WHERE event_time <= current_timestamp()"
+        where += f" AND coalesce({VALID_UNTIL} > current_timestamp(), true)" if table.until else ""
     entity = ", ".join(map(_quoted, table.entity))
     return (
         f"SELECT * EXCEPT (_rank) FROM (SELECT *, row_number() OVER (PARTITION BY {entity} ORDER BY {first}) AS _rank "
@@ -48,10 +49,12 @@ def _long(view: str, name: str, table: FeatureTable, columns: list[str]) -> str:
 
 
 def _age(table: FeatureTable) -> str:
-    """When a looked-up row is too old to count."""
+    """When a looked-up row is too old to count, or holds no more."""
+    until = f"CAST({VALID_UNTIL} AS TIMESTAMP)" if table.until else "NULL"
     if not table.max_age:
-        return "NULL"
-    return f"timestamp_micros(unix_micros(CAST(event_time AS TIMESTAMP)) + {microseconds(table.max_age)})"
+        return until
+    aged = f"timestamp_micros(unix_micros(CAST(event_time AS TIMESTAMP)) + {microseconds(table.max_age)})"
+    return f"least({until}, {aged})" if table.until else aged
 
 
 def _map(columns: tuple[str, ...] | list[str]) -> str:

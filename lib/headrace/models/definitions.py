@@ -170,11 +170,11 @@ class _Found:
         source, path = found["from"], f"feature_tables.{name}"
         clocks = tables.get(source, {})
         time = None if found.get("lookup") else found.get("time") or clocks.get("event_time")
-        for key, value in (("from", source), ("entity", found["entity"]), ("max_age", found.get("max_age"))):
-            self.say(f"{path}.{key}", value)
+        for key in ("from", "entity", "until", "max_age"):
+            self.say(f"{path}.{key}", found.get(key))
         self.say(f"{path}.time", time)
         self.say(f"tables.{source}.available_at", clocks.get("available_at"))
-        used = {*found["entity"], *(one for one in (time, clocks.get("available_at")) if one)}
+        used = {*found["entity"], *(one for one in (time, clocks.get("available_at"), found.get("until")) if one)}
         if found.get("aggregates"):
             part, function, window = _parts(found)[column]
             where = f" where {part['where']}" if part.get("where") else ""

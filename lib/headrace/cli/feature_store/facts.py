@@ -133,7 +133,7 @@ def told(table: FeatureTable) -> Iterator[tuple[str, str, str, list[str]]]:
                 if function != "since_last":  # holds for no stretch of time: never published
                     yield aggregate_column(part, function, window), f"{function} of {of}{where}", window, used
     for column in table.latest:
-        yield column, f"newest {column} known", table.max_age or "", [column]
+        yield column, f"newest {column} known", table.max_age or "", [column, *([table.until] if table.until else [])]
     for column in table.lookup:
         yield column, f"{column} by {', '.join(table.entity)}", "", [column]
 

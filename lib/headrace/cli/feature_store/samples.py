@@ -41,6 +41,8 @@ def query(schema: str, name: str, table: FeatureTable, at: datetime, entity: dic
     ties = [_name(c) for c in table.latest if c not in table.entity]
     first = ", ".join(f"{c} DESC" for c in ("event_time", "available_at", *ties))
     wheres += [f"event_time <= {moment}", f"available_at <= {moment}"]
+    if table.until:
+        wheres.append(f"coalesce(valid_until > {moment}, true)")
     if table.max_age:
         wheres.append(f"event_time > timestamp_micros(unix_micros({moment}) - {microseconds(table.max_age)})")
     return (

@@ -190,6 +190,8 @@ def feature_reads(where: str, feature: FeatureTable) -> Iterator[tuple[str, set[
         yield f"{where}.aggregates[{number}].column", {part.column}
         if part.where:
             yield f"{where}.aggregates[{number}].where", sql.columns(part.where)
+    if feature.until:
+        yield f"{where}.until", {feature.until}
     for kind in ("latest", "lookup"):
         for number, column in enumerate(getattr(feature, kind)):
             yield f"{where}.{kind}[{number}]", {column}

@@ -127,6 +127,7 @@ def _feature_table(where: str, feature: FeatureTable, cleaned: dict[str, Columns
     yield from named(f"{where}.latest", what, feature.latest, there)
     yield from named(f"{where}.lookup", what, feature.lookup, there)
     yield from single(f"{where}.time", what, feature.time, there)
+    yield from single(f"{where}.until", what, feature.until, there)
     for number, aggregate in enumerate(feature.aggregates):
         here = f"{where}.aggregates[{number}]"
         yield from single(f"{here}.column", what, aggregate.column.replace("*", ""), there)
