@@ -165,8 +165,10 @@ class Search(Section):
     )
     calibration: Calibration = "none"
     threshold: Cut | None = None
-    algorithm: Literal["tpe", "random", "anneal", "grid"] = Field(
-        "tpe", description="grid: every combination; of a range its ends and its middle"
+    algorithm: Literal["tpe", "random", "anneal", "genetic", "optuna", "grid"] = Field(
+        "tpe",
+        description="optuna: its TPE (an extra); genetic: children of good trials; grid: every combination, of a range "
+        "its ends and its middle",
     )
     points: tuple[dict[str, Scalar], ...] = Field(
         (),

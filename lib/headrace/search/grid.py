@@ -11,9 +11,7 @@ from hyperopt import Trials
 from hyperopt.base import Domain
 
 from headrace.search.recipe import Parameter, Recipe
-from headrace.search.space import Point, document
-
-Key = frozenset[tuple[str, Any]]
+from headrace.search.space import Point, document, key_of
 
 
 class Grid:
@@ -35,11 +33,11 @@ class Grid:
 
     def suggest(self, new_ids: list[int], domain: Domain, trials: Trials, seed: int) -> list[dict[str, Any]]:
         """The next points, as documents of hyperopt's."""
-        tried = {_key(doc) for doc in trials._dynamic_trials}
+        tried = {key_of(doc) for doc in trials._dynamic_trials}
         made: list[dict[str, Any]] = []
         for point in self._left:
             doc = document(new_ids[len(made)], point, self._estimators, recipes=self._recipes)
-            if _key(doc) not in tried:
+            if key_of(doc) not in tried:
                 made.append(doc)
                 if len(made) == len(new_ids):
                     break
@@ -69,7 +67,3 @@ def levels(one: Parameter) -> list[Any]:
         first = math.ceil(one.low / one.step)
         return list(takewhile(lambda value: value <= one.high, (number * one.step for number in count(first))))
     return sorted({one.low, one.middle, one.high})
-
-
-def _key(doc: Mapping[str, Any]) -> Key:
-    return frozenset((label, found[0]) for label, found in doc["misc"]["vals"].items() if found)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hyperopt import hp
+from hyperopt import Trials, hp
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW
 
 from headrace.search.estimators import ESTIMATORS
@@ -73,6 +73,32 @@ def first_points(estimators: Sequence[str], count: int, recipes: Mapping[str, Re
 def _told(parameter: Parameter, value: Any) -> Any:
     """A value as hyperopt's history has it: of a choice its number."""
     return parameter.options.index(value) if parameter.scale == "choice" else value
+
+
+def key_of(doc: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
+    """What tells a point from others, of a record of hyperopt's."""
+    return frozenset((label, found[0]) for label, found in doc["misc"]["vals"].items() if found)
+
+
+def losses(
+    trials: Trials, estimators: Sequence[str], recipes: Mapping[str, Recipe]
+) -> list[tuple[Point, float | None]]:
+    """The points of all trials of hyperopt's, also those being tried, and their losses: None, where there is none (yet)."""
+    return [(_point(doc, estimators, recipes), _loss(doc["result"])) for doc in trials._dynamic_trials]
+
+
+def _loss(result: Mapping[str, Any]) -> float | None:
+    loss = result.get("loss")
+    return None if loss is None or not math.isfinite(loss) else float(loss)
+
+
+def _point(doc: Mapping[str, Any], estimators: Sequence[str], recipes: Mapping[str, Recipe]) -> Point:
+    values = dict(key_of(doc))
+    name = estimators[values[CHOICE]]
+    space = recipes[name].space
+    found = {key: values[f"{name}:{key}"] for key in space}
+    meant = {k: one.options[found[k]] if one.scale == "choice" else found[k] for k, one in space.items()}
+    return Point(name, {key: _rounded(space[key], value) for key, value in meant.items()})
 
 
 def document(

@@ -16,7 +16,9 @@ from hyperopt import fmin, rand, tpe
 from headrace.config.durations import SECOND, microseconds
 from headrace.runtime.step import Run
 from headrace.search import annealing, space
+from headrace.search.by_optuna import Optuna
 from headrace.search.driver_trials import DriverTrials, Trial
+from headrace.search.genetic import Genetic
 from headrace.search.grid import Grid
 from headrace.search.judging import Judge
 from headrace.search.ledger import Ledger, Row
@@ -180,6 +182,10 @@ def _algorithm(run: Run, problem: Problem, starting: int) -> Any:
         if grid.size > most:
             run.say(f"the grid has {grid.size:,} points; search.max_evals lets {most:,} of them be tried")
         return grid.suggest
+    if name == "genetic":
+        return Genetic(problem.estimators, problem.recipes).suggest
+    if name == "optuna":
+        return Optuna(problem.estimators, problem.recipes, starting).suggest
     return {"random": rand.suggest, "anneal": annealing.suggest}[name]
 
 
