@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
+from headrace.search import halving
 from headrace.search.stage import steps
 from tests.spark.fake_run import FakeRun
 from tests.spark.modelling import facts, pipeline, shared_home, sqlite, training_set
@@ -24,8 +26,12 @@ def searched(spark, tmp_path_factory):
         if not run.exists("training_set"):
             run.put("training_set", table, facts())
         run.finish(steps(run.pipeline)[0].run(run))
-        rows = run.read("trials").where(f"fingerprint = 'ways-{name}' and trial >= 0 and status <> 'winner'")
-        return run.said, [(json.loads(r["params"]), r["loss"]) for r in rows.orderBy("finished_at").collect()]
+        search.rows = partial(rows, run)
+        return run.said, [(json.loads(r["params"]), r["loss"]) for r in rows(run, name)]
+
+    def rows(run, name):
+        found = run.read("trials").where(f"fingerprint = 'ways-{name}' and trial >= 0 and status <> 'winner'")
+        return found.orderBy("finished_at").collect()
 
     return search
 
@@ -73,3 +79,34 @@ def test_a_search_that_finds_nothing_better_ends(searched):
     losses = [loss for _, loss in found]
     assert len(losses) - 1 - losses.index(min(losses)) == 2
     assert len(losses) < 40
+
+
+@pytest.mark.parametrize("algorithm", ["genetic", "optuna"])
+def test_algorithms_that_learn_from_what_was_tried(searched, algorithm):
+    conf = {"estimators": [_logistic(), "naive_bayes"], "algorithm": algorithm, "max_evals": 14, "parallelism": 2}
+    _, found = searched(algorithm, conf)
+    tried = [tuple(sorted(params.items())) for params, _ in found]
+    assert len(tried) == len(set(tried)) == 14
+    assert all(loss is not None for _, loss in found)
+
+
+def test_a_trial_that_is_behind_with_few_rows_learns_from_no_more(searched, monkeypatch):
+    monkeypatch.setattr(halving, "LEAST", 10)
+    monkeypatch.setattr(halving, "LEAST_OF_CLASS", 2)
+    space = {"regularization": {"loguniform": [1e-4, 100.0]}}
+    conf = {"estimators": [_logistic(space=space)], "algorithm": "random", "max_evals": 10, "parallelism": 1}
+    said, found = searched("halving", conf | {"pruning": "halving"})
+    rows = searched.rows("halving")
+    assert [len(row["rungs"]) for row in rows if row["status"] == "ok"] == [2] * sum(r["status"] == "ok" for r in rows)
+    pruned = [row for row in rows if row["status"] == "pruned"]
+    assert len(found) == 10 > len(pruned) >= 3
+    for row in pruned:
+        assert row["value"] is None
+        assert row["loss"] == row["rungs"][-1]
+        assert "trials were better; the best" in row["error"]
+    first = [row["rungs"][0] for row in rows]
+    assert len(set(first)) > 1
+    best = min((r for r in rows if r["status"] == "ok"), key=lambda row: row["loss"])
+    _, whole = searched("unpruned", conf)
+    assert best["loss"] == pytest.approx(min(loss for _, loss in whole), abs=0.02)
+    assert "best 0." in said[-1]

@@ -180,8 +180,10 @@ class Search(Section):
     patience: Whole | None = Field(
         None, ge=1, description="the search ends when so many trials in a row were no better than the best before"
     )
-    pruning: Literal["none", "racing"] = Field(
-        "none", description="racing: a trial that is worse than the best, fold by fold and beyond chance, is stopped"
+    pruning: Literal["none", "racing", "halving"] = Field(
+        "none",
+        description="racing: a trial that is worse than the best, fold by fold and beyond chance, is stopped; halving: a "
+        "trial learns from few rows first, and of three that did so the best goes on",
     )
     max_evals: Whole = Field(20, ge=1)
     timeout: Duration | None = None

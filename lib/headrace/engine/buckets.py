@@ -208,17 +208,28 @@ def entity_codes(left: pa.Table, right: pa.Table, casts: Sequence[tuple[str, str
     null = np.zeros(len(codes), bool)
     for on_left, on_right, kind in casts:
         both = [part for side, name in ((left, on_left), (right, on_right)) for part in side[name].cast(kind).chunks]
-        column = pa.chunked_array(both, kind).combine_chunks()
+        column = pa.chunked_array(both, kind)
         if pa.types.is_floating(kind):
-            bits = column.fill_null(0).to_numpy(zero_copy_only=False) + 0.0
+            bits = column.fill_null(0).to_numpy() + 0.0
             part = np.unique(bits, return_inverse=True)[1].reshape(-1).astype(np.int64)
         else:
-            part = np.asarray(column.dictionary_encode().indices.fill_null(0)).astype(np.int64, copy=False)
+            part = _indices(column)
         null |= np.asarray(column.is_null())
         size = int(part.max()) + 1 if len(part) else 1
         codes = part if len(casts) == 1 else np.unique(codes * size + part, return_inverse=True)[1].reshape(-1)
     codes[null] = -1
+    pa.default_memory_pool().release_unused()  # Arrow keeps it; of a hot entity that is as much as the columns
     return codes[: left.num_rows], codes[left.num_rows :]
+
+
+def _indices(column: pa.ChunkedArray) -> Ints:
+    """Numbers such that equal values, and only they, have the same; any for null. All chunks have one dictionary."""
+    found = np.empty(len(column), np.int64)
+    start = 0
+    for chunk in column.dictionary_encode().chunks:
+        found[start : start + len(chunk)] = np.asarray(chunk.indices.fill_null(0))
+        start += len(chunk)
+    return found
 
 
 def in_utc(table: pa.Table) -> pa.Table:
@@ -247,4 +258,6 @@ def micros(column: pa.ChunkedArray) -> tuple[Ints, Bools]:
     elif kind.unit != "us":
         column = column.cast(pa.timestamp("us", tz=kind.tz))
     there = np.asarray(column.is_valid())
-    return np.asarray(column.cast(pa.int64()).fill_null(0)).astype(np.int64, copy=False), there
+    whole = column.cast(pa.int64())
+    whole = whole.fill_null(0) if whole.null_count else whole
+    return np.asarray(whole).astype(np.int64, copy=False), there

@@ -35,10 +35,16 @@ class Codes:
 
     def of(self, entity: Ints, time: Ints) -> Ints:
         """The numbers of any pairs: those that lie between two of these come between theirs, or at the lower's."""
-        entity = np.minimum(entity, self._beyond)  # whoever comes after all: no number may grow too large
+        found = np.minimum(entity, self._beyond)  # whoever comes after all: no number may grow too large
         if self._ranked is not None:
-            return entity * (len(self._ranked) + 1) + np.searchsorted(self._ranked, time, side="right")
-        return entity * self._width + (np.clip(time, self._before, self._last) - self._before)
+            found *= len(self._ranked) + 1
+            found += np.searchsorted(self._ranked, time, side="right")
+            return found
+        found *= self._width
+        since = np.clip(time, self._before, self._last)
+        since -= self._before
+        found += since  # in place: of a hot entity each of these takes as much room as a column
+        return found
 
     @cached_property
     def values(self) -> Ints:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from headrace.search.fold import Fold
+from headrace.search.halving import Halving
 from headrace.search.prepared import Prepared
 from headrace.search.problem import Problem
 from headrace.search.racing import Race
@@ -23,6 +25,7 @@ class Judge:
         seed: Of estimators.
         slots: Task slots that a trial may hold at once.
         race: Says which trials cannot win; None: all go to their end.
+        halving: Says which go on to more rows; None: all learn from all rows at once.
     """
 
     problem: Problem
@@ -30,6 +33,7 @@ class Judge:
     seed: int
     slots: int
     race: Race | None = None
+    halving: Halving | None = None
 
     def ready(self, point: Point) -> bool:
         """Whether a point can be tried at once: its rows are prepared, of the first fold."""
@@ -39,15 +43,33 @@ class Judge:
     def result(self, point: Point) -> dict[str, Any]:
         """Try a point; the result is in hyperopt's form, with `fold_values`, and why it was stopped (`pruned`)."""
         problem, values = self.problem, list[float]()
+        climbed = self._climbed(point)
+        if "pruned" in climbed:
+            return climbed
         for fold in problem.folds:
-            known = fold.known
-            of = (problem.recipes, known.own, known.special, problem.balance)
-            with self.prepared.using(fold.number, problem.plan(point, known)) as parts:
-                tried = run_trial(point, known.target.task, problem.metric, parts, self.seed, self.slots, *of)
-            values.append(tried["value"])
+            values.append(self._tried(point, fold)["value"])
             lost = self.race.lost(values) if self.race else None
             if lost:
                 return {"status": "ok", "loss": lost.loss, "fold_values": values, "pruned": lost.why}
         value = fmean(values)
         loss = -value if problem.larger_is_better else value
-        return {"status": "ok", "loss": loss, "value": value, "fold_values": values}
+        return {**climbed, "status": "ok", "loss": loss, "value": value, "fold_values": values}
+
+    def _climbed(self, point: Point) -> dict[str, Any]:
+        """What a point is worth of ever more rows of the first fold: losses at the `rungs`, until it is `pruned`."""
+        rungs: list[float] = []
+        for rung, share in enumerate(self.halving.shares if self.halving else ()):
+            assert self.halving is not None
+            rungs.append(self._tried(point, self.problem.folds[0], share)["loss"])
+            lost = self.halving.lost(rung, rungs[-1])
+            if lost:
+                return {"status": "ok", "loss": rungs[-1], "rungs": rungs, "pruned": lost}
+        return {"rungs": rungs} if rungs else {}
+
+    def _tried(self, point: Point, fold: Fold, share: float | None = None) -> dict[str, Any]:
+        """Fit a point on a share of the rows that train (None: on all), and measure it on those that validate."""
+        problem, known = self.problem, fold.known
+        of = (problem.recipes, known.own, known.special, problem.balance)
+        with self.prepared.using(fold.number, problem.plan(point, known)) as parts:
+            some = parts if share is None else replace(parts, train=parts.train.sample(share, seed=self.seed))
+            return run_trial(point, known.target.task, problem.metric, some, self.seed, self.slots, *of)

@@ -22,7 +22,7 @@ from headrace.search.space import Point
 SCHEMA = (
     "run_id string, fingerprint string, trial bigint, estimator string, params string, status string, metric string, "
     "value double, loss double, seconds double, error string, started_at timestamp, finished_at timestamp, "
-    "model_uri string, fold_values array<double>"
+    "model_uri string, fold_values array<double>, rungs array<double>"
 )
 
 BASELINE = "baseline"
@@ -48,6 +48,7 @@ class Row:
     finished_at: datetime
     model_uri: str | None = None
     fold_values: Sequence[float] | None = None
+    rungs: Sequence[float] | None = None
 
     @property
     def point(self) -> Point:

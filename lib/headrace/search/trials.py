@@ -20,6 +20,7 @@ from headrace.search.by_optuna import Optuna
 from headrace.search.driver_trials import DriverTrials, Trial
 from headrace.search.genetic import Genetic
 from headrace.search.grid import Grid
+from headrace.search.halving import Halving
 from headrace.search.judging import Judge
 from headrace.search.ledger import Ledger, Row
 from headrace.search.prepared import Prepared
@@ -44,7 +45,8 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     wanted = [(fold.number, problem.plan(point, fold.known)) for fold in problem.folds for point in first]
     prepared = Prepared(problem.folds, wanted, most=conf.parallelism + 1)
     book = _Book(run, problem, earlier, ledger, began + limit if limit else None)
-    judge = Judge(problem, prepared, conf.seed, workers(run.parallelism, conf.parallelism), _race(problem, book))
+    slots = workers(run.parallelism, conf.parallelism)
+    judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), _halving(problem, earlier))
     trials = DriverTrials(
         run.spark.sparkContext,
         f"headrace-{run.run_id}",
@@ -86,6 +88,12 @@ def _race(problem: Problem, book: _Book) -> Race | None:
         return None
     shared = 1 / (cut.count - 1) if cut.by != "time" else 1.0  # by time at least a stretch trains: rather too much
     return Race(cut.count, shared, problem.larger_is_better, book.best)
+
+
+def _halving(problem: Problem, earlier: Sequence[Row]) -> Halving | None:
+    if problem.search.pruning != "halving" or problem.special:
+        return None
+    return Halving(problem.folds[0].known.target.rows, [row.rungs for row in earlier if row.rungs])
 
 
 class _Book:
@@ -142,6 +150,7 @@ class _Book:
             started_at=trial.started_at,
             finished_at=datetime.now(UTC),
             fold_values=result.get("fold_values") if self._problem.cut else None,
+            rungs=result.get("rungs"),
         )
         with self._lock:
             self.rows.append(row)

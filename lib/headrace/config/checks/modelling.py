@@ -9,7 +9,7 @@ from headrace.config.checks import preparing
 from headrace.config.checks import tasks as task_keys
 from headrace.config.file.complaints import meant
 from headrace.config.hook_types import Estimator
-from headrace.config.learning import TrainingSet
+from headrace.config.learning import UNLABELLED, TrainingSet
 from headrace.config.metrics import ALL_METRICS, METRICS, RANGES
 from headrace.config.sql import expressions as sql
 from headrace.config.types import Pipeline
@@ -57,7 +57,9 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     task = task_of(pipeline)
     if training and training.split.folds_by == "stratified" and task and task not in preparing.CLASSES:
         yield "training_set.split.folds.by", f"stratified is for classes, and the task is {task}; write time or hash"
-    if training and pipeline.search.pruning != "none" and not training.split.folds:
+    if pipeline.search.pruning == "halving" and task and (task in UNLABELLED or task == "recommendation"):
+        yield "search.pruning", f"halving learns from a share of the rows, which says little of a {task}; leave it out"
+    if training and pipeline.search.pruning == "racing" and not training.split.folds:
         yield (
             "search.pruning",
             "racing compares trials fold by fold; write training_set.split.folds: 5, or leave it out",

@@ -1,0 +1,40 @@
+"""Successive halving: who goes on, by a slow reading of the rule; what a restart knows."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from headrace.search.halving import KEPT, Halving
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_who_is_in_the_best_third_of_those_before_goes_on(seed: int) -> None:
+    drawn = random.Random(seed)
+    losses = [drawn.choice([0.1, 0.2, 0.3, 0.4, 0.5]) for _ in range(30)]
+    halving = Halving([50_000, 40_000])
+    for number, loss in enumerate(losses, 1):
+        seen = sorted(losses[:number])
+        worst_kept = seen[math.ceil(number / KEPT) - 1]
+        why = halving.lost(0, loss)
+        assert (why is None) == (number < KEPT or loss <= worst_kept)
+        if why:
+            assert f"of {number} trials were better" in why
+            assert "11% of the rows" in why
+
+
+def test_rungs_are_told_apart_and_those_of_an_earlier_run_count() -> None:
+    halving = Halving([90_000], [[0.5, 0.1], [0.4], [0.3, 0.2]])
+    assert halving.lost(0, 0.45)  # two of four are allowed, and two are better
+    assert halving.lost(1, 0.05) is None
+    assert halving.lost(1, 0.15)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shares"),
+    [([20_000], 2), ([9_000], 1), ([5_000], 0), ([20_000, 50], 0), ([20_000, 70], 1), ([20_000, 180], 2)],
+)
+def test_shares_of_too_few_rows_are_left_out(rows: list[int], shares: int) -> None:
+    assert len(Halving(rows).shares) == shares
