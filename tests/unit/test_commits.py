@@ -57,6 +57,15 @@ def test_rows_were_only_added(tmp_path: Path) -> None:
     assert [log.only_added("t", *r) for r in ranges] == [True, True, True, True, False, False, False, False]
 
 
+def test_a_feed_is_kept_where_all_commits_say_so(tmp_path: Path) -> None:
+    for version, kept in enumerate((True, True, None, True, True)):
+        write(tmp_path, version, "WRITE", {"headrace": str(version), **({"followed": kept} if kept else {})}, rows=5)
+    write(tmp_path, 5, "OPTIMIZE")
+    log = CommitLog(str(tmp_path), LocalFiles())
+    ranges = [(0, 1), (1, 1), (3, 4), (2, 4), (1, 2), (0, 4), (4, 5), (4, 3), (9, 9)]
+    assert [log.followed("t", *r) for r in ranges] == [True, True, True, True, False, False, False, False, False]
+
+
 def test_housekeeping_is_stepped_over(tmp_path: Path) -> None:
     write(tmp_path, 0, "WRITE", {"headrace": "a", "txn": 1}, rows=5)
     write(tmp_path, 1, "WRITE", {"headrace": "b", "txn": 2}, rows=7)

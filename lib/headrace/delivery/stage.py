@@ -21,6 +21,7 @@ from headrace.errors import ConfigError
 from headrace.runtime.sinks.delivery import Delivery, Sent
 from headrace.runtime.sinks.jdbc import JdbcSink
 from headrace.runtime.sinks.parquet import ParquetSink
+from headrace.runtime.spark_errors import history_gone
 from headrace.runtime.step import Done, Run, Step
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def _deliver(run: Run, name: str, sink: Sink) -> Done:
     try:
         try:
             count = rows.count()
-        except Exception as error:  # Spark has no class for files that were vacuumed
+        except Exception as error:  # raised again, unless the history is gone
             rows.unpersist()
-            if "FILE_NOT_EXIST" not in str(error):
+            if not history_gone(error):
                 raise
             rows = _anew(run, name, sink).persist(StorageLevel.DISK_ONLY)
             count = rows.count()

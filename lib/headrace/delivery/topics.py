@@ -17,6 +17,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.sinks.delivery import Sent
 from headrace.runtime.sinks.kafka import KafkaSink, complete
 from headrace.runtime.sinks.transactions import LAST, Segments
+from headrace.runtime.spark_errors import history_gone
 from headrace.runtime.step import Done, Run
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def deliver(run: Run, name: str, sink: Sink) -> Done:
     try:
         try:
             count = rows.count()
-        except Exception as error:  # Spark has no class for files that were vacuumed
-            if "FILE_NOT_EXIST" not in str(error):
+        except Exception as error:  # raised again, unless the history is gone
+            if not history_gone(error):
                 raise
             raise _lost(
                 name, table, place.record, "files of the version that was sent were removed by housekeeping"

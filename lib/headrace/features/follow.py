@@ -17,7 +17,7 @@ from headrace.features import changes
 from headrace.features.kinds import due, latest, lookup
 from headrace.features.refresh import SHARE, UNTOUCHED, Base, backfills, base_of, nothing, release_all
 from headrace.runtime.merging import CHANGE
-from headrace.runtime.spark_errors import vacuumed
+from headrace.runtime.spark_errors import history_gone
 from headrace.runtime.step import Output, Run
 
 if TYPE_CHECKING:
@@ -50,17 +50,17 @@ def followed(
     stands = run.read(name)
     try:
         net = _net(run, table, source, base)
-    except AnalysisException:  # a version is gone, or had no such column yet
+        if net is None or not _alike(net, stands):
+            return None
+        found = summed(net).persist()
+    except AnalysisException:  # a version is gone, or had no such column yet, or kept no feed
         return None
-    if net is None or not _alike(net, stands):
-        return None
-    found = summed(net).persist()
     release = partial(release_all, found)
     try:
         made = _written(run, name, table, stands, found, output)
     except Exception as error:
         release()
-        if not vacuumed(error):
+        if not history_gone(error):
             raise
         return None
     if made is None:

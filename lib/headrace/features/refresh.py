@@ -18,7 +18,7 @@ from headrace.engine.refreshed import SINCE
 from headrace.engine.time import known_by, moment
 from headrace.features import changes
 from headrace.runtime.merging import CHANGE
-from headrace.runtime.spark_errors import vacuumed
+from headrace.runtime.spark_errors import history_gone
 from headrace.runtime.step import Output, Run
 
 if TYPE_CHECKING:
@@ -97,12 +97,11 @@ def refreshed(
     new = events_at(run.read(table.from_), table, source, run.as_of)
     try:
         old = events_at(run.read_version(table.from_, base.version), table, source, base.as_of)
-        alike = _alike(old, new, stands, of)
-    except AnalysisException:  # the version is gone, or had no such column yet
+        if not _alike(old, new, stands, of):
+            return None
+        touched = _touched(run, table, source, of, base, stands).persist()
+    except AnalysisException:  # the version is gone, or had no such column yet, or kept no feed
         return None
-    if not alike:
-        return None
-    touched = _touched(run, table, source, of, base, stands).persist()
     found = _found(touched)
     if found is None or not found["entities"]:
         touched.unpersist()
@@ -127,7 +126,7 @@ def _found(touched: DataFrame) -> dict[str, Any] | None:
     try:
         counted = touched.agg(F.count("*").alias("entities"), F.unix_micros(F.min(SINCE)).alias("since")).first()
     except Exception as error:
-        if not vacuumed(error):
+        if not history_gone(error):
             touched.unpersist()
             raise
         return None

@@ -95,9 +95,9 @@ def user_frames(text: str) -> list[str]:
     return list(dict.fromkeys(frames))
 
 
-def vacuumed(error: Exception) -> bool:
-    """Whether files of an older version of a Delta table are gone: there is no class for that."""
-    return "FILE_NOT_EXIST" in str(error)
+def history_gone(error: Exception) -> bool:
+    """Whether files of an older version of a Delta table are gone, or its feed was not kept: Spark has no class for that."""
+    return any(said in str(error) for said in ("FILE_NOT_EXIST", "MISSING_CHANGE_DATA"))
 
 
 def in_words(error: Exception) -> str:

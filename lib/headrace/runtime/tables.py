@@ -21,7 +21,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.comments import alter, commented, digests, lost_race
 from headrace.runtime.commits import Commit, CommitLog, files_for
 from headrace.runtime.merging import merge
-from headrace.runtime.spark_errors import vacuumed
+from headrace.runtime.spark_errors import history_gone
 from headrace.runtime.step import Output
 from headrace.runtime.views import united
 
@@ -75,7 +75,7 @@ class Tables:
 
         Returns:
             None where the feed is not kept for one of these versions, or is seen to have lost files; if not, reading
-            says so (`spark_errors.vacuumed`).
+            says so (`spark_errors.history_gone`).
         """
         if since > until:
             return None
@@ -84,8 +84,8 @@ class Tables:
             feed = self._spark.read.format("delta").options(**options).load(self.path(table))
             if not self.log.followed(table, since, until):
                 feed.isEmpty()  # whether the feed was kept is looked up as late as that
-        except Exception as error:  # Spark has no class for files that were vacuumed
-            if not isinstance(error, AnalysisException) and not vacuumed(error):
+        except Exception as error:  # raised again, unless the history is gone
+            if not isinstance(error, AnalysisException) and not history_gone(error):
                 raise
             return None
         columns = [f"`{name}`" for name in feed.columns if name not in FEED]
