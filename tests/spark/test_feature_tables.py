@@ -146,6 +146,10 @@ def test_values_at_any_time_are_computed_though_no_row_holds_then(scratch: Proje
                 assert row[f"amount_sum_{name}"] == (sum(there) if there else None)
                 silent += not inside
     assert silent > 3
+    at = START + timedelta(hours=5, minutes=7)  # before the grid's first instant after the first events
+    found = {(r["customer"], r["shop"]): r["count_2d"] for r in values(pipeline, tables, "daily", at, {}).collect()}
+    assert found == {e: len(expected(rows, e, at, (2 * DAY,))[0]) for e in {e for e, _, k, _ in rows if k <= at}}
+    at = START + timedelta(hours=100)
     some = values(pipeline, tables, "spending", at, {"customer": "a"}, "amount_last_3d")
     assert some.columns == ["customer", "shop", "as_of", "amount_last_3d"]
     assert {r["customer"] for r in some.collect()} == {"a"}
@@ -208,6 +212,8 @@ def test_rows_of_a_dimension_hold_until_they_end(scratch: Project, clock: type[C
     assert scratch.spark.sql(view).collect()[0]["customer"] == "b"
     with pytest.raises(ConfigError, match="until belongs to `latest`"):
         scratch.run(DIMENSION.replace("latest: [name]", "lookup: [name]"), to="features")
+    with pytest.raises(ConfigError, match="until: column 'name' is string, not a timestamp"):
+        scratch.run(DIMENSION.replace("until: ends", "until: name").replace("[name]", "[ends]"), to="features")
 
 
 def test_a_lookup_of_several_rows_per_entity_says_so_at_once(scratch: Project, clock: type[Clock]) -> None:

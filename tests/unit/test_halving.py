@@ -38,3 +38,13 @@ def test_rungs_are_told_apart_and_those_of_an_earlier_run_count() -> None:
 )
 def test_shares_of_too_few_rows_are_left_out(rows: list[int], shares: int) -> None:
     assert len(Halving(rows).shares) == shares
+
+
+def test_a_trial_that_fails_in_the_end_holds_nobody_back() -> None:
+    halving = Halving([90_000])
+    for _ in range(4):
+        assert halving.lost(0, 0.1) is None
+    assert halving.lost(0, 0.2)
+    for _ in range(4):
+        halving.withdraw([0.1])
+    assert halving.lost(0, 0.2) is None

@@ -16,6 +16,7 @@ from headrace.search import space
 from headrace.search.by_optuna import Optuna
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.genetic import Genetic, child, mutated
+from headrace.search.grid import levels
 from headrace.search.recipe import Parameter, Recipe
 from headrace.search.space import Point, first_points
 
@@ -132,6 +133,28 @@ def test_a_history_with_points_of_the_user_failures_and_running_trials(name: str
     assert [point for point, _ in space.losses(trials, NAMES, recipes)] == [*points, beyond]
     made = MAKES[name](NAMES, recipes).suggest(trials.new_trial_ids(3), domain, trials, 5)
     assert len({space.key_of(doc) for doc in (*made, *docs)}) == 7
+
+
+@pytest.mark.parametrize("name", MAKES)
+@pytest.mark.parametrize("bounds", [(0.1, 0.3, 0.1), (0.1, 0.7, 0.1), (0.05, 0.35, 0.05), (0.3, 1.0, 0.25)])
+def test_steps_that_arithmetic_makes_a_little_longer_reach_their_end(name: str, bounds: tuple) -> None:
+    low, high, step = bounds
+    wide = Parameter(1e-4, 1.0, "log")
+    recipes = {"e": recipe(x=Parameter(low, high, "steps", step=step), rate=wide)}
+    trials = hyperopt.Trials()
+    points = [Point("e", {"x": x, "rate": rate}) for x in (low, high) for rate in (0.0, 1e-4, 0.1, 0.2, 1.0)]
+    done = [
+        space.document(i, p, ["e"], {"status": "ok", "loss": -p.params["x"]}, recipes) for i, p in enumerate(points)
+    ]
+    trials.insert_trial_docs(done)
+    trials.refresh()
+    domain = hyperopt.base.Domain(lambda _: 0, space.space(["e"], recipes))
+    made = MAKES[name](["e"], recipes).suggest(trials.new_trial_ids(40), domain, trials, 3)
+    drawn = {round(doc["misc"]["vals"]["e:x"][0] / step) for doc in made}
+    first, last = recipes["e"].space["x"].places
+    assert {last} <= drawn <= set(range(first, last + 1))
+    assert [round(x / step) for x in levels(recipes["e"].space["x"])] == list(range(first, last + 1))
+    assert all(wide.holds(doc["misc"]["vals"]["e:rate"][0]) for doc in made)
 
 
 def test_a_child_has_its_parents_values_but_for_what_is_changed() -> None:

@@ -6,6 +6,7 @@ each column's values get codes, which are then combined.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
 from operator import and_, or_
@@ -44,8 +45,8 @@ def check_frame(frame: object, what: str) -> None:
         raise ConfigError(
             f"{what}: {came.__module__}.{came.__name__} is no DataFrame of Spark; give one, as spark.createDataFrame(...)"
         )
-    names = [name.lower() for name in frame.columns]  # type: ignore[attr-defined]
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    names = Counter(name.lower() for name in frame.columns)  # type: ignore[attr-defined]
+    twice = [name for name, number in names.items() if number > 1]
     if twice:
         raise ConfigError(f"{what}: column {twice[0]!r} stands more than once; rename one of the two")
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
 from headrace.config.types import FeatureTable, Table
+from headrace.engine.buckets import check_time
 from headrace.engine.definitions import clock, known_at, longest_window, prepared_events, published
 from headrace.engine.grid import next_instant
 from headrace.engine.published import VALID_UNTIL, published_windows
@@ -30,6 +31,8 @@ def latest(events: DataFrame, table: FeatureTable, source: Table) -> DataFrame:
     time = F.col(clock(table, source))
     available = F.col(known_at(table, source) or clock(table, source))
     columns = [c for c in table.latest if c not in table.entity]
+    if table.until:
+        check_time(events, table.until, "until")
     times = [time.alias("event_time"), available.alias("available_at")]
     times += [F.col(table.until).alias(VALID_UNTIL)] if table.until else []
     kept = events.select(*table.entity, *times, *columns)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
+_ROWS = "__headrace_rows"
+
+
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """One step per feature table that this pipeline makes."""
     return tuple(_step(pipeline, name, table) for name, table in pipeline.feature_tables.items() if not table.shared)
@@ -53,8 +56,6 @@ def _step(pipeline: Pipeline, name: str, table: FeatureTable) -> Step:
 def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
     cleaned = run.read(table.from_)
     rows_in = run.facts(table.from_).get("counts", {}).get("kept")
-    if table.kind == "lookup":
-        _refuse_repeated(known_by(cleaned, source, run.as_of), name, table, source)
     expires = next_change(cleaned, table, source, run.as_of)
 
     def output(frame: DataFrame, **how: Any) -> Output:
@@ -68,6 +69,8 @@ def _features(run: Run, name: str, table: FeatureTable, source: Table) -> Done:
         return Done((changes,), rows_in=rows_in, expires=expires, notes=(f"{name} {told}",), cleanup=release)
     notes = (_whole(run, name),) if backfills(run) and run.exists(name) else ()
     known = known_by(cleaned, source, run.as_of)
+    if table.kind == "lookup":
+        _refuse_repeated(known, name, table, source)
     frame = rows(known, table, source, run.as_of)
     if table.kind == "aggregates":
         frame = by_time(frame, known, due(table, source), rows_in)
@@ -83,10 +86,12 @@ def _refuse_repeated(rows: DataFrame, name: str, table: FeatureTable, source: Ta
     if source.key and set(source.key) <= set(table.entity):
         return
     keys = [quoted(key) for key in table.entity]
-    counts = without_nulls(rows.select(*keys), keys).groupBy(*keys).count()
-    some = counts.where("count > 1").orderBy(*keys).limit(3).collect()
+    counts = without_nulls(rows.select(*keys), keys).groupBy(*keys).agg(F.count("*").alias(_ROWS))
+    some = counts.where(F.col(_ROWS) > 1).orderBy(*keys).limit(3).collect()
     if some:
-        shown = "; ".join(", ".join(f"{k} = {row[k]} ({row['count']:,} rows)" for k in table.entity) for row in some)
+        shown = "; ".join(
+            ", ".join(f"{k} = {row[k]}" for k in table.entity) + f" ({row[_ROWS]:,} rows)" for row in some
+        )
         raise DataError(
             f"feature_tables.{name}.lookup: {table.from_} has more than one row for {shown}. A lookup takes one row per "
             f"entity: write `latest` in its place, which takes the newest known, or give tables.{table.from_} the key "

@@ -26,7 +26,8 @@ def _newest(name: str, table: FeatureTable, columns: list[str]) -> str:
         return f"SELECT * FROM {{schema}}.{name}"
     first, where = f"{VALID_FROM} DESC", ""
     if table.kind == "latest":
-        rest = [_quoted(c) for c in columns if c not in ("event_time", VALID_UNTIL, *table.entity)]
+        times = ("event_time", *((VALID_UNTIL,) if table.until else ()))
+        rest = [_quoted(c) for c in columns if c not in (*times, *table.entity)]
         first = ", ".join(f"{c} DESC" for c in ["event_time", *rest])
         where = " WHERE event_time <= current_timestamp()"
         where += f" AND coalesce({VALID_UNTIL} > current_timestamp(), true)" if table.until else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -75,8 +74,8 @@ class Optuna:
         known = losses(trials, self._estimators, self._recipes)
         for (point, loss), doc in zip(known, trials._dynamic_trials, strict=True):
             space = self._recipes[point.estimator].space
-            if not all(space[name].holds(value) for name, value in point.params.items()):
-                continue  # a point of the user's outside of the space
+            if not self._recipes[point.estimator].holds(point.params):
+                continue
             done = TrialState.FAIL if doc["state"] == JOB_STATE_DONE else TrialState.RUNNING
             params = {f"{point.estimator}:{name}": _told(space[name], v) for name, v in point.params.items()}
             kinds = {f"{point.estimator}:{name}": distribution(one) for name, one in space.items()}
@@ -105,7 +104,7 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     if parameter.scale == "choice":
         return CategoricalDistribution(list(range(len(parameter.options))))
     if parameter.scale == "steps":
-        return IntDistribution(math.ceil(parameter.low / parameter.step), math.floor(parameter.high / parameter.step))
+        return IntDistribution(*parameter.places)
     if parameter.scale == "int":
         return IntDistribution(int(parameter.low), int(parameter.high))
     return FloatDistribution(float(parameter.low), float(parameter.high), log=parameter.scale == "log")
@@ -114,7 +113,10 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 def _told(parameter: Parameter, value: Any) -> Any:
     if parameter.scale == "choice":
         return parameter.options.index(value)
-    return round(value / parameter.step) if parameter.scale == "steps" else value
+    if parameter.scale == "steps":
+        first, last = parameter.places
+        return min(max(round(value / parameter.step), first), last)
+    return min(max(value, parameter.low), parameter.high)
 
 
 def _meant(parameter: Parameter, value: Any) -> Any:

@@ -19,7 +19,7 @@ from headrace.search.recipe import Parameter, Recipe
 from headrace.search.space import Point, document, key_of, losses
 
 FIRST = 8
-"""Trials drawn at random (beside the points to start with) before there are parents."""
+"""Good trials before there are parents: the points to start with, and what is drawn at random."""
 RIVALS = 5
 """Trials that meet in a tournament; the best of them is a parent."""
 NEWCOMERS = 0.1
@@ -44,7 +44,8 @@ class Genetic:
     def suggest(self, new_ids: list[int], domain: Domain, trials: Trials, seed: int) -> list[dict[str, Any]]:
         """The next points, as documents of hyperopt's."""
         rng = np.random.default_rng(seed)
-        good = [(p, loss) for p, loss in losses(trials, self._estimators, self._recipes) if loss is not None]
+        known = losses(trials, self._estimators, self._recipes)
+        good = [(p, loss) for p, loss in known if loss is not None and self._recipes[p.estimator].holds(p.params)]
         tried = {key_of(doc) for doc in trials._dynamic_trials}
         made: list[dict[str, Any]] = []
         for tid in new_ids:
@@ -101,9 +102,9 @@ def mutated(parameter: Parameter, value: Any, rng: np.random.Generator) -> Any:
     there = min(max(there, low), high)
     if parameter.scale in ("int", "steps"):
         step = parameter.step or 1
-        places = math.ceil(parameter.low / step), math.floor(parameter.high / step)
+        first, last = parameter.places
         place = round(there / step)
         if place == round(value / step):
             place += 1 if rng.random() < 0.5 else -1  # else a short space would hardly be left
-        return min(max(place, places[0]), places[1]) * step
+        return min(max(place, first), last) * step
     return min(max(math.exp(there), parameter.low), parameter.high) if log else there

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count, product, takewhile, zip_longest
+from itertools import chain, product, zip_longest
 from typing import Any
 
 from hyperopt import Trials
@@ -64,6 +64,6 @@ def levels(one: Parameter) -> list[Any]:
     if one.scale == "choice":
         return list(one.options)
     if one.scale == "steps":
-        first = math.ceil(one.low / one.step)
-        return list(takewhile(lambda value: value <= one.high, (number * one.step for number in count(first))))
+        first, last = one.places
+        return [number * one.step for number in range(first, last + 1)]
     return sorted({one.low, one.middle, one.high})

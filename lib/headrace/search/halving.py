@@ -37,6 +37,12 @@ class Halving:
             for rung, loss in zip(self._rungs, losses, strict=False):
                 rung.append(loss)
 
+    def withdraw(self, losses: Sequence[float]) -> None:
+        """Forget a trial that failed after these rungs: what it promised holds nobody back."""
+        with self._lock:
+            for rung, loss in zip(self._rungs, losses, strict=False):
+                rung.remove(loss)
+
     def lost(self, rung: int, loss: float) -> str | None:
         """Note what a trial's loss is at a rung; why it is stopped there, or None: it goes on.
 

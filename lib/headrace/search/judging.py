@@ -42,10 +42,17 @@ class Judge:
 
     def result(self, point: Point) -> dict[str, Any]:
         """Try a point; the result is in hyperopt's form, with `fold_values`, and why it was stopped (`pruned`)."""
+        rungs: list[float] = []
+        try:
+            return self._pruned_early(point, rungs) or self._judged(point, rungs)
+        except BaseException:  # raised again, also a cancelled job's
+            if self.halving:
+                self.halving.withdraw(rungs)
+            raise
+
+    def _judged(self, point: Point, rungs: list[float]) -> dict[str, Any]:
+        """What a point is worth in the folds, until it has lost the race."""
         problem, values = self.problem, list[float]()
-        climbed = self._climbed(point)
-        if "pruned" in climbed:
-            return climbed
         for fold in problem.folds:
             values.append(self._tried(point, fold)["value"])
             lost = self.race.lost(values) if self.race else None
@@ -53,18 +60,18 @@ class Judge:
                 return {"status": "ok", "loss": lost.loss, "fold_values": values, "pruned": lost.why}
         value = fmean(values)
         loss = -value if problem.larger_is_better else value
-        return {**climbed, "status": "ok", "loss": loss, "value": value, "fold_values": values}
+        return {"status": "ok", "loss": loss, "value": value, "fold_values": values, "rungs": rungs or None}
 
-    def _climbed(self, point: Point) -> dict[str, Any]:
-        """What a point is worth of ever more rows of the first fold: losses at the `rungs`, until it is `pruned`."""
-        rungs: list[float] = []
+    def _pruned_early(self, point: Point, rungs: list[float]) -> dict[str, Any] | None:
+        """Try a point with ever more rows of the first fold, noting its losses; the result, if it goes no further."""
         for rung, share in enumerate(self.halving.shares if self.halving else ()):
             assert self.halving is not None
-            rungs.append(self._tried(point, self.problem.folds[0], share)["loss"])
-            lost = self.halving.lost(rung, rungs[-1])
+            loss = self._tried(point, self.problem.folds[0], share)["loss"]
+            lost = self.halving.lost(rung, loss)
+            rungs.append(loss)
             if lost:
-                return {"status": "ok", "loss": rungs[-1], "rungs": rungs, "pruned": lost}
-        return {"rungs": rungs} if rungs else {}
+                return {"status": "ok", "loss": loss, "rungs": rungs, "pruned": lost}
+        return None
 
     def _tried(self, point: Point, fold: Fold, share: float | None = None) -> dict[str, Any]:
         """Fit a point on a share of the rows that train (None: on all), and measure it on those that validate."""

@@ -16,6 +16,9 @@ Kind = Literal["linear", "tree", "native", "ids"]
 """How features are prepared: scaled and one-hot, imputed, with missing values left as they are; users and items."""
 
 
+_CLOSE = 1e-9
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A hyperparameter and where to look for it.
@@ -46,11 +49,22 @@ class Parameter:
             return min(max(self.low, round(half / self.step) * self.step), self.high)
         return round(half) if self.scale == "int" else half
 
+    @property
+    def places(self) -> tuple[int, int]:
+        """Of `steps`, and of whole numbers, the first and the last: the value is that many steps.
+
+        >>> Parameter(0.1, 0.3, "steps", step=0.1).places  # though 0.3 / 0.1 is a little less than 3
+        (1, 3)
+        """
+        step = self.step or 1
+        return math.ceil(self.low / step - _CLOSE), math.floor(self.high / step + _CLOSE)
+
     def holds(self, value: Any) -> bool:
-        """Whether a value is one of these."""
+        """Whether a value is one of these; what it may be beyond the ends is less than a step of arithmetic takes."""
         if self.scale == "choice":
             return value in self.options
-        return isinstance(value, int | float) and self.low <= value <= self.high
+        room = _CLOSE * max(abs(self.low), abs(self.high))
+        return isinstance(value, int | float) and self.low - room <= value <= self.high + room
 
 
 @dataclass(frozen=True)
@@ -74,3 +88,7 @@ class Recipe:
     build: Callable[[str, Mapping[str, Any], int, int], Estimator]
     packages: tuple[str, ...] = ()
     use: Use | None = None
+
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether all values lie within the space; those of the user's own points need not."""
+        return all(one.holds(params[name]) for name, one in self.space.items())

@@ -46,7 +46,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     prepared = Prepared(problem.folds, wanted, most=conf.parallelism + 1)
     book = _Book(run, problem, earlier, ledger, began + limit if limit else None)
     slots = workers(run.parallelism, conf.parallelism)
-    judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), _halving(problem, earlier))
+    judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), _halving(run, problem, earlier))
     trials = DriverTrials(
         run.spark.sparkContext,
         f"headrace-{run.run_id}",
@@ -90,10 +90,13 @@ def _race(problem: Problem, book: _Book) -> Race | None:
     return Race(cut.count, shared, problem.larger_is_better, book.best)
 
 
-def _halving(problem: Problem, earlier: Sequence[Row]) -> Halving | None:
+def _halving(run: Run, problem: Problem, earlier: Sequence[Row]) -> Halving | None:
     if problem.search.pruning != "halving" or problem.special:
         return None
-    return Halving(problem.folds[0].known.target.rows, [row.rungs for row in earlier if row.rungs])
+    made = Halving(problem.folds[0].known.target.rows, [row.rungs for row in earlier if row.rungs])
+    if not made.shares:
+        run.say("search.pruning: halving stops no trial here: a share of the training rows is too few to learn from")
+    return made
 
 
 class _Book:

@@ -141,9 +141,10 @@ class TrainingAnalysis(Attempts):
         """Features that the configuration names by themselves are among those there are."""
         conf = self.pipeline.search.preparation
         named = [(f"training_set.leakage.allow.{name}", name) for name in training.leakage.allow]
-        named += [(f"search.preparation.columns.{name}", name) for name in conf.columns]
-        for number, pair in enumerate(conf.interactions):
-            named += [(f"search.preparation.interactions[{number}]", name) for name in pair]
+        if not self.pipeline.search.transformers:  # they may make columns of any name
+            named += [(f"search.preparation.columns.{name}", name) for name in conf.columns]
+            for number, pair in enumerate(conf.interactions):
+                named += [(f"search.preparation.interactions[{number}]", name) for name in pair]
         there = {name.lower() for name in features}
         for where, name in named:
             if name.lower() not in there:

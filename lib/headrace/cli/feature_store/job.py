@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, NoReturn
 from pyspark.sql import functions as F
 
 from headrace.cli.feature_store.samples import ROWS, entity_of
+from headrace.cli.features import chosen
 from headrace.cli.job import moment_argument
 from headrace.config import secrets
 from headrace.config.reading import read_pipeline
 from headrace.config.types import Pipeline
 from headrace.engine.assemble import add_features
-from headrace.engine.buckets import quoted
-from headrace.engine.published import VALID_FROM
+from headrace.engine.buckets import quoted, without_nulls
 from headrace.engine.time import moment
-from headrace.errors import HeadraceError
+from headrace.errors import ConfigError, HeadraceError
+from headrace.features.refresh import events_at
 from headrace.runtime.home import places
 from headrace.training.stage import reader
 
@@ -72,12 +73,21 @@ def values(
     """
     table = pipeline.feature_tables[name]
     keys = [quoted(key) for key in table.entity]
-    there = tables.read(name, tables.last(name).version).where(F.col(VALID_FROM) <= moment(at))
+
+    def cleaned(one: str) -> DataFrame:
+        return tables.read(one, tables.last(one).version)
+
+    there = without_nulls(events_at(cleaned(table.from_), table, pipeline.tables[table.from_], at), keys)
     for key, value in entity.items():
         there = there.where(F.col(quoted(key)).cast("string") == value)
-    spine = there.select(*keys).distinct().orderBy(*keys).limit(ROWS).withColumn(_AT, moment(at))
-    read = reader(pipeline, lambda one: tables.read(one, tables.last(one).version), datetime.now(UTC))
-    made = add_features(spine, pipeline, (name,), read, spine_time=_AT)
+    few = there.select(*keys).distinct().orderBy(*keys).limit(ROWS).localCheckpoint()  # asked twice
+    read = reader(
+        pipeline,
+        lambda one: cleaned(one).join(F.broadcast(few), list(table.entity), "left_semi"),
+        datetime.now(UTC),
+        span=(at, at),
+    )
+    made = add_features(few.withColumn(_AT, moment(at)), pipeline, (name,), read, spine_time=_AT)
     features = [c for c in made.columns if c.startswith(f"{name}__") and column in (None, c.removeprefix(f"{name}__"))]
     named = [F.col(quoted(c)).alias(c.removeprefix(f"{name}__")) for c in features]
     return made.orderBy(*keys).select(*keys, F.col(_AT).alias(AT), *named)
@@ -96,12 +106,15 @@ def _asked(given: argparse.Namespace) -> str:
     from headrace.runtime.tables import Tables
 
     pipeline, environment = read_pipeline(given.config, given.env)
-    entity = entity_of(pipeline.feature_tables[given.table], given.entity)
+    name, column = chosen(pipeline, f"{given.table}.{given.column}" if given.column else given.table)
+    if name is None or pipeline.feature_tables[name].kind != "aggregates":
+        raise ConfigError(f"--table {given.table} has no window features; see headrace features {given.config} {name}")
+    entity = entity_of(pipeline.feature_tables[name], given.entity)
     where = places(pipeline, environment)
     hush()
     tables = Tables(session("headrace features"), where.root, where.schema, where.elsewhere)
     try:
-        found = told(values(pipeline, tables, given.table, given.at, entity, given.column))
+        found = told(values(pipeline, tables, name, given.at, entity, column))
     except HeadraceError:
         raise
     except Exception as error:  # Spark's errors have no common base; translated() keeps what it does not know
