@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 
+from headrace.config.checks import modelling
+from headrace.config.reading import read_pipeline
+from headrace.errors import ConfigError
 from headrace.search.halving import KEPT, Halving
 
 
@@ -48,3 +52,24 @@ def test_a_trial_that_fails_in_the_end_holds_nobody_back() -> None:
     for _ in range(4):
         halving.withdraw([0.1])
     assert halving.lost(0, 0.2) is None
+
+
+YAML = """pipeline: p
+tables: {t: {source: {format: csv, path: x.csv}}}
+training_set: {from: t, label: "a = 1"}
+search: {%s}
+"""
+
+
+def test_what_a_search_cannot_have_is_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(YAML.replace('label: "a = 1"', "task: clustering") % "pruning: halving")
+    with pytest.raises(ConfigError, match="halving learns from a share of the rows, which says little of a clustering"):
+        read_pipeline(file)
+    file.write_text(YAML % "algorithm: optuna, pruning: halving")
+    read_pipeline(file)
+    monkeypatch.setattr(modelling, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"optuna is not installed here: pip install 'headrace\[optuna\]'"):
+        read_pipeline(file)

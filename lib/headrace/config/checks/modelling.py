@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
 from headrace.config.checks import preparing
 from headrace.config.checks import tasks as task_keys
@@ -57,6 +58,8 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     task = task_of(pipeline)
     if training and training.split.folds_by == "stratified" and task and task not in preparing.CLASSES:
         yield "training_set.split.folds.by", f"stratified is for classes, and the task is {task}; write time or hash"
+    if pipeline.search.algorithm == "optuna" and find_spec("optuna") is None:
+        yield "search.algorithm", "optuna is not installed here: pip install 'headrace[optuna]', or write tpe"
     if pipeline.search.pruning == "halving" and task and (task in UNLABELLED or task == "recommendation"):
         yield "search.pruning", f"halving learns from a share of the rows, which says little of a {task}; leave it out"
     if training and pipeline.search.pruning == "racing" and not training.split.folds:
