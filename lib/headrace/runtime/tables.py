@@ -167,10 +167,9 @@ class Tables:
         if output.mode == "insert" and before is not None:
             frame = self._new_rows(frame, output, before.version)
         txn = (f"headrace/{self.schema}/{output.table}", number)
-        expected = output.expect_rows() if callable(output.expect_rows) else output.expect_rows
         try:
             if output.mode == "merge":
-                merge(frame, self.path(output.table), output.keys, output.only, carried, txn, expected)
+                merge(frame, self.path(output.table), output.keys, output.only, carried, txn, _expected(output))
             else:
                 self._save(frame, output, carried, txn, text if whole else TableText())
         except Exception as error:  # Delta's conflicts have no common base class
@@ -218,7 +217,7 @@ class Tables:
         return None
 
     def _check_rows(self, output: Output, commit: Commit) -> None:
-        expected = output.expect_rows() if callable(output.expect_rows) else output.expect_rows
+        expected = _expected(output)
         if expected is None or commit.rows == expected:
             return
         self._undo(output.table, commit.version)
@@ -261,3 +260,7 @@ class Tables:
 def _keeps_feed(frame: DataFrame, output: Output) -> bool:
     """Whether a table that is written anew keeps a feed: Delta wants some names of columns for it."""
     return output.change_feed and not {column.lower() for column in frame.columns} & set(FEED)
+
+
+def _expected(output: Output) -> int | None:
+    return output.expect_rows() if callable(output.expect_rows) else output.expect_rows
