@@ -48,6 +48,12 @@ def prepared(spark):
     [
         ("binary", "linear_svc", {}, 0.85),
         ("binary", "naive_bayes", {"model": "multinomial"}, 0.7),
+        ("binary", "multilayer_perceptron", {}, 0.85),
+        ("multiclass", "multilayer_perceptron", {"layers": 2}, 0.8),
+        ("binary", "factorization_machines", {}, 0.8),
+        ("multiclass", "factorization_machines", {}, 0.5),
+        ("regression", "factorization_machines", {"step": 0.3}, 0.3),
+        ("regression", "isotonic_regression", {}, 0.9),
         ("multiclass", "linear_svc", {}, 0.7),
         ("multiclass", "gbt", {"trees": 3, "depth": 2}, 0.9),
         ("multiclass", "naive_bayes", {}, 0.5),

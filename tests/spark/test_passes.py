@@ -10,8 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from headrace.clean.duplicates import latest_by_key
+from headrace.config.preparation import Preparation
 from headrace.config.types import Table
 from headrace.errors import DataError
+from headrace.search.columns import looked
 from headrace.validate.rules import judge
 from headrace.validate.tallies import counted
 from tests.support.runs import Project
@@ -144,3 +146,41 @@ def test_of_one_load_the_latest_event_stays_and_a_later_load_wins(scratch: Proje
     scratch.write("in/c.csv", "k,at,v\n1,2023-01-01,corrected\n")
     scratch.run(yaml)
     assert scratch.rows("t", "k", "v") == [(1, "corrected"), (2, "aaa")]
+
+
+def test_columns_of_many_parts_are_looked_at_in_one_pass(spark: SparkSession) -> None:
+    """Parts that share rows, an empty one, nulls, NaN, one value only, text: as pandas has it of each part alone."""
+    chance = random.Random(4)
+    rows = [
+        (n, chance.choice([None, 1.5, float("nan"), 2.0]), 7, chance.choice([None, "a b", " c  d e", ""]), n % 5 == 0)
+        for n in range(200)
+    ]
+    frame = spark.createDataFrame(rows, "id int, x double, same int, words string, flag boolean").repartition(4)
+    parts = {0: "true", 1: "id < 100", 2: "id % 5 = 0", 3: "id < 0", 4: "if(id < 50, null, id < 60)"}
+    before = spark.sparkContext.statusTracker()
+    spark.sparkContext.setJobGroup("looked", "looked")
+    found = looked(frame, ["x", "same", "words", "flag"], Preparation(), {n: F.expr(sql) for n, sql in parts.items()})
+    assert len(before.getJobIdsForGroup("looked")) <= 3, "jobs of one query: a shuffle each"
+    members = {
+        0: rows,
+        1: rows[:100],
+        2: [row for row in rows if row[0] % 5 == 0],
+        3: [],
+        4: rows[50:60],
+    }
+    for part, some in members.items():
+        x = [row[1] for row in some if row[1] is not None and row[1] == row[1]]
+        words = [row[3] for row in some if row[3] is not None]
+        flags = {row[4] for row in some}
+        assert found[part] == {
+            "x": {"rows": len(some), "known": len(x), "differ": float(len(set(x)) > 1)},
+            "same": {"rows": len(some), "known": len(some), "differ": 0.0},
+            "words": {
+                "rows": len(some),
+                "known": len(words),
+                "differ": float(len(set(words)) > 1),
+                "words": sum({"a b": 2, " c  d e": 3, "": 1}[text] for text in words) / len(words) if words else 0.0,
+                "values": pytest.approx(len(set(words)), rel=0.01),
+            },
+            "flag": {"rows": len(some), "known": len(some), "differ": float(len(flags) > 1)},
+        }, part

@@ -28,6 +28,9 @@ search:
     ("search", "says"),
     [
         ("calibration: sigmoidal", "5:16 .*did you mean 'sigmoid'"),
+        ("{max_evals: 3, ensemble: {best: 5}}", "5 of the best are wanted, and search.max_evals lets 3 be tried"),
+        ("ensemble: {by: voting}", "'voting' is not one of average, stacking"),
+        ("ensemble: {best: 1}", "1 came; it must be greater than or equal to 2"),
         ("threshold: 1", "1 came; it must be less than 1"),
         ("threshold: true", "true came; it must be a number"),
         ("threshold: {metric: auc}", "'auc' is not one of f1, accuracy"),

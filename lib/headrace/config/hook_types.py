@@ -95,12 +95,12 @@ class Term(Section):
 
 
 class Estimator(Section):
-    """An estimator of the search: one of Headrace's by its name, or a Spark ML Estimator by its class."""
+    """An estimator of the search: one of Headrace's by its name; Spark ML's, or a learner like scikit-learn's, by its class."""
 
     model_config = ConfigDict(json_schema_extra=or_text)
 
     name: str
-    class_: Hook | None = Field(None, alias="class", description="a Spark ML Estimator")
+    class_: Hook | None = Field(None, alias="class", description="a Spark ML Estimator, or a learner of scikit-learn")
     params: dict[str, Any] = Field({}, description="what is always set")
     space: dict[str, Term] = Field(
         {},

@@ -26,7 +26,7 @@ WANTED: dict[Kind, str] = {
     "source": "a function (spark, **options) -> DataFrame, or a class, a DataSource of Spark",
     "transform": "a function DataFrame -> DataFrame",
     "metric": "a function DataFrame -> float",
-    "estimator": "a class, an Estimator of Spark ML",
+    "estimator": "a class: an Estimator of Spark ML, or a learner with the interface of scikit-learn",
     "transformer": "a class, a Transformer or Estimator of Spark ML",
 }
 CLASSES: tuple[Kind, ...] = ("estimator", "transformer")

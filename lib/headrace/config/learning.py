@@ -144,6 +144,15 @@ class TrainingSet(Section):
         return found if isinstance(found, FutureLabel) else None
 
 
+class Ensemble(Section):
+    """The best trials together, where that is better than the best alone."""
+
+    best: Whole = Field(3, ge=2, le=20, description="so many of the best trials")
+    by: Literal["average", "stacking"] = Field(
+        "average", description="average: the mean of what they say; stacking: a linear model of what they say"
+    )
+
+
 class Search(Section):
     """The search over estimators and their hyperparameters."""
 
@@ -165,6 +174,9 @@ class Search(Section):
     )
     calibration: Calibration = "none"
     threshold: Cut | None = None
+    ensemble: Ensemble | None = Field(
+        None, description="the best trials together, judged on the rows that validate; {} for three by their mean"
+    )
     algorithm: Literal["tpe", "random", "anneal", "genetic", "optuna", "grid"] = Field(
         "tpe",
         description="optuna: its TPE (an extra); genetic: children of good trials; grid: every combination, of a range "
@@ -184,6 +196,11 @@ class Search(Section):
         "none",
         description="racing: a trial that is worse than the best, fold by fold and beyond chance, is stopped; halving: a "
         "trial learns from few rows first, and of three that did so the best goes on",
+    )
+    distribute: Literal["auto", "jobs", "tasks"] = Field(
+        "auto",
+        description="jobs: each fit is spread over the cluster; tasks: a trial of xgboost or scikit-learn is one Spark "
+        "task on one core; auto: tasks where a fold's prepared rows are 64 MiB at most",
     )
     max_evals: Whole = Field(20, ge=1)
     timeout: Duration | None = None

@@ -13,10 +13,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.metrics.frame import OVERALL
-from headrace.metrics.statistics import GRID, ClassStatistics, RegressionStatistics, Statistics
+from headrace.metrics.statistics import EPSILON, GRID, ClassStatistics, RegressionStatistics, Statistics
 
-EPSILON = 1e-15
-"""Probabilities are clipped by this for the log loss, as Spark does."""
 MAX_SLICES = 1000
 MAX_CELLS = 1_000_000
 MAX_DENSE = 50_000_000

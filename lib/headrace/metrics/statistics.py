@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+EPSILON = 1e-15
+"""Least probability of which a logarithm is taken, as in Spark's evaluator."""
 REPLICATES = 400
 GRID = 512
 """Cells of the score histogram: log-odds from -16 to 16 in steps of 1/16."""
@@ -73,7 +75,7 @@ def values(statistics: Statistics, drawn: Array) -> dict[str, Array]:
     confusion = np.einsum("rg,gij->rij", drawn, statistics.confusion)
     found = _classification(confusion, drawn @ statistics.log_loss)
     if statistics.histogram is not None:
-        found |= _areas(np.einsum("rg,gcb->rcb", drawn, statistics.histogram))
+        found |= areas(np.einsum("rg,gcb->rcb", drawn, statistics.histogram))
     return found
 
 
@@ -116,7 +118,7 @@ def _nan_ratio(above: Array, below: Array) -> Array:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
-def _areas(histogram: Array) -> dict[str, Array]:
+def areas(histogram: Array) -> dict[str, Array]:
     """Areas under both curves from histograms (replicates, 2, cells), classes negative, positive."""
     neg, pos = histogram[:, 0, ::-1], histogram[:, 1, ::-1]
     tp, fp = pos.cumsum(axis=1), neg.cumsum(axis=1)

@@ -1,4 +1,4 @@
-"""The classic estimators: support vectors, naive Bayes, one tree, generalised linear models, one against the rest.
+"""The classic estimators: support vectors, naive Bayes, one tree, generalised linear models, a perceptron, and so on.
 
 Support vectors and one-against-the-rest give margins, no probabilities: a logistic regression over the margins (Platt,
 Probabilistic outputs for support vector machines, 1999), fitted on the training rows, gives them in one more stage.
@@ -71,6 +71,35 @@ def _generalized_linear(task: str, params: Mapping[str, Any], seed: int, workers
     return GeneralizedLinearRegression(family=family, link=link, regParam=params["regularization"], maxIter=25)
 
 
+def _factorization(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    """Pairs of features by factors (Rendle, Factorization machines, ICDM 2010)."""
+    from pyspark.ml.classification import FMClassifier
+    from pyspark.ml.regression import FMRegressor
+
+    made = FMRegressor if task == "regression" else FMClassifier
+    machine = made(
+        factorSize=int(params["factors"]),
+        regParam=params["regularization"],
+        stepSize=params["step"],
+        maxIter=100,
+        solver="adamW",
+        seed=seed,
+    )
+    return one_vs_rest(machine) if task == "multiclass" else machine
+
+
+def _perceptron(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    from headrace.search.deferred import Perceptron
+
+    return Perceptron([int(params["neurons"])] * int(params["layers"]), int(params["iterations"]), seed)
+
+
+def _isotonic(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    from headrace.search.deferred import Isotonic
+
+    return Isotonic()
+
+
 CLASSIC: dict[str, Recipe] = {
     "decision_tree": Recipe(
         tasks=("binary", "multiclass", "regression"),
@@ -105,6 +134,29 @@ CLASSIC: dict[str, Recipe] = {
             "regularization": Parameter(1e-5, 1.0, "log"),
         },
         build=_generalized_linear,
+    ),
+    "multilayer_perceptron": Recipe(
+        tasks=("binary", "multiclass"),
+        kind="linear",
+        first={"layers": 1, "neurons": 16, "iterations": 60},
+        space={
+            "layers": Parameter(1, 3, "int"),
+            "neurons": Parameter(4, 64, "log"),
+            "iterations": Parameter(30, 150, "int"),
+        },
+        build=_perceptron,
+    ),
+    "isotonic_regression": Recipe(tasks=("regression",), kind="tree", first={}, space={}, build=_isotonic),
+    "factorization_machines": Recipe(
+        tasks=("binary", "multiclass", "regression"),
+        kind="linear",
+        first={"factors": 4, "regularization": 0.001, "step": 0.03},
+        space={
+            "factors": Parameter(2, 16, "int"),
+            "regularization": Parameter(1e-6, 0.1, "log"),
+            "step": Parameter(0.003, 0.3, "log"),
+        },
+        build=_factorization,
     ),
 }
 """In the order in which their first points are tried."""

@@ -1,4 +1,4 @@
-"""What the training part's feature columns are like: learned once, in two Spark jobs, on training rows only."""
+"""What the feature columns of the rows that train are like: learned once, of those rows only, of all folds in one pass."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from headrace.search.roles import MOMENTS, NUMBERS, Role
 
 __all__ = ["MOMENTS", "NUMBERS", "Columns", "as_category", "as_number", "columns"]
 
+Facts = Mapping[str, Mapping[str, float]]
+"""Of columns; see `looked`."""
+BITS = 2**15
+"""Of Spark's bitmaps: up to some thousand values they are counted to a hundredth, and 300,000 are as good as any number."""
 MANY = 1_000
 """Values kept per column where they take no column each."""
 EMPTY = "\\u0000"
@@ -92,8 +96,9 @@ def columns(
     max_categories: int,
     preparation: Preparation | None = None,
     texts: bool = True,
+    facts: Facts | None = None,
 ) -> Columns:
-    """Look at the features of the training rows. Runs one or two Spark jobs.
+    """Look at the features of the training rows. Runs Spark jobs.
 
     Args:
         train: Training rows.
@@ -101,16 +106,16 @@ def columns(
         max_categories: Values kept per text column.
         preparation: What the configuration says of columns.
         texts: Whether text of many words is told from categories, where the configuration does not say it.
+        facts: What `looked` found of these rows, where somebody has looked.
 
     Raises:
         ConfigError: If it speaks of columns that are not there, or are of another kind.
     """
     conf = preparation or Preparation()
-    every = {one.name: one.dataType.simpleString() for one in train.schema if one.name in set(features)}
-    types = {name: every[name] for name in features}
+    types = _types(train, features)
     given = roles.given(conf, types)
     dropped = {name: f"a {kind}" for name, kind in types.items() if name not in given}
-    facts = _look(train, {name: types[name] for name in given}, given)
+    facts = facts or looked(train, features, conf, {0: F.lit(True)})[0]
     for name, why in roles.useless(given, facts).items():
         dropped[name] = why
     most = max_categories if texts else math.inf
@@ -141,24 +146,70 @@ def _role(role: Role | None, facts: Mapping[str, float], keep: float) -> Role:
     return "text" if facts["words"] >= WORDS and facts["values"] > keep else "category"
 
 
-def _look(train: DataFrame, types: Mapping[str, str], given: Mapping[str, Role | None]) -> dict[str, dict[str, float]]:
-    """Per column: rows, those that are not null, whether there is more than one value; of text words and values."""
-    parts = [F.count("*").alias("rows")]
-    for index, (name, kind) in enumerate(types.items()):
-        number = given[name] in ("number", "moment")
-        value: Column = F.expr(as_number(name, kind)) if number else F.col(f"`{name}`")
-        parts += [F.count(value).alias(f"n{index}"), (F.min(value) != F.max(value)).alias(f"d{index}")]
-        if given[name] is None:
-            parts.append(F.avg(F.size(F.split(F.trim(value), r"\s+"))).alias(f"w{index}"))
-            parts.append(F.approx_count_distinct(value).alias(f"v{index}"))
-    row = train.agg(*parts).collect()[0]
-    return {name: _facts(row, index, given[name] is None) for index, name in enumerate(types)}
+def _types(rows: DataFrame, features: Sequence[str]) -> dict[str, str]:
+    every = {one.name: one.dataType.simpleString() for one in rows.schema if one.name in set(features)}
+    return {name: every[name] for name in features}
 
 
-def _facts(row: Row, index: int, text: bool) -> dict[str, float]:
+def looked(
+    rows: DataFrame, features: Sequence[str], conf: Preparation, parts: Mapping[int, Column]
+) -> dict[int, Facts]:
+    """Facts of columns, per part of the rows; parts may share rows. Runs one Spark job, however many they are.
+
+    Args:
+        rows: That have the features.
+        features: Candidate columns.
+        conf: What the configuration says of columns.
+        parts: Number -> whether a row belongs to it.
+
+    Returns:
+        Part -> column -> `rows`; `known`: those that are not null; `differ`: whether there is more than one value; of text
+        `words` and, nearly, `values`.
+    """
+    given = roles.given(conf, _types(rows, features))
+    asked = [_asked(index, name, kind, given[name]) for index, (name, kind) in enumerate(_types(rows, features).items())
+             if name in given]  # fmt: skip
+    some, merged = ([one for each in asked for one in each[place]] for place in (0, 1))
+    of = F.array_compact(F.array(*[F.when(belongs, F.lit(number)) for number, belongs in parts.items()]))
+    cells = rows.groupBy(of.alias("parts")).agg(F.count("*").alias("rows"), *some)  # rows of the same parts
+    each = cells.withColumn("part", F.explode("parts")).groupBy("part").agg(F.sum("rows").alias("rows"), *merged)
+    found = {row["part"]: row for row in each.collect()}  # one row per part
+    names = [name for name in features if name in given]
+    return {
+        part: {name: _facts(found.get(part), features.index(name), given[name] is None) for name in names}
+        for part in parts
+    }
+
+
+def _asked(index: int, name: str, kind: str, role: Role | None) -> tuple[list[Column], list[Column]]:
+    """Aggregates over rows, and how two of them become one."""
+    value: Column = F.expr(as_number(name, kind)) if role in ("number", "moment") else F.col(f"`{name}`")
+    known, low, high, words, values = (f"{what}{index}" for what in "nlhwv")
+    some = [F.count(value).alias(known), F.min(value).alias(low), F.max(value).alias(high)]
+    merged = [F.sum(known).alias(known), (F.min(low) != F.max(high)).alias(f"d{index}")]
+    if role is None:
+        some += [F.sum(F.size(F.split(F.trim(value), r"\s+"))).alias(words), _marks(value).alias(values)]
+        merged += [F.sum(words).alias(words), F.bitmap_count(F.bitmap_or_agg(values)).alias(values)]
+    return some, merged
+
+
+def _marks(value: Column) -> Column:
+    """A bit for each value, by its hash: such can be put together, and their bits tell how many values there are."""
+    return F.bitmap_construct_agg(F.when(value.isNotNull(), F.pmod(F.xxhash64(value), F.lit(BITS))))
+
+
+def _values(marked: int) -> float:
+    """How many values mark so many bits (Whang et al., A linear-time probabilistic counting algorithm, TODS 1990)."""
+    return -BITS * math.log(1 - marked / BITS) if marked < BITS else math.inf
+
+
+def _facts(row: Row | None, index: int, text: bool) -> dict[str, float]:
+    if row is None:  # nothing belongs to the part
+        return {"rows": 0, "known": 0, "differ": 0.0} | ({"words": 0.0, "values": 0} if text else {})
     found = {"rows": row["rows"], "known": row[f"n{index}"], "differ": float(bool(row[f"d{index}"]))}
     if text:
-        found |= {"words": row[f"w{index}"] or 0.0, "values": row[f"v{index}"]}
+        words = row[f"w{index}"] or 0
+        found |= {"words": words / row[f"n{index}"] if words else 0.0, "values": _values(row[f"v{index}"])}
     return found
 
 

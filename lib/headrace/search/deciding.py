@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame
 from headrace.config.deciding import Threshold
 from headrace.search.calibration import calibrator, untouched
 from headrace.search.cuts import HALF, Best, Counts, best, counts_at
+from headrace.search.ensemble import ENSEMBLE, decided_by, heard
 from headrace.search.prepared import Prepared
 from headrace.search.problem import Problem
 from headrace.search.space import Point
@@ -68,6 +69,10 @@ def _learned(how: str, cut: Threshold, at: float, rows: int) -> dict[str, Any]:
 @contextmanager
 def held_out(problem: Problem, point: Point, seed: int, slots: int) -> Iterator[DataFrame]:
     """`label` and `probability` of the rows that validate, by models that have not learned from them; in memory."""
+    if point.estimator == ENSEMBLE:
+        with heard(problem, point, seed, slots) as said:
+            yield decided_by(problem, point, said).select("label", "probability")
+        return
     prepared, frames = Prepared(problem.folds, []), list[DataFrame]()
     prepared.start()
     try:

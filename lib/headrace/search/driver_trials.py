@@ -16,11 +16,15 @@ from typing import Any
 
 import hyperopt
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW, JOB_STATE_RUNNING, spec_from_misc
+from hyperopt.fmin import FMinIter
 from pyspark import SparkContext
 
 from headrace.config.secrets import redacted
 
 POLL = 0.1
+"""Seconds between two looks at times; what happens meanwhile wakes the dispatcher."""
+CHOOSE_EVERY = 0.02
+"""Seconds after which hyperopt looks whether another point is wanted; in its own `fmin` it is one."""
 CANCEL_EVERY = 0.5
 """A cancel that falls between two Spark jobs is lost, so it is repeated."""
 
@@ -44,7 +48,7 @@ class Trial:
     status: str = "ok"
     result: Any = None
     error: str | None = None
-    thread: threading.Thread | None = None
+    over: threading.Event = field(default_factory=threading.Event)
     stopping: float | None = None
 
     @property
@@ -90,7 +94,7 @@ class DriverTrials(hyperopt.Trials):
         self._trial_timeout, self._deadline, self._finished = trial_timeout, deadline, finished
         self._ready, self._hopeful, self._tried, self._enough = ready, hopeful, False, enough
         self._running: list[Trial] = []
-        self._stop = threading.Event()
+        self._stop, self._news = threading.Event(), threading.Event()
         self._broken: BaseException | None = None
         self._fmin_cancelled = False  # hyperopt looks at this name
 
@@ -100,20 +104,30 @@ class DriverTrials(hyperopt.Trials):
         dispatcher.start()
         try:
             # hyperopt pickles the objective of asynchronous trials for workers elsewhere; ours stay here
-            return hyperopt.fmin(_unused, space, trials=self, allow_trials_fmin=False, **_understood(options))
-        except hyperopt.exceptions.AllTrialsFailed:
-            return None
+            domain = hyperopt.base.Domain(_unused, space)
+            chooser = FMinIter(options["algo"], domain, self, poll_interval_secs=CHOOSE_EVERY, **_understood(options))
+            chooser.exhaust()
+            if not any(trial["result"].get("status") == "ok" for trial in self.trials):
+                return None
+            return self.argmin if options.get("return_argmin") else hyperopt.space_eval(space, self.argmin)
         finally:
             self._stop.set()
             dispatcher.join()
             if self._broken:
                 raise self._broken
 
+    def insert_trial_docs(self, docs: Any) -> Any:
+        """As hyperopt's; and they are looked at soon."""
+        made = super().insert_trial_docs(docs)
+        self._news.set()
+        return made
+
     def _dispatch(self, fn: Callable[[Any], Mapping[str, Any]], space: Any) -> None:
         try:
             while not self._stop.is_set():
                 self._step(fn, space)
-                time.sleep(POLL)
+                self._news.wait(POLL)
+                self._news.clear()
         except BaseException as error:  # noqa: BLE001 (handed to the caller; else fmin would wait for ever)
             self._broken = error
         finally:
@@ -170,10 +184,12 @@ class DriverTrials(hyperopt.Trials):
                 trial.result = fn(sample)
             except Exception as error:  # noqa: BLE001 (any reason at all is the trial's result, not the search's end)
                 trial.error = _reason(error)
+            finally:
+                trial.over.set()
+                self._news.set()
 
-        trial.thread = threading.Thread(target=body, name=trial.group, daemon=True)
         self._running.append(trial)
-        trial.thread.start()
+        threading.Thread(target=body, name=trial.group, daemon=True).start()
 
     def _cancel(self, trial: Trial, status: str) -> None:
         now = time.monotonic()
@@ -184,7 +200,7 @@ class DriverTrials(hyperopt.Trials):
             self._context.cancelJobGroup(trial.group)
 
     def _reap(self, quiet: bool = False) -> None:
-        for trial in [one for one in self._running if one.thread and not one.thread.is_alive()]:
+        for trial in [one for one in self._running if one.over.is_set()]:
             self._running.remove(trial)
             trial.seconds = time.monotonic() - trial.began
             if trial.error is None and trial.result is not None:
@@ -212,8 +228,9 @@ def _unused(_: Any) -> None:
 
 
 def _understood(options: Mapping[str, Any]) -> dict[str, Any]:
-    without = ("pass_expr_memo_ctrl", "catch_eval_exceptions", "trials_save_file", "points_to_evaluate")
-    return {name: value for name, value in options.items() if name not in without}
+    """What of `hyperopt.fmin`'s options is the iteration's."""
+    known = ("max_evals", "timeout", "loss_threshold", "max_queue_len", "rstate", "verbose", "show_progressbar")
+    return {name: options[name] for name in (*known, "early_stop_fn") if name in options}
 
 
 _OVER = {"timed_out": "it took longer than search.trial_timeout", "cancelled": "the time of the search was over"}

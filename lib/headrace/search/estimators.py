@@ -10,6 +10,7 @@ from headrace.errors import ConfigError
 from headrace.search.classic import CLASSIC, one_vs_rest
 from headrace.search.factors import RECOMMENDING
 from headrace.search.grouping import GROUPING
+from headrace.search.one_core import ONE_CORE
 from headrace.search.recipe import Kind, Parameter, Recipe
 
 if TYPE_CHECKING:
@@ -76,6 +77,29 @@ def _gbt(task: str, params: Mapping[str, float], seed: int, workers: int) -> Est
     return one_vs_rest(boosted) if task == "multiclass" else boosted
 
 
+def _boosting(params: Mapping[str, float], seed: int) -> dict[str, Any]:
+    """XGBoost's parameters, wherever it runs."""
+    return {
+        "n_estimators": int(params["trees"]),
+        "max_depth": int(params["depth"]),
+        "learning_rate": params["learning_rate"],
+        "min_child_weight": params["min_child_weight"],
+        "subsample": params["subsample"],
+        "colsample_bytree": params["colsample"],
+        "reg_lambda": params["regularization"],
+        "tree_method": "hist",
+        "random_state": seed,
+        "verbosity": 0,
+    }
+
+
+def _xgboost_alone(task: str, params: Mapping[str, float], seed: int) -> Any:
+    from xgboost import XGBClassifier, XGBRegressor
+
+    made = XGBRegressor if task == "regression" else XGBClassifier
+    return made(n_jobs=1, **_boosting(params, seed))
+
+
 def _xgboost(task: str, params: Mapping[str, float], seed: int, workers: int) -> Estimator:
     from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
@@ -86,17 +110,8 @@ def _xgboost(task: str, params: Mapping[str, float], seed: int, workers: int) ->
         label_col="label",
         num_workers=workers,
         force_repartition=True,  # a barrier stage refuses unions and coalesced partitions before it
-        n_estimators=int(params["trees"]),
-        max_depth=int(params["depth"]),
-        learning_rate=params["learning_rate"],
-        min_child_weight=params["min_child_weight"],
-        subsample=params["subsample"],
-        colsample_bytree=params["colsample"],
-        reg_lambda=params["regularization"],
-        tree_method="hist",
-        random_state=seed,
         verbose=False,
-        verbosity=0,
+        **_boosting(params, seed),
     )
 
 
@@ -123,6 +138,7 @@ ESTIMATORS: dict[str, Recipe] = {
             "regularization": Parameter(1.0, 20.0, "log"),
         },
         build=_xgboost,
+        alone=_xgboost_alone,
         packages=("xgboost-cpu",),
     ),
     "logistic_regression": Recipe(
@@ -162,6 +178,7 @@ ESTIMATORS: dict[str, Recipe] = {
         build=_random_forest,
     ),
     **CLASSIC,
+    **ONE_CORE,
     **GROUPING,
     **RECOMMENDING,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.ml import PipelineModel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from headrace.config.learning import UNLABELLED, TrainingSet
@@ -16,7 +16,7 @@ from headrace.metrics.own import OwnMetric, own_metric
 from headrace.models.card import ModelCard
 from headrace.models.predict import in_own_values
 from headrace.runtime.step import Run
-from headrace.search.columns import Columns, columns
+from headrace.search.columns import Columns, Facts, columns, looked
 from headrace.search.own import Stage, fit_stages
 from headrace.search.plan import plan
 from headrace.search.prepared import Parts
@@ -96,8 +96,14 @@ class Sight:
         named = rows_named(rows, self.run.pipeline.search, self.training, self.facts.get("key") or ())
         return found.with_index(named.select(*taken(named, self.facts["features"])))
 
-    def known(self, rows: DataFrame, found: Target) -> Known:
-        """What rows of the training set say. Runs Spark jobs."""
+    def looked(self, rows: DataFrame, parts: Mapping[int, Column]) -> dict[int, Facts]:
+        """What features of parts of the rows are like, in one pass; nothing where each part has features of its own."""
+        if self.stages or (self.training and self.training.kind == "recommendation"):
+            return {}
+        return looked(rows, self.facts["features"], self.run.pipeline.search.preparation, parts)
+
+    def known(self, rows: DataFrame, found: Target, facts: Facts | None = None) -> Known:
+        """What rows of the training set say; `facts`: what is known of their features. Runs Spark jobs."""
         conf, features = self.run.pipeline.search, self.facts["features"]
         raw = self.raw(rows, found)
         made = PipelineModel(fit_stages(self.stages, raw))
@@ -108,7 +114,7 @@ class Sight:
         else:
             texts = found.task not in UNLABELLED  # thousands of columns are no distance, and no covariance
             looked_at = made.transform(raw) if self.stages else rows
-            seen = columns(looked_at, features, conf.max_categories, conf.preparation, texts)
+            seen = columns(looked_at, features, conf.max_categories, conf.preparation, texts, facts)
         if not seen.used and found.task != "recommendation":
             raise DataError(
                 "no feature can teach anything: "
@@ -120,9 +126,11 @@ class Sight:
         own = _own(own_metric(self.run.spark, self.run.pipeline, self.metric), found)
         return Known(found, seen, raw, self._used(raw, raw, made, seen), made, own, way)
 
-    def fold(self, number: int, trains: DataFrame, validates: DataFrame, found: Target) -> Fold:
-        """A fold of rows of the training set. Runs Spark jobs."""
-        known = self.known(trains, found)
+    def fold(
+        self, number: int, trains: DataFrame, validates: DataFrame, found: Target, facts: Facts | None = None
+    ) -> Fold:
+        """A fold of rows of the training set; `facts`: of the features of those that train. Runs Spark jobs."""
+        known = self.known(trains, found, facts)
         judged = self._used(self.raw(validates, found), known.raw, known.made, known.columns)
         _check_judged(judged, found, number)
         last = self._last(found.with_index(trains)) if found.task == "regression" else None

@@ -12,6 +12,7 @@ from headrace.search.prepared import Prepared
 from headrace.search.problem import Problem
 from headrace.search.racing import Race
 from headrace.search.space import Point
+from headrace.search.task_trials import Tasks
 from headrace.search.trial import run_trial
 
 
@@ -26,6 +27,7 @@ class Judge:
         slots: Task slots that a trial may hold at once.
         race: Says which trials cannot win; None: all go to their end.
         halving: Says which go on to more rows; None: all learn from all rows at once.
+        tasks: Tries those that one Spark task can try; None: all are jobs.
     """
 
     problem: Problem
@@ -34,6 +36,7 @@ class Judge:
     slots: int
     race: Race | None = None
     halving: Halving | None = None
+    tasks: Tasks | None = None
 
     def ready(self, point: Point) -> bool:
         """Whether a point can be tried at once: its rows are prepared, of the first fold."""
@@ -78,5 +81,7 @@ class Judge:
         problem, known = self.problem, fold.known
         of = (problem.recipes, known.own, known.special, problem.balance)
         with self.prepared.using(fold.number, problem.plan(point, known)) as parts:
+            if self.tasks and self.tasks.suits(point, parts):
+                return self.tasks.tried(point, parts, share, self.seed)
             some = parts if share is None else replace(parts, train=parts.train.sample(share, seed=self.seed))
             return run_trial(point, known.target.task, problem.metric, some, self.seed, self.slots, *of)

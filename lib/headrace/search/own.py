@@ -15,6 +15,7 @@ from headrace.errors import ConfigError, DataError
 from headrace.runtime.hooks import load, naming
 from headrace.search import outliers
 from headrace.search.estimators import ESTIMATORS
+from headrace.search.one_core import is_learner, spread
 from headrace.search.recipe import Recipe
 from headrace.search.shaped import parameter, shaped
 from headrace.search.tallies import ROW
@@ -51,21 +52,30 @@ def recipes(spark: SparkSession, pipeline: Pipeline) -> dict[str, Recipe]:
 
 
 def _recipe(kind: type, where: Use, one: hook_types.Estimator) -> Recipe:
-    if not issubclass(kind, Estimator):
+    spark_ml = issubclass(kind, Estimator)
+    if not spark_ml and not is_learner(kind):
         raise ConfigError(
-            f"{where.where}: {where.hook} is no Estimator of Spark ML; derive it from pyspark.ml.Estimator"
+            f"{where.where}: {where.hook} is no Estimator of Spark ML, nor has it scikit-learn's interface; derive it "
+            "from pyspark.ml.Estimator, or from sklearn.base.BaseEstimator"
         )
 
-    def build(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    def made_of_ml(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
         made = _made(kind, where, {**one.params, **params})
         if made.hasParam("seed") and "seed" not in one.params:
             made.set(made.getParam("seed"), seed)
         return made
 
+    def alone(task: str, params: Mapping[str, Any], seed: int) -> Any:
+        made = _made(kind, where, {**one.params, **params})
+        if "random_state" in made.get_params() and "random_state" not in one.params:
+            made.set_params(random_state=seed)
+        return made
+
+    build = made_of_ml if spark_ml else spread(alone)
     space = {name: parameter(term) for name, term in one.space.items()}
     first = dict(one.first) or {name: known.middle for name, known in space.items()}
     build("", first, 0, 1)  # a parameter that the class does not have is told now, and not by every trial
-    return Recipe(TASKS, one.features, first, space, build, _packages(where), where)
+    return Recipe(TASKS, one.features, first, space, build, _packages(where), None if spark_ml else alone, where)
 
 
 def _made(kind: type, where: Use, params: Mapping[str, Any]) -> Any:
@@ -77,11 +87,16 @@ def _called(kind: type, where: Use, params: Mapping[str, Any]) -> Any:
     try:
         return kind(**params)
     except TypeError as error:
-        there = [param.name for param in kind().params] if not params or _plain(kind) else []
+        there = _allowed(kind) if not params or _plain(kind) else []
         allowed = f"; its parameters are {', '.join(sorted(there))}" if there else ""
         raise ConfigError(
             f"{where.where}: {where.hook} refuses {', '.join(params) or 'no parameters'}: {error}{allowed}"
         ) from error
+
+
+def _allowed(kind: type) -> list[str]:
+    made: Any = kind()
+    return list(made.get_params()) if is_learner(kind) else [param.name for param in made.params]
 
 
 def _plain(kind: type) -> bool:

@@ -13,6 +13,7 @@ from pyspark import StorageLevel
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 
+from headrace.search.handed import Handed
 from headrace.search.plan import Plan
 from headrace.search.preparation import Preparation, fit_preparation
 from headrace.search.tallies import ROW
@@ -30,12 +31,13 @@ KEPT = ("features", "label")
 class Parts:
     """What a search learns from: raw feature columns and `label` (double), without nulls in `label`.
 
-    Prepared rows have with them what prepared them.
+    Prepared rows have with them what prepared them, and what tasks read them by.
     """
 
     train: DataFrame
     validation: DataFrame
     preparation: PipelineModel | None = None
+    handed: Handed | None = None
 
 
 @dataclass
@@ -44,13 +46,13 @@ class _Entry:
 
     Attributes:
         parts: There once they are ready.
-        frames: In memory, to be given back.
+        held: In memory, to be given back.
         users: Trials that use them now.
         asked: Whether a trial waits for them.
     """
 
     parts: Future
-    frames: list[DataFrame] = field(default_factory=list)
+    held: list[DataFrame | Handed] = field(default_factory=list)
     users: int = 0
     asked: bool = True
 
@@ -105,7 +107,7 @@ class Prepared:
             if entry is None:
                 self._make_room()
                 entry = _Entry(Future())
-                entry.parts = self._pool.submit(self._prepare, fold, plan, entry.frames)
+                entry.parts = self._pool.submit(self._prepare, fold, plan, entry.held)
             self._entries[fold, plan] = entry  # the last that was asked for is the last to go
             entry.users += users
             entry.asked = not users
@@ -116,7 +118,7 @@ class Prepared:
         for key in idle[: max(0, len(self._entries) + 1 - self.most)]:
             _free(self._entries.pop(key))
 
-    def _prepare(self, fold: int, plan: Plan, frames: list[DataFrame]) -> Parts:
+    def _prepare(self, fold: int, plan: Plan, held: list[DataFrame | Handed]) -> Parts:
         one = next(one for one in self.folds if one.number == fold)
         known, parts, special = one.known, one.parts, one.known.special
         if special:
@@ -125,20 +127,19 @@ class Prepared:
             made = fit_preparation(parts.train, known.columns, plan, known.goal)
         keep = special.keep if special else KEPT
         train = [*keep, ROW] if ROW in parts.train.columns else keep
-        return Parts(
-            _kept(made.training.transform(parts.train).select(*train), frames),
-            _kept(made.model.transform(parts.validation).select(*keep), frames),
-            made.model,
-        )
+        trains, rows = _kept(made.training.transform(parts.train).select(*train), held)
+        validates, more = _kept(made.model.transform(parts.validation).select(*keep), held)
+        handed = Handed(trains, validates, rows + more)
+        held.append(handed)
+        return Parts(trains, validates, made.model, handed)
 
 
-def _kept(frame: DataFrame, frames: list[DataFrame]) -> DataFrame:
+def _kept(frame: DataFrame, held: list[DataFrame | Handed]) -> tuple[DataFrame, int]:
     kept = frame.persist(StorageLevel.MEMORY_AND_DISK)
-    frames.append(kept)
-    kept.count()
-    return kept
+    held.append(kept)
+    return kept, kept.count()
 
 
 def _free(entry: _Entry) -> None:
-    for frame in entry.frames:
-        frame.unpersist()
+    for one in entry.held:
+        one.unpersist()

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from headrace.config.learning import UNLABELLED, Search
 from headrace.config.metrics import DEFAULT_METRIC, larger_is_better, unknown_metric
 from headrace.engine.folds import Cut
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.step import Run
-from headrace.search.columns import Columns
+from headrace.search.columns import Columns, Facts
 from headrace.search.estimators import chosen
 from headrace.search.fold import Fold, Known, Sight, taken, target_of
 from headrace.search.own import Stage, recipes
@@ -98,8 +99,13 @@ class Problem:
         return {one.name: one.dataType.simpleString() for one in raw.schema if one.name not in ("label", ROW)}
 
 
-def look(run: Run) -> Problem:
-    """Read the training set and find label, task, features, metric and folds. Runs Spark jobs."""
+def look(run: Run, judged: bool = True) -> Problem:
+    """Read the training set and find label, task, features, metric and folds. Runs Spark jobs.
+
+    Args:
+        run: The run.
+        judged: Whether trials will be judged; else there are no folds.
+    """
     facts = run.facts("training_set").get("facts") or {}
     conf, training = run.pipeline.search, run.pipeline.training_set
     configured = training.kind if training else None
@@ -120,21 +126,23 @@ def look(run: Run) -> Problem:
     timed = cut.by == "time" if cut else bool(training and training.split.by == "time")
     sight = Sight(run, facts, training, metric, stages, timed)
     if cut is None:
-        folds = [sight.fold(0, train, validation, found)]
-        known = folds[0].known
+        folds = [sight.fold(0, train, validation, found)] if judged else []
+        known = folds[0].known if folds else sight.known(train, found)
         rows = known.raw.unionByName(sight.raw(validation, found))
     else:
-        folds = [_fold(sight, cut, number, both, found.task) for number in range(1, cut.count + 1)]
-        known = sight.known(both, found)
+        numbers = range(1, cut.count + 1) if judged else range(0)
+        seen = sight.looked(both, {0: F.lit(True)} | {number: F.expr(cut.trains(number)) for number in numbers})
+        folds = [_fold(sight, cut, number, both, found.task, seen.get(number)) for number in numbers]
+        known = sight.known(both, found, seen.get(0))
         rows = known.raw
     return Problem(known, tuple(folds), rows, metric, names, facts, every, stages, conf, cut)
 
 
-def _fold(sight: Sight, cut: Cut, number: int, rows: DataFrame, task: str) -> Fold:
+def _fold(sight: Sight, cut: Cut, number: int, rows: DataFrame, task: str, facts: Facts | None) -> Fold:
     """A fold: what it learns from is looked at alone, classes of the label included."""
     trains, validates = rows.where(cut.trains(number)), rows.where(cut.validates(number))
     try:
-        return sight.fold(number, trains, validates, target_of(trains, sight.facts, task))
+        return sight.fold(number, trains, validates, target_of(trains, sight.facts, task), facts)
     except DataError as error:
         raise DataError(
             f"fold {number} of {cut.count}: {error}. Mend training_set.split.folds: fewer of them, or by another way"

@@ -77,6 +77,7 @@ class Recipe:
         first: The first point to try.
         space: Where to look on.
         build: From (task, parameters, seed, workers) to an unfitted Spark ML estimator.
+        alone: From (task, parameters, seed) to an unfitted learner of one core, where there is one: see `models.learner`.
         packages: What a reader of the model needs besides Spark.
         use: Where the YAML names the class, if it is the user's own.
     """
@@ -87,6 +88,7 @@ class Recipe:
     space: Mapping[str, Parameter]
     build: Callable[[str, Mapping[str, Any], int, int], Estimator]
     packages: tuple[str, ...] = ()
+    alone: Callable[[str, Mapping[str, Any], int], Any] | None = None
     use: Use | None = None
 
     def holds(self, params: Mapping[str, Any]) -> bool:

@@ -65,7 +65,9 @@ def reproduced(run: Run, model: Any, card: ModelCard, tolerance: float) -> Compa
     then: Mapping[str, int] = card.trained or {}
     wanted, here = then.get("slots", run.parallelism), max(1, run.parallelism)
     with _read_as_then(run, then.get("parallelism")):
-        problem = look(run)
+        conf = run.pipeline.search
+        stacked = (card.params or {}).get("by") == "stacking"
+        problem = look(run, judged=stacked or conf.calibration != "none" or conf.threshold is not None)
         if problem.features != dict(card.features):
             raise DataError(
                 f"the search finds {len(problem.features)} features in these rows, and the version learned from "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from headrace.runtime.step import Done, Output, Run
 from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
 from headrace.search.deciding import Decided, decided
+from headrace.search.ensemble import ENSEMBLE, fit_together, points, together
 from headrace.search.ledger import Ledger, Row, frame, read_back
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
@@ -48,6 +50,20 @@ def search(run: Run) -> Done:
         return _winner(run, problem, rows, guess, store, ledger)
 
 
+def _together(run: Run, problem: Problem, rows: list[Row], best: Row) -> tuple[Row, tuple[str, ...]]:
+    """The best row, or one of several trials together that are better; and what people should know."""
+    if problem.search.ensemble is None:
+        return best, ()
+    found, note = together(run, problem, rows, best, max(1, run.parallelism))
+    if found is None:
+        return best, (note,)
+    loss = -found.value if problem.larger_is_better else found.value
+    params = json.dumps(dict(found.point.params), sort_keys=True)
+    return replace(
+        best, estimator=ENSEMBLE, params=params, value=found.value, loss=loss, fold_values=None, rungs=None
+    ), (note,)
+
+
 def best_row(rows: list[Row]) -> Row:
     """The finished trial with the least loss; of equals the first.
 
@@ -68,6 +84,7 @@ def best_row(rows: list[Row]) -> Row:
 
 def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: ModelStore, ledger: Ledger) -> Done:
     best = best_row(rows)
+    best, said = _together(run, problem, rows, best)
     began, clock = datetime.now(UTC), time.monotonic()
     conf, task = run.pipeline.search, problem.target.task
     slots = max(1, run.parallelism)
@@ -85,8 +102,8 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
         trained={"seed": conf.seed, "slots": slots, "parallelism": run.parallelism, "partitions": again.partitions},
     )
     parent = ledger.wait_for_parent()
-    recipe = problem.recipes[best.estimator]
-    uri = store.log_model(parent, again.model, card, packages(recipe), _code(run, problem, recipe))
+    recipes = [problem.recipes[one.estimator] for one in points(best.point)]
+    uri = store.log_model(parent, again.model, card, packages(recipes), _code(run, problem, recipes))
     store.client.log_metric(parent, f"validation_{best.metric}", float(best.value or 0.0))
     _log_decided(store, parent, again.learned or {})
     store.client.set_terminated(parent)
@@ -108,7 +125,7 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
             Output("trials", frame(run, [row]), mode="append", serializable=True, facts=facts, merge_schema=True),
         ),
         rows_in=sum(problem.target.rows),
-        notes=(*_notes(problem, best, rows, guess), *again.notes),
+        notes=(*_notes(problem, best, rows, guess), *said, *again.notes),
         metrics={"validation": {best.metric: _against(problem, best, guess)}},
     )
 
@@ -146,6 +163,10 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     both, task = problem.rows, problem.target.task
     own = PipelineModel(fit_stages(problem.stages, both))
     used = own.transform(both).select(*problem.taken(both))
+    if point.estimator == ENSEMBLE:
+        after = decided(problem, point, seed, slots) or Decided((), None)
+        model = PipelineModel([*own.stages, *fit_together(problem, point, used, seed, slots), *after.stages])
+        return Refit(model, after.learned, used.rdd.getNumPartitions(), after.notes)
     known, plan = problem.columns, problem.plan(point)
     if problem.special:
         fitted, learned = fit_special(point, task, used, known, plan, seed, slots, problem.special)
@@ -162,18 +183,18 @@ def rounds(spark: SparkSession, task: str) -> AbstractContextManager[None]:
     return checkpoints(spark) if task == "recommendation" else nullcontext()
 
 
-def _code(run: Run, problem: Problem, recipe: Recipe) -> dict[str, bytes]:
+def _code(run: Run, problem: Problem, recipes: Sequence[Recipe]) -> dict[str, bytes]:
     """The user's modules that the model's own classes need: a model without them could not be read."""
-    classes = [*([recipe.use] if recipe.use else []), *(stage.use for stage in problem.stages)]
+    classes = [*(one.use for one in recipes if one.use), *(stage.use for stage in problem.stages)]
     folders = modules.folders_beside(run.pipeline.folders)
     return modules.archive_of(modules.with_imports([one.module for one in classes], folders))
 
 
-def packages(recipe: Recipe) -> tuple[str, ...]:
+def packages(recipes: Sequence[Recipe]) -> tuple[str, ...]:
     """Requirements of a reader of the model, with the versions here."""
     from importlib.metadata import version
 
-    needed = ("pyspark", "mlflow", "numpy", "pandas", "pyarrow", *recipe.packages)
+    needed = ("pyspark", "mlflow", "numpy", "pandas", "pyarrow", *(name for one in recipes for name in one.packages))
     return tuple(f"{name}=={version(name)}" for name in dict.fromkeys(needed))
 
 

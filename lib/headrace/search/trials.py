@@ -28,6 +28,7 @@ from headrace.search.problem import Problem
 from headrace.search.racing import Race
 from headrace.search.space import Point
 from headrace.search.starting import starting_points
+from headrace.search.task_trials import Tasks, possible
 from headrace.search.trial import workers
 
 STARTUP = 6
@@ -43,14 +44,18 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     began, limit = time.monotonic(), _seconds(conf.timeout)
     first = starting_points(run, problem, ledger.attempt)
     wanted = [(fold.number, problem.plan(point, fold.known)) for fold in problem.folds for point in first]
-    prepared = Prepared(problem.folds, wanted, most=conf.parallelism + 1)
+    at_once = _at_once(run, problem)
+    if conf.distribute == "tasks" and not any(possible(problem, name) for name in problem.estimators):
+        run.say("search.distribute: tasks is for learners of one core, and none of these is one: trials run as jobs")
+    prepared = Prepared(problem.folds, wanted, most=min(conf.parallelism, at_once) + 1)
     book = _Book(run, problem, earlier, ledger, began + limit if limit else None)
     slots = workers(run.parallelism, conf.parallelism)
-    judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), _halving(run, problem, earlier))
+    tasks = Tasks(problem, run.spark.sparkContext)
+    judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), _halving(run, problem, earlier), tasks)
     trials = DriverTrials(
         run.spark.sparkContext,
         f"headrace-{run.run_id}",
-        conf.parallelism,
+        at_once,
         _seconds(conf.trial_timeout),
         began + limit if limit else None,
         book.enter,
@@ -80,6 +85,17 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     finally:
         prepared.release()
     return book.rows
+
+
+def _at_once(run: Run, problem: Problem) -> int:
+    """Trials at once: as configured, else, where each takes one core, as many as there are cores."""
+    conf = problem.search
+    alone = conf.distribute != "jobs" and all(possible(problem, name) for name in problem.estimators)
+    return (
+        max(conf.parallelism, run.parallelism)
+        if alone and "parallelism" not in conf.model_fields_set
+        else conf.parallelism
+    )
 
 
 def _race(problem: Problem, book: _Book) -> Race | None:

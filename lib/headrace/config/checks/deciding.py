@@ -1,10 +1,10 @@
-"""Whether calibration and threshold go with the task."""
+"""Whether calibration, threshold and ensemble go with the task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headrace.config.learning import Search
+from headrace.config.learning import UNLABELLED, Search
 
 Found = tuple[str, str]
 _WHY = {
@@ -21,6 +21,14 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
         search: The configuration.
         task: What is learned; None where nobody knows yet.
     """
+    if search.ensemble and search.ensemble.best > search.max_evals:
+        most = search.max_evals
+        yield (
+            "search.ensemble.best",
+            f"{search.ensemble.best} of the best are wanted, and search.max_evals lets {most} be tried",
+        )
+    if search.ensemble and task in (*UNLABELLED, "recommendation"):
+        yield "search.ensemble", f"it needs a label, and the task is {task}; leave it out"
     if task in (None, "binary"):
         return
     why = _WHY.get(str(task), "it learns without a label")

@@ -17,13 +17,17 @@ from headrace.config.types import Pipeline
 
 Found = tuple[str, str]
 
-_CLASSIFIERS = ("xgboost", "logistic_regression", "gbt", "random_forest", "decision_tree", "linear_svc", "naive_bayes")
+_ANY = ("factorization_machines", "hist_gradient_boosting", "extra_trees")
+_CLASSIFIERS = (
+    *("xgboost", "logistic_regression", "gbt", "random_forest", "decision_tree", "linear_svc", "naive_bayes"),
+    *("multilayer_perceptron", *_ANY),
+)
 TASK_ESTIMATORS = {
     "binary": _CLASSIFIERS,
     "multiclass": _CLASSIFIERS,
     "regression": (
         *("xgboost", "linear_regression", "gbt", "random_forest", "decision_tree"),
-        "generalized_linear_regression",
+        *("generalized_linear_regression", "isotonic_regression", *_ANY),
     ),
     "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
     "recommendation": ("als",),
@@ -39,6 +43,11 @@ PARAMETERS = {
     "linear_svc": ("regularization",),
     "naive_bayes": ("model", "smoothing"),
     "generalized_linear_regression": ("family", "regularization"),
+    "multilayer_perceptron": ("layers", "neurons", "iterations"),
+    "isotonic_regression": (),
+    "factorization_machines": ("factors", "regularization", "step"),
+    "hist_gradient_boosting": ("trees", "leaves", "learning_rate", "min_rows", "regularization", "colsample"),
+    "extra_trees": ("trees", "min_rows", "colsample"),
     "kmeans": ("clusters",),
     "bisecting_kmeans": ("clusters",),
     "gaussian_mixture": ("clusters",),
