@@ -82,10 +82,10 @@ def run_out(frame: DataFrame) -> None:
     frame.write.format("noop").mode("overwrite").save()
 
 
-def contest(contenders: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each; they take turns, so that a noisy minute hurts all."""
+def contest(contenders: Mapping[str, Callable[[], None]], rounds: int, warm: bool = True) -> dict[str, float]:
+    """Median seconds of each; they take turns, so that a noisy minute hurts all. `warm`: a round before that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for number in range(rounds + 1):
+    for number in range(0 if warm else 1, rounds + 1):
         for name, work in contenders.items():
             started = time.monotonic()
             work()

@@ -1,11 +1,12 @@
-"""A search in folds, against Spark's CrossValidator: the same rows, folds and fits of logistic regression, the same run.
+"""Searches: against Spark's CrossValidator and hyperopt's SparkTrials; what a trial costs, pruning, a kill, many trials.
 
-    .venv/bin/python benchmarks/search.py [--rounds 3] [--parallelism 2]
+    .venv/bin/python benchmarks/search.py [--what validator|tasks|cost|memory|killed|halving] [--rounds 3] [--parallelism 2]
 
-18 fits (6 settings, 3 folds) of the whole pipeline (preparation and estimator) on the flights of January to October, and
-the refit of the best. CrossValidator fits the preparation again for each; it is Headrace's own, so that both do the
+`validator`: 18 fits (6 settings, 3 folds) of the whole pipeline (preparation and estimator) on the flights of January to
+October, and the refit of the best. CrossValidator fits the preparation again for each; it is Headrace's own, so that both do the
 same. Headrace's time has all that the stage `search` does: the trials' table, MLflow, the model's log. Prints a
 Markdown table of medians; ends with 1 where any setting's mean over the folds differs by more than 1e-6.
+The other parts are in `trials.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import trials
 from contest import PROJECT, contest, scratch, session, shown
 from pyspark.ml import Estimator, Pipeline
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
@@ -74,11 +76,55 @@ def validator(features: list[str], parallelism: int) -> CrossValidator:
 
 
 def main() -> int:
-    """Run the contest."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run one of the contests."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--what", default="validator", choices=["validator", *PARTS])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parallelism", type=int, default=2)
     given = parser.parse_args()
+    if given.what == "validator":
+        return against_validator(given)
+    with scratch() as place:
+        home = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace"))
+        shutil.copytree(home / "jars", Path(place, "home", "jars"))
+        os.environ["HEADRACE_HOME"] = f"{place}/home"
+        PARTS[given.what](Path(place), given)
+    print(f"\nLoad {os.getloadavg()[0]:.1f}.")
+    return 0
+
+
+def _tasks(place: Path, given: argparse.Namespace) -> None:
+    for seconds, rounds in ((0.2, given.rounds), (5.0, 1)):
+        medians = trials.tasks(seconds, rounds, parallelism=given.parallelism)
+        print(shown(f"64 trials of {seconds:g} s, {given.parallelism} at once", medians, "Headrace, tasks", {}))
+
+
+def _told(found: Any) -> None:
+    print(json.dumps(found, indent=1))
+
+
+def _halving(place: Path, given: argparse.Namespace) -> None:
+    file = Path(place, "flights.yaml")
+    file.write_text(
+        f"extends: {PROJECT / 'conf' / 'flights.yaml'}\nsearch: {{estimators: [xgboost], timeout: 1 hour}}\n"
+    )
+    headrace.Pipeline.from_yaml(file).run(to="training_set", sample="25%")
+    print("| seed | 30 trials, s | their best found, s | halving finds as good a one, s |\n| --- | --- | --- | --- |")
+    for row in trials.halving(file, os.environ["HEADRACE_HOME"], 5, "25%"):
+        print("| {} | {:.0f} | {:.0f} | {:.0f} |".format(*row))
+
+
+PARTS = {
+    "tasks": _tasks,
+    "cost": lambda place, _: _told(trials.cost(place)),
+    "memory": lambda place, _: _told(trials.memory(place)),
+    "killed": lambda place, _: _told(trials.killed(place)),
+    "halving": _halving,
+}
+
+
+def against_validator(given: argparse.Namespace) -> int:
+    """The search against CrossValidator."""
     home = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace"))
     spark = session()
     spark.conf.set("spark.sql.ansi.enabled", "true")

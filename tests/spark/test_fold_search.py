@@ -13,8 +13,10 @@ from headrace.engine.folds import Cut
 from headrace.errors import DataError
 from headrace.metrics.evaluators import model_metric
 from headrace.models.store import ModelStore
+from headrace.search import judging
 from headrace.search.baseline import best
-from headrace.search.ledger import read_back
+from headrace.search.begun import Folded
+from headrace.search.ledger import Ledger, Row, read_back
 from headrace.search.prepared import Prepared
 from headrace.search.problem import look
 from headrace.search.space import Point
@@ -248,3 +250,36 @@ def test_an_older_table_of_trials_gets_the_new_column(scratch: Project):
     assert set(rows) == {"baseline", "ok", "winner"}
     assert len(rows["ok"]["fold_values"]) == 3
     assert scratch.table("trials").where("run_id = 'r0'").first()["fold_values"] is None
+
+
+def test_folds_of_a_killed_trial_are_not_tried_again(spark, home, tmp_path, monkeypatch):
+    run = FakeRun(spark, tmp_path, pipeline(SEARCH), sqlite(home), fingerprint="begun", run_id="first", name="begun")
+    run.put("training_set", folded(spark, HASHED).coalesce(2), facts() | {"folds": HASHED.as_dict()})
+    begun = Point("decision_tree", {"depth": 5, "min_rows": 7.5})
+    with Ledger(run, "begun", ModelStore(run.tracking_uri), {}) as ledger:  # a run that is killed in a third fold
+        now = datetime.now(UTC)
+        ledger.put(
+            Row("first", "begun", -1, "baseline", '{"guess": "g"}', "baseline", "m", 0.5, None, 1.0, None, now, now)
+        )
+        for fold, value in ((1, 0.111), (2, 0.222)):
+            ledger.fold(Folded(begun, "areaUnderROC", fold, value))
+    tried = []
+    before = judging.run_trial
+    monkeypatch.setattr(judging, "run_trial", lambda *given: tried.append(given[0]) or before(*given))
+    again = FakeRun(spark, tmp_path, pipeline(SEARCH), sqlite(home), fingerprint="begun", run_id="second", name="begun")
+    again.finish(steps(again.pipeline)[0].run(again))
+    rows = trials(again)
+    assert [len(row["fold_values"]) for row in rows] == [4] * 3
+    first = next(row for row in rows if json.loads(row["params"]) == begun.params)
+    assert first["trial"] == 0
+    assert first["fold_values"][:2] == [0.111, 0.222]
+    assert len(tried) == 3 * 4 - 2
+    client = ModelStore(run.tracking_uri).client
+    found = client.search_runs([client.get_experiment_by_name("begun").experiment_id])
+    children = [one for one in found if one.data.tags.get("mlflow.parentRunId")]
+    assert sorted(one.data.tags["headrace.status"] for one in children) == ["interrupted", "ok", "ok", "ok"]
+    whole = next(one for one in children if one.info.run_name == "trial 0 decision_tree")
+    history = client.get_metric_history(whole.info.run_id, "fold_areaUnderROC")
+    assert sorted((one.step, one.value) for one in history) == list(enumerate(first["fold_values"], 1))
+    assert whole.data.params == {"estimator": "decision_tree", "depth": "5", "min_rows": "7.5"}
+    assert {one.info.status for one in children} == {"FINISHED", "KILLED"}

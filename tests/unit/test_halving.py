@@ -30,10 +30,20 @@ def test_who_is_in_the_best_third_of_those_before_goes_on(seed: int) -> None:
 
 
 def test_rungs_are_told_apart_and_those_of_an_earlier_run_count() -> None:
-    halving = Halving([90_000], [[0.5, 0.1], [0.4], [0.3, 0.2]])
+    halving = Halving([90_000], [([0.5, 0.1], 0.05), ([0.4], None), ([0.3, 0.2], None)])
     assert halving.lost(0, 0.45)  # two of four are allowed, and two are better
     assert halving.lost(1, 0.05) is None
     assert halving.lost(1, 0.15)
+
+
+def test_hyperopt_is_told_what_a_stopped_trial_would_have_come_to() -> None:
+    halving = Halving([90_000], [([0.5, 0.4], 0.3), ([0.9, 0.6], None)])
+    assert halving.expected(0, 0.7) == pytest.approx(0.5)
+    for rung, end in ((0.6, 0.5), (0.5, 0.1)):
+        halving.ended([rung], end)
+    assert halving.expected(0, 0.7) == pytest.approx(0.5)  # 0.1, 0.2 and 0.4 were gained
+    assert halving.expected(1, 0.7) == pytest.approx(0.6)
+    assert Halving([90_000]).expected(0, 0.7) == 0.7
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
+from headrace.search.begun import Folded, Key, key_of
 from headrace.search.fold import Fold
 from headrace.search.halving import Halving
 from headrace.search.prepared import Prepared
@@ -28,6 +30,8 @@ class Judge:
         race: Says which trials cannot win; None: all go to their end.
         halving: Says which go on to more rows; None: all learn from all rows at once.
         tasks: Tries those that one Spark task can try; None: all are jobs.
+        known: Folds that an interrupted run has finished: point -> number -> value.
+        note: Told of each fold that is finished.
     """
 
     problem: Problem
@@ -37,6 +41,8 @@ class Judge:
     race: Race | None = None
     halving: Halving | None = None
     tasks: Tasks | None = None
+    known: Mapping[Key, Mapping[int, float]] = field(default_factory=dict)
+    note: Callable[[Folded], None] | None = None
 
     def ready(self, point: Point) -> bool:
         """Whether a point can be tried at once: its rows are prepared, of the first fold."""
@@ -47,23 +53,30 @@ class Judge:
         """Try a point; the result is in hyperopt's form, with `fold_values`, and why it was stopped (`pruned`)."""
         rungs: list[float] = []
         try:
-            return self._pruned_early(point, rungs) or self._judged(point, rungs)
+            found = self._pruned_early(point, rungs) or self._judged(point, rungs)
         except BaseException:  # raised again, also a cancelled job's
             if self.halving:
                 self.halving.withdraw(rungs)
             raise
+        if self.halving and rungs and not found.get("pruned"):
+            self.halving.ended(rungs, found["loss"])
+        return found
 
     def _judged(self, point: Point, rungs: list[float]) -> dict[str, Any]:
         """What a point is worth in the folds, until it has lost the race."""
         problem, values = self.problem, list[float]()
+        there = self.known.get(key_of(point), {})
         for fold in problem.folds:
-            values.append(self._tried(point, fold)["value"])
+            value = there[fold.number] if fold.number in there else self._tried(point, fold)["value"]
+            values.append(value)
+            if self.note:
+                self.note(Folded(point, problem.metric, fold.number, value))
             lost = self.race.lost(values) if self.race else None
             if lost:
                 return {"status": "ok", "loss": lost.loss, "fold_values": values, "pruned": lost.why}
-        value = fmean(values)
-        loss = -value if problem.larger_is_better else value
-        return {"status": "ok", "loss": loss, "value": value, "fold_values": values, "rungs": rungs or None}
+        mean = fmean(values)
+        loss = -mean if problem.larger_is_better else mean
+        return {"status": "ok", "loss": loss, "value": mean, "fold_values": values, "rungs": rungs or None}
 
     def _pruned_early(self, point: Point, rungs: list[float]) -> dict[str, Any] | None:
         """Try a point with ever more rows of the first fold, noting its losses; the result, if it goes no further."""
@@ -73,7 +86,8 @@ class Judge:
             lost = self.halving.lost(rung, loss)
             rungs.append(loss)
             if lost:
-                return {"status": "ok", "loss": loss, "rungs": rungs, "pruned": lost}
+                told = self.halving.expected(rung, loss)  # hyperopt compares it with those of all rows
+                return {"status": "ok", "loss": told, "rungs": rungs, "pruned": lost}
         return None
 
     def _tried(self, point: Point, fold: Fold, share: float | None = None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from headrace.errors import HeadraceError
 from headrace.models.store import ModelStore
 from headrace.models.version import PREFIX
 from headrace.runtime.step import Run
+from headrace.search.begun import STATUS, Children, Folded, Key, key_of
 from headrace.search.space import Point
 
 SCHEMA = (
@@ -54,6 +55,11 @@ class Row:
     def point(self) -> Point:
         """What was tried."""
         return Point(self.estimator, json.loads(self.params))
+
+
+def begun_before(run: Run, attempt: str) -> bool:
+    """Whether an earlier run has begun this attempt. Runs a Spark job."""
+    return run.exists("trials") and not run.read("trials").where(f"fingerprint = '{attempt}'").isEmpty()
 
 
 def read_back(run: Run, attempt: str) -> list[Row]:
@@ -94,11 +100,12 @@ class Ledger:
     def __init__(self, run: Run, attempt: str, store: ModelStore, tags: Mapping[str, str]) -> None:
         self.attempt = attempt
         self._run, self._store, self._tags = run, store, dict(tags)
-        self._queue: queue.Queue[Row | None] = queue.Queue()
+        self._queue: queue.Queue[Row | Folded | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="trials-writer")
         self._error: BaseException | None = None
         self._opened = threading.Event()
-        self.experiment = self.parent = ""
+        self.parent = ""
+        self._children: Children | None = None
 
     def __enter__(self) -> Ledger:
         self._thread.start()
@@ -120,6 +127,16 @@ class Ledger:
             raise HeadraceError(f"finished trials could not be written: {self._error}") from self._error
         self._queue.put(row)
 
+    def fold(self, done: Folded) -> None:
+        """A fold of a trial is over; it is written while the trial goes on."""
+        self._queue.put(done)
+
+    def interrupted(self, metric: str) -> dict[Key, Mapping[int, float]]:
+        """Finished folds of trials that a killed run of this attempt did not finish."""
+        self.wait_for_parent()
+        assert self._children is not None, "it is opened"
+        return self._children.interrupted(metric)
+
     def wait_for_parent(self) -> str:
         """Id of MLflow's parent run."""
         self._opened.wait()
@@ -133,33 +150,34 @@ class Ledger:
             # the table first: it is what a restart needs; MLflow's first use takes seconds
             last = False
             while not last:
-                rows, last = self._take()
+                news, last = self._take()
+                rows = [one for one in news if isinstance(one, Row)]
                 if rows:
                     self._run.append("trials", frame(self._run, rows))
                 if not self._opened.is_set():
                     self._open()
-                for row in rows:
-                    self._log(row)
+                for one in news:
+                    self._log(one) if isinstance(one, Row) else self._open_children.note(one)
         except BaseException as error:  # noqa: BLE001 (raised in the thread that uses the ledger)
             self._error = error
         finally:
             self._opened.set()
 
-    def _take(self) -> tuple[list[Row], bool]:
+    def _take(self) -> tuple[list[Row | Folded], bool]:
         try:
-            rows = [self._queue.get(timeout=None if self._opened.is_set() else 0.01)]
+            news = [self._queue.get(timeout=None if self._opened.is_set() else 0.01)]
         except queue.Empty:
             return [], False
         while not self._queue.empty():
-            rows.append(self._queue.get_nowait())
-        return [row for row in rows if row is not None], None in rows
+            news.append(self._queue.get_nowait())
+        return [one for one in news if one is not None], None in news
 
     def _open(self) -> None:
         client = self._store.client
-        self.experiment = self._store.experiment(self._run.model_name)
+        experiment = self._store.experiment(self._run.model_name)
         wanted = self.attempt
         found = client.search_runs(
-            [self.experiment], f"tags.`{PREFIX}fingerprint` = '{wanted}' and tags.`{PREFIX}role` = 'search'"
+            [experiment], f"tags.`{PREFIX}fingerprint` = '{wanted}' and tags.`{PREFIX}role` = 'search'"
         )
         if found:
             self.parent = found[0].info.run_id
@@ -167,14 +185,20 @@ class Ledger:
         else:
             tags = {f"{PREFIX}{key}": value for key, value in self._tags.items()}
             tags |= {f"{PREFIX}fingerprint": wanted, f"{PREFIX}role": "search"}
-            made = client.create_run(self.experiment, tags=tags, run_name=f"search {self._run.run_id}")
+            made = client.create_run(experiment, tags=tags, run_name=f"search {self._run.run_id}")
             self.parent = made.info.run_id
         client.set_tag(self.parent, f"{PREFIX}run_id", self._run.run_id)
         client.set_tag(self.parent, f"{PREFIX}overrides", json.dumps(self._run.pipeline.overrides)[:5000])
+        self._children = Children(client, experiment, self.parent, self._run.run_id)
         self._opened.set()
 
+    @property
+    def _open_children(self) -> Children:
+        assert self._children is not None, "MLflow is opened before anything is logged"
+        return self._children
+
     def _log(self, row: Row) -> None:
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric, Param, RunTag
 
         client = self._store.client
         if row.status == BASELINE:
@@ -182,24 +206,18 @@ class Ledger:
                 client.log_metric(self.parent, f"baseline_{row.metric}", row.value)
             return
         begun, ended = (int(moment.timestamp() * 1000) for moment in (row.started_at, row.finished_at))
-        tags = {
-            "mlflow.parentRunId": self.parent,
-            f"{PREFIX}run_id": row.run_id,
-            f"{PREFIX}status": row.status,
-            **({f"{PREFIX}error": row.error} if row.error else {}),
-        }
-        name = f"trial {row.trial} {row.estimator}"
-        child = client.create_run(self.experiment, start_time=begun, tags=tags, run_name=name).info.run_id
+        found = self._open_children.taken(key_of(row.point), begun, f"trial {row.trial} {row.estimator}")
+        child = found.run_id
         values = {"seconds": row.seconds} | ({row.metric: row.value} if row.value is not None else {})
-        folds = row.fold_values or ()
+        folds = [(fold, value) for fold, value in enumerate(row.fold_values or (), 1) if fold not in found.folds]
         client.log_batch(
             child,
             metrics=[
                 *[Metric(key, value, ended, 0) for key, value in values.items()],
-                *[Metric(f"fold_{row.metric}", value, ended, fold) for fold, value in enumerate(folds, 1)],
+                *[Metric(f"fold_{row.metric}", value, ended, fold) for fold, value in folds],
             ],
-            params=[Param("estimator", row.estimator)]
-            + [Param(key, str(value)) for key, value in row.point.params.items()],
+            params=[Param(key, str(value)) for key, value in row.point.params.items()],
+            tags=[RunTag(STATUS, row.status), *([RunTag(f"{PREFIX}error", row.error)] if row.error else [])],
         )
         ended_as = {"ok": "FINISHED", "failed": "FAILED"}.get(row.status, "KILLED")
         client.set_terminated(child, status=ended_as, end_time=ended)

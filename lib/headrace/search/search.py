@@ -23,7 +23,7 @@ from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
 from headrace.search.deciding import Decided, decided
 from headrace.search.ensemble import ENSEMBLE, fit_together, points, together
-from headrace.search.ledger import Ledger, Row, frame, read_back
+from headrace.search.ledger import Ledger, Row, begun_before, frame, read_back
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
@@ -42,11 +42,11 @@ def search(run: Run) -> Done:
     problem = look(run)
     store = ModelStore(run.tracking_uri)
     name = attempt(run)
-    earlier = read_back(run, name)
+    again, earlier = begun_before(run, name), read_back(run, name)
     tags = {"pipeline": run.pipeline.pipeline, "task": problem.target.task}
     with rounds(run.spark, problem.target.task), Ledger(run, name, store, tags) as ledger:
         guess = first(run, problem, ledger)
-        rows = earlier + run_trials(run, problem, earlier, ledger)
+        rows = earlier + run_trials(run, problem, earlier, ledger, again)
         return _winner(run, problem, rows, guess, store, ledger)
 
 

@@ -16,6 +16,7 @@ from hyperopt import fmin, rand, tpe
 from headrace.config.durations import SECOND, microseconds
 from headrace.runtime.step import Run
 from headrace.search import annealing, space
+from headrace.search.begun import Key, key_of
 from headrace.search.by_optuna import Optuna
 from headrace.search.driver_trials import DriverTrials, Trial
 from headrace.search.genetic import Genetic
@@ -35,14 +36,24 @@ STARTUP = 6
 """Random points before TPE begins to learn, beside the estimators' first points."""
 
 
-def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -> list[Row]:
-    """Run what is left of the search; returns the new rows."""
+def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, again: bool = False) -> list[Row]:
+    """Run what is left of the search; returns the new rows.
+
+    Args:
+        run: The run.
+        problem: What the search is about.
+        earlier: Rows of an interrupted run.
+        ledger: That writes.
+        again: Whether there was one.
+    """
     conf = run.pipeline.search
     left = conf.max_evals - len(earlier)
     if left <= 0:
         return []
     began, limit = time.monotonic(), _seconds(conf.timeout)
-    first = starting_points(run, problem, ledger.attempt)
+    known = ledger.interrupted(problem.metric) if again and problem.cut else {}
+    points = [*_under_way(problem, known), *starting_points(run, problem, ledger.attempt)]
+    first = list({key_of(point): point for point in points}.values())
     wanted = [(fold.number, problem.plan(point, fold.known)) for fold in problem.folds for point in first]
     at_once = _at_once(run, problem)
     if conf.distribute == "tasks" and not any(possible(problem, name) for name in problem.estimators):
@@ -51,7 +62,9 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     book = _Book(run, problem, earlier, ledger, began + limit if limit else None)
     slots = workers(run.parallelism, conf.parallelism)
     tasks = Tasks(problem, run.spark.sparkContext)
-    judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), _halving(run, problem, earlier), tasks)
+    pruning = (_race(problem, book), _halving(run, problem, earlier))
+    note = ledger.fold if problem.cut else None
+    judge = Judge(problem, prepared, conf.seed, slots, *pruning, tasks, known, note)
     trials = DriverTrials(
         run.spark.sparkContext,
         f"headrace-{run.run_id}",
@@ -87,6 +100,12 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger) -
     return book.rows
 
 
+def _under_way(problem: Problem, known: Mapping[Key, Any]) -> list[Point]:
+    """Points of trials that an interrupted run did not finish: they come first, with the folds that they have."""
+    found = [Point(estimator, json.loads(params)) for estimator, params in known]
+    return [one for one in found if one.estimator in problem.estimators]
+
+
 def _at_once(run: Run, problem: Problem) -> int:
     """Trials at once: as configured, else, where each takes one core, as many as there are cores."""
     conf = problem.search
@@ -109,7 +128,10 @@ def _race(problem: Problem, book: _Book) -> Race | None:
 def _halving(run: Run, problem: Problem, earlier: Sequence[Row]) -> Halving | None:
     if problem.search.pruning != "halving" or problem.special:
         return None
-    made = Halving(problem.folds[0].known.target.rows, [row.rungs for row in earlier if row.rungs])
+    made = Halving(
+        problem.folds[0].known.target.rows,
+        [(row.rungs, row.loss if row.status == "ok" else None) for row in earlier if row.rungs],
+    )
     if not made.shares:
         run.say("search.pruning: halving stops no trial here: a share of the training rows is too few to learn from")
     return made
