@@ -1,0 +1,326 @@
+"""Publishing feature tables: what is stored is what training would see, until it says; twice, killed, two at once, both stores."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from headrace.cli.publishing.job import published, told
+from headrace.config.reading import read_pipeline
+from headrace.engine.assemble import add_features
+from headrace.engine.online import values_at
+from headrace.engine.time import known_by, moment
+from headrace.errors import ConfigError, HeadraceError
+from headrace.models.entities import entity_text
+from headrace.runtime.home import places
+from headrace.runtime.progress import Progress
+from headrace.runtime.tables import Tables
+from headrace.serving.online import postgres_writing, sqlite
+from headrace.serving.online.store import Found, OnlineStore, Publish, Row, Written, opened, sqlite_path
+from headrace.training.stage import reader
+from tests.support.runs import Project
+from tests.support.servers import Server, postgres
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+YAML = """
+pipeline: shop
+tables:
+  orders:
+    source: {format: csv, path: orders.csv}
+    types: {at: timestamp, known: timestamp}
+    key: id
+    event_time: at
+    available_at: known
+    known_early: [customer, shop]
+  customers: {source: {format: csv, path: customers.csv}, types: {price: "decimal(8,2)", born: date}, key: customer}
+feature_tables:
+  spending:
+    from: orders
+    entity: [customer, shop]
+    aggregates:
+      - {column: amount, functions: [count, sum, mean, since_last], windows: [6 hours, 3 days]}
+      - {column: at, functions: last, windows: 3 days}
+  last_order: {from: orders, entity: customer, latest: [amount, note], max_age: 2 days}
+  customer: {from: customers, entity: customer, lookup: [price, born, vip]}
+training_set:
+  from: orders
+  label: "amount > 1"
+  features: [spending, last_order, customer]
+"""
+
+
+def orders(count: int = 80, seed: int = 5) -> str:
+    drawn, lines = random.Random(seed), ["id,customer,shop,at,known,amount,note"]
+    for i in range(count):
+        at = START + timedelta(minutes=drawn.randrange(9_000))
+        known = at + timedelta(hours=drawn.choice([0, 0, 1, 7]))
+        customer = "" if i % 13 == 7 else "abc"[i % 3]
+        amount = drawn.choice([1, 2, "", 5])
+        lines.append(f"{i},{customer},{i % 2},{at.isoformat()},{known.isoformat()},{amount},{'n' * (i % 4)}")
+    return "\n".join(lines) + "\n"
+
+
+CUSTOMERS = "customer,price,born,vip\na,1.50,1999-12-31,true\nb,,,\nc,-3.25,1960-01-01,false\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgres() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def to(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "sqlite":
+        return "sqlite"
+    server: Server = request.getfixturevalue("server")
+    server.sql("drop schema if exists headrace_online cascade")
+    monkeypatch.setenv("SHOP_PASSWORD", server.password)
+    return server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:${{secret:SHOP_PASSWORD}}@")
+
+
+@pytest.fixture
+def shop(scratch: Project) -> Project:
+    scratch.write("orders.csv", orders())
+    scratch.write("customers.csv", CUSTOMERS)
+    scratch.run(YAML, to="features")
+    return scratch
+
+
+def publish(shop: Project, to: str, at: datetime) -> Written:
+    pipeline, environment = read_pipeline(shop.folder / "pipeline.yaml")
+    return published(shop.spark, pipeline, environment, to, at, Progress())
+
+
+def tables_of(shop: Project) -> Tables:
+    where = places(*read_pipeline(shop.folder / "pipeline.yaml"))
+    return Tables(shop.spark, where.root, where.schema)
+
+
+def expected(shop: Project, at: datetime) -> dict[tuple[str, str], dict[str, Any]]:
+    """Of every key there could be, what training would see at a time: by the join of training."""
+    pipeline, tables = shop.pipeline, tables_of(shop)
+
+    def table(name: str) -> DataFrame:
+        return tables.read(name, tables.last(name).version)
+
+    keys = shop.spark.sql(
+        "select c customer, cast(s as int) shop from values ('a'), ('b'), ('c'), ('z') t(c), values (0), (1) u(s)"
+    )
+    spine = keys.withColumn("predict_at", moment(at))
+    names = pipeline.training_set.features
+    found = add_features(spine, pipeline, names, reader(pipeline, table, at)).collect()
+    made = {}
+    for row in found:
+        for name in names:
+            key = entity_text([row[column] for column in pipeline.feature_tables[name].entity])
+            made[name, key] = {c.partition("__")[2]: row[c] for c in row.__fields__ if c.startswith(f"{name}__")}
+    return made
+
+
+def served(store: OnlineStore, keys: list[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The same as a server would have it at the time of the publish."""
+    from headrace.serving.typed import restored
+
+    publish, found = store.fetch(keys)
+    made = {}
+    for table, key in keys:
+        described = publish.tables[table]
+        row = found.get((table, key), Found([], None))
+        values = dict(zip((c for c, _ in described.columns), row.values, strict=bool(row.values)))
+        made[table, key] = {}
+        for column, kind in described.columns:
+            value = values.get(column, described.without.get(column) if not row.values else None)
+            back = restored(kind)
+            made[table, key][column] = back(value) if back and value is not None else value
+    return made
+
+
+def plain(rows: dict) -> dict:
+    def one(value: Any) -> Any:
+        return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+    return {key: {c: one(v) for c, v in row.items()} for key, row in rows.items()}
+
+
+def test_what_is_stored_is_what_training_would_see(shop: Project, to: str) -> None:
+    for hours in (30, 70, 160, 1000):
+        at = START + timedelta(hours=hours, minutes=7)
+        want = expected(shop, at)
+        written = publish(shop, to, at)
+        store = opened(to, "shop")
+        try:
+            assert plain(served(store, list(want))) == plain(want)
+            found = store.publish()
+            assert found
+            assert found.as_of == at
+            _, rows = store.fetch(list(want))
+            assert written.rows == len(rows)
+        finally:
+            store.close()
+    assert {table for table, _ in rows} == {"customer"}  # after weeks nothing is in any window
+
+
+def test_rows_hold_until_they_say(shop: Project) -> None:
+    """With nothing new known, values stay until the moment told, and are others from then on."""
+    tables, at, tried = tables_of(shop), START + timedelta(hours=70), 0
+    for name in ("spending", "last_order"):
+        table, source = shop.pipeline.feature_tables[name], shop.pipeline.tables["orders"]
+        read = table.from_ if table.kind == "aggregates" else name
+        rows = tables.read(read, tables.last(read).version)
+        rows = (
+            known_by(rows, source, at)
+            if table.kind == "aggregates"
+            else rows.where(F.col("available_at") <= moment(at))
+        )
+        rows = rows.localCheckpoint()
+
+        def values(when: datetime, rows: DataFrame = rows, table: Any = table, source: Any = source) -> dict:
+            found = values_at(rows, table, source, when).collect()
+            return {tuple(r[k] for k in table.entity): tuple(r)[len(table.entity) :] for r in found}
+
+        columns = values_at(rows, table, source, at).columns[len(table.entity) :]
+        skip = {i for i, c in enumerate(columns) if "since_last" in c}
+
+        def same(one: tuple | None, two: tuple | None, skip: set[int] = skip) -> bool:
+            left, right = ([v for i, v in enumerate(row[:-1]) if i not in skip] if row else None for row in (one, two))
+            return left == right
+
+        now = values(at)
+        for key, row in sorted(now.items())[:3]:
+            assert row[-1] is not None
+            until = row[-1].replace(tzinfo=UTC)
+            assert until > at
+            assert same(values(until - timedelta(microseconds=1)).get(key), row)
+            assert not same(values(until).get(key), row)
+            tried += 1
+    assert tried == 6
+
+
+def test_a_second_publish_writes_what_differs(shop: Project, to: str) -> None:
+    at = START + timedelta(hours=70)
+    first = publish(shop, to, at)
+    assert (first.added, first.changed, first.deleted) == (first.rows, 0, 0)
+    again = publish(shop, to, at)
+    assert (again.added, again.changed, again.deleted, again.rows) == (0, 0, 0, first.rows)
+    shop.write("customers.csv", CUSTOMERS.replace("1.50", "9.99").replace("b,,,\n", "") + "d,1,,\n")
+    shop.run(YAML, to="features")
+    third = publish(shop, to, at)
+    assert (third.added, third.changed, third.deleted, third.rows) == (1, 1, 1, first.rows)
+    older = publish(shop, to, at - timedelta(hours=1))
+    assert older.superseded
+    assert "holds values of a later time" in told(older, at, to, "shop")
+    store = opened(to, "shop")
+    found = store.publish()
+    assert found
+    assert (found.number, found.as_of) == (3, at)
+    shop.run(YAML.replace("features: [spending, last_order, customer]", "features: [customer]"), to="features")
+    assert publish(shop, to, at).rows == 3  # tables that the model no longer reads go
+    assert set(store.fetch([("customer", "1:a"), ("last_order", "1:a")])[1]) == {("customer", "1:a")}
+    store.close()
+
+
+def test_readers_see_whole_publishes(tmp_path: Path) -> None:
+    path, columns = tmp_path / "s.sqlite", {"t": (("v", "bigint"),)}
+
+    def write(number: int) -> None:
+        from headrace.serving.online.store import OnlineTable
+
+        tables = {"t": OnlineTable("lookup", (("k", "bigint"),), columns["t"])}
+        rows = [Row("t", entity_text([k]), f"[{number}]", None) for k in range(500)]
+        sqlite.write(path, Publish(0, START + timedelta(hours=number), tables), [rows[:250], rows[250:]], ["t"])
+
+    write(0)
+    store, stop, seen, keys = (
+        sqlite.SqliteStore(path),
+        threading.Event(),
+        set(),
+        [("t", entity_text([k])) for k in range(500)],
+    )
+    writers = [threading.Thread(target=lambda n=n: [write(n * 10 + i) for i in range(8)]) for n in (0, 1)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        publish, rows = store.fetch(keys)
+        values = {row.values[0] for row in rows.values()}
+        assert len(rows) == 500
+        assert values == {(publish.as_of - START) // timedelta(hours=1)}
+        seen |= values
+    stop.set()
+    assert len(seen) > 3
+    with pytest.raises(sqlite3.OperationalError, match="readonly"), store._reading() as connection:
+        connection.execute("DELETE FROM features")
+
+
+def test_a_publish_that_dies_leaves_the_store_as_it_was(
+    shop: Project, to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = START + timedelta(hours=70)
+    publish(shop, to, at)
+    store = opened(to, "shop")
+    before = store.fetch([("customer", "1:a"), ("customer", "1:b")])
+    shop.write("customers.csv", CUSTOMERS.replace("1.50", "9.99"))
+    shop.run(YAML, to="features")
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Publish, "to_json", dies)  # after the rows have been written, before the end
+        with pytest.raises(KeyboardInterrupt):
+            publish(shop, to, at)
+    assert store.fetch([("customer", "1:a"), ("customer", "1:b")]) == before
+    assert publish(shop, to, at).changed == 1
+    store.close()
+
+
+def test_odd_keys_and_two_at_once_in_postgresql(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headrace.serving.online.store import OnlineTable
+
+    server.sql("drop schema if exists headrace_online cascade")
+    url = server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:{server.password}@")
+    keys = [entity_text([k]) for k in ("", "\\", "\\0", "\x00", "a,b", 'q"', "\r\n", "é", ".", "\\.")]
+    work = postgres_writing.begin(url, "odd")
+    with pytest.raises(HeadraceError, match="another publish of odd is at work"):
+        postgres_writing.begin(url, "odd")
+    other = postgres_writing.begin(url, "other")
+    other.close()
+    rows = [Row("t", key, f'["{i}"]', None if i % 2 else i) for i, key in enumerate(keys)]
+    postgres_writing.copied(work.address, work.staging, [rows[:4], rows[4:]])
+    postgres_writing.copied(work.address, work.staging, [rows])  # a task that was repeated
+    tables = {"t": OnlineTable("lookup", (("k", "string"),), (("v", "string"),))}
+    assert postgres_writing.moved(work, Publish(0, START, tables), ["t"]) == Written(len(keys), 0, 0, len(keys))
+    work.connection.close()  # killed: the staging table is left
+    postgres_writing.begin(url, "odd").close()
+    assert server.sql("select count(*) from pg_tables where tablename like 'staging\\_%'").strip() == "0"
+    store = opened(url, "odd")
+    _, found = store.fetch([("t", key) for key in keys])
+    assert found == {("t", key): Found([str(i)], None if i % 2 else i) for i, key in enumerate(keys)}
+    store.close()
+
+
+def test_what_cannot_be_published(shop: Project, server: Server) -> None:
+    at = START + timedelta(hours=70)
+    for to, says in (
+        ("mysql://x", "mysql: is no online store; write sqlite"),
+        (f"postgresql://spark:wrong@127.0.0.1:{server.url.rpartition(':')[2]}", "password authentication failed"),
+        ("postgresql://spark:x@127.0.0.1:1/db", "PostgreSQL at spark@127.0.0.1:1/db"),
+    ):
+        with pytest.raises(ConfigError, match=says) as raised:
+            publish(shop, to, at)
+        assert "wrong" not in str(raised.value)
+    shop.run(YAML.replace("  features: [spending, last_order, customer]", ""), to="features")
+    with pytest.raises(ConfigError, match="there is nothing to publish"):
+        publish(shop, "sqlite", at)
+    assert not sqlite_path("shop").exists()
