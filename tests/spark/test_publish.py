@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from headrace.cli.publishing.job import published, told
@@ -25,7 +27,7 @@ from headrace.runtime.home import places
 from headrace.runtime.progress import Progress
 from headrace.runtime.tables import Tables
 from headrace.serving.online import postgres_writing, sqlite
-from headrace.serving.online.store import Found, OnlineStore, Publish, Row, Written, opened, sqlite_path
+from headrace.serving.online.store import Found, OnlineStore, OnlineTable, Publish, Row, Written, opened, sqlite_path
 from headrace.training.stage import reader
 from tests.support.runs import Project
 from tests.support.servers import Server, postgres
@@ -33,6 +35,7 @@ from tests.support.servers import Server, postgres
 pytestmark = pytest.mark.usefixtures("interpreted")
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 YAML = """
 pipeline: shop
 tables:
@@ -80,22 +83,40 @@ def server() -> Iterator[Server]:
         yield made
 
 
+def address(server: Server) -> str:
+    return server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:${{secret:SHOP_PASSWORD}}@")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def to(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def to(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Each of the stores, empty."""
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
     if request.param == "sqlite":
         return "sqlite"
     server: Server = request.getfixturevalue("server")
     server.sql("drop schema if exists headrace_online cascade")
     monkeypatch.setenv("SHOP_PASSWORD", server.password)
-    return server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:${{secret:SHOP_PASSWORD}}@")
+    return address(server)
+
+
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A pipeline whose feature tables are there."""
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(spark, tmp_path_factory.mktemp("shop"), patch)
+        project.write("orders.csv", orders())
+        project.write("customers.csv", CUSTOMERS)
+        project.run(YAML, to="features")
+        yield project
 
 
 @pytest.fixture
-def shop(scratch: Project) -> Project:
-    scratch.write("orders.csv", orders())
-    scratch.write("customers.csv", CUSTOMERS)
-    scratch.run(YAML, to="features")
-    return scratch
+def shop(built: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Project:
+    """A copy of it."""
+    shutil.copytree(built.folder, tmp_path / "shop")
+    project = Project(built.spark, tmp_path / "shop", monkeypatch)
+    project.pipeline = built.pipeline
+    return project
 
 
 def publish(shop: Project, to: str, at: datetime) -> Written:
@@ -154,8 +175,11 @@ def plain(rows: dict) -> dict:
     return {key: {c: one(v) for c, v in row.items()} for key, row in rows.items()}
 
 
-def test_what_is_stored_is_what_training_would_see(shop: Project, to: str) -> None:
-    for hours in (30, 70, 160, 1000):
+def test_what_is_stored_is_what_training_would_see(
+    shop: Project, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", server.password)
+    for hours, to in ((30, "sqlite"), (70, address(server)), (160, "sqlite"), (1000, "sqlite")):
         at = START + timedelta(hours=hours, minutes=7)
         want = expected(shop, at)
         written = publish(shop, to, at)
@@ -208,26 +232,63 @@ def test_rows_hold_until_they_say(shop: Project) -> None:
     assert tried == 6
 
 
-def test_a_second_publish_writes_what_differs(shop: Project, to: str) -> None:
+def test_a_second_publish_writes_what_differs(shop: Project) -> None:
     at = START + timedelta(hours=70)
-    first = publish(shop, to, at)
+    first = publish(shop, "sqlite", at)
     assert (first.added, first.changed, first.deleted) == (first.rows, 0, 0)
-    again = publish(shop, to, at)
+    again = publish(shop, "sqlite", at)
     assert (again.added, again.changed, again.deleted, again.rows) == (0, 0, 0, first.rows)
     shop.write("customers.csv", CUSTOMERS.replace("1.50", "9.99").replace("b,,,\n", "") + "d,1,,\n")
-    shop.run(YAML, to="features")
-    third = publish(shop, to, at)
-    assert (third.added, third.changed, third.deleted, third.rows) == (1, 1, 1, first.rows)
-    older = publish(shop, to, at - timedelta(hours=1))
-    assert older.superseded
-    assert "holds values of a later time" in told(older, at, to, "shop")
-    store = opened(to, "shop")
-    found = store.publish()
-    assert found
-    assert (found.number, found.as_of) == (3, at)
     shop.run(YAML.replace("features: [spending, last_order, customer]", "features: [customer]"), to="features")
-    assert publish(shop, to, at).rows == 3  # tables that the model no longer reads go
-    assert set(store.fetch([("customer", "1:a"), ("last_order", "1:a")])[1]) == {("customer", "1:a")}
+    third = publish(shop, "sqlite", at)  # and tables that the model no longer reads go
+    assert (third.added, third.changed, third.deleted, third.rows) == (1, 1, first.rows - 2, 3)
+
+
+def put(to: str, at: datetime, rows: dict[str, list[Row]], whole: list[str]) -> Written:
+    """A publish of rows as they are."""
+    tables = {name: OnlineTable("lookup", (("k", "string"),), (("v", "string"),)) for name in rows}
+    batches = [some for found in rows.values() for some in (found[:2], found[2:]) if some]
+    if to == "sqlite":
+        return sqlite.write(sqlite_path("shop"), Publish(0, at, tables), batches, whole)
+    work = postgres_writing.begin(to, "shop")
+    try:
+        postgres_writing.copied(work.address, work.staging, batches)
+        postgres_writing.copied(work.address, work.staging, batches)  # a task that was repeated
+        return postgres_writing.moved(work, Publish(0, at, tables), whole)
+    finally:
+        work.close()
+
+
+def lines(table: str, *values: str | None) -> list[Row]:
+    return [
+        Row(table, entity_text([k]), f'["{v}"]', None if k % 2 else k) for k, v in enumerate(values) if v is not None
+    ]
+
+
+def test_stores_hold_what_was_published_last(to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opened(to, "shop").publish() is None
+    a, b = lines("a", *"pqrs"), lines("b", "x", "y")
+    assert put(to, START, {"a": a, "b": b}, ["a", "b"]) == Written(6, 0, 0, 6)
+    assert put(to, START, {"a": a, "b": b}, ["a", "b"]) == Written(0, 0, 0, 6)
+    store, keys = opened(to, "shop"), [(r.table, r.entity) for r in (*a, *b)]
+    changed = [*lines("a", "p", None, "other"), Row("a", entity_text([3]), '["s"]', 77)]  # one goes, two are others
+    assert put(to, START + DAY, {"a": changed, "b": []}, ["a"]) == Written(0, 2, 1, 5)  # b stays as it is
+    publish, found = store.fetch(keys)
+    assert (publish.number, publish.as_of, list(publish.tables)) == (3, START + DAY, ["a", "b"])
+    assert found == {(r.table, r.entity): Found(json.loads(r.values), r.holds_until) for r in (*changed, *b)}
+    assert put(to, START, {"a": a}, ["a"]) == Written(superseded=True)
+    assert "holds values of a later time" in told(Written(superseded=True), START, to, "shop")
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Publish, "to_json", dies)  # when all rows have been written, before the end
+        with pytest.raises(KeyboardInterrupt):
+            put(to, START + 2 * DAY, {"a": a}, ["a"])
+    assert store.fetch(keys) == (publish, found)
+    assert put(to, START + 2 * DAY, {"a": a}, ["a"]) == Written(1, 2, 2, 4)
+    assert store.fetch(keys)[0].number == 4
     store.close()
 
 
@@ -235,8 +296,6 @@ def test_readers_see_whole_publishes(tmp_path: Path) -> None:
     path, columns = tmp_path / "s.sqlite", {"t": (("v", "bigint"),)}
 
     def write(number: int) -> None:
-        from headrace.serving.online.store import OnlineTable
-
         tables = {"t": OnlineTable("lookup", (("k", "bigint"),), columns["t"])}
         rows = [Row("t", entity_text([k]), f"[{number}]", None) for k in range(500)]
         sqlite.write(path, Publish(0, START + timedelta(hours=number), tables), [rows[:250], rows[250:]], ["t"])
@@ -263,31 +322,7 @@ def test_readers_see_whole_publishes(tmp_path: Path) -> None:
         connection.execute("DELETE FROM features")
 
 
-def test_a_publish_that_dies_leaves_the_store_as_it_was(
-    shop: Project, to: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at = START + timedelta(hours=70)
-    publish(shop, to, at)
-    store = opened(to, "shop")
-    before = store.fetch([("customer", "1:a"), ("customer", "1:b")])
-    shop.write("customers.csv", CUSTOMERS.replace("1.50", "9.99"))
-    shop.run(YAML, to="features")
-
-    def dies(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Publish, "to_json", dies)  # after the rows have been written, before the end
-        with pytest.raises(KeyboardInterrupt):
-            publish(shop, to, at)
-    assert store.fetch([("customer", "1:a"), ("customer", "1:b")]) == before
-    assert publish(shop, to, at).changed == 1
-    store.close()
-
-
 def test_odd_keys_and_two_at_once_in_postgresql(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from headrace.serving.online.store import OnlineTable
-
     server.sql("drop schema if exists headrace_online cascade")
     url = server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:{server.password}@")
     keys = [entity_text([k]) for k in ("", "\\", "\\0", "\x00", "a,b", 'q"', "\r\n", "é", ".", "\\.")]
@@ -320,7 +355,7 @@ def test_what_cannot_be_published(shop: Project, server: Server) -> None:
         with pytest.raises(ConfigError, match=says) as raised:
             publish(shop, to, at)
         assert "wrong" not in str(raised.value)
-    shop.run(YAML.replace("  features: [spending, last_order, customer]", ""), to="features")
+    shop.write("pipeline.yaml", YAML.replace("  features: [spending, last_order, customer]", ""))
     with pytest.raises(ConfigError, match="there is nothing to publish"):
         publish(shop, "sqlite", at)
     assert not sqlite_path("shop").exists()

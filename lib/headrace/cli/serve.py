@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,7 +77,7 @@ def _installed() -> None:
         raise ConfigError(f"headrace serve needs {error.name}; install it: pip install 'headrace[serve]'") from error
 
 
-def _chosen(file: str | None, model: str | None, env: str | None) -> dict[str, str]:
+def _chosen(file: str | None, model: str | None, env: str | None) -> dict[str, Any]:
     """The model, where it is registered, and the strategy.
 
     Raises:
@@ -114,7 +114,13 @@ def _run(settings: Settings, host: str, port: int, workers: int) -> None:
             f"there is no model {settings.model} in {settings.tracking_uri} yet; train one with jobs/train.py, or name the "
             "overlay under which it was trained: --env NAME"
         )
-    options = {"host": host, "port": port, "log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 30}
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "log_level": "warning",
+        "access_log": False,
+        "timeout_graceful_shutdown": 30,
+    }
     service = app.service_of(settings)
     state = service.models.state
     for problem in filter(None, (state.problem, service.problem)):

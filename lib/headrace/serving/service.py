@@ -152,9 +152,10 @@ class Service:
         if publish.number != known.lookup.number:
             with self._lock:
                 known = self._known = self._learned(known.state, publish)
-            if known.lookup is None:
-                raise HeadraceError("what was looked up is published no more; ask again")
-        return known, [known.lookup.looked(row, found) for row in rows]
+        lookup = known.lookup
+        if lookup is None:
+            raise HeadraceError("what was looked up is published no more; ask again")
+        return known, [lookup.looked(row, found) for row in rows]
 
     def _assigned(self, known: Known, row: Row, looked: Looked) -> Answer:
         champion, main = known.state.champion, known.state.main
