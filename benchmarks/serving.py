@@ -60,7 +60,9 @@ def started(line: list[str], port: int, health: str, core: int, **env: str) -> I
         server.wait(30)
 
 
-async def load(port: int, path: str, bodies: list[bytes], rate: float, seconds: float) -> tuple[np.ndarray, list[bytes]]:
+async def load(
+    port: int, path: str, bodies: list[bytes], rate: float, seconds: float
+) -> tuple[np.ndarray, list[bytes]]:
     """Seconds from when each request was due to its answer, and the answers."""
     due: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
     took: list[float] = []
@@ -73,7 +75,9 @@ async def load(port: int, path: str, bodies: list[bytes], rate: float, seconds: 
             head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
             header = await reader.readuntil(b"\r\n\r\n")
-            length = next(int(line[15:]) for line in header.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            length = next(
+                int(line[15:]) for line in header.lower().split(b"\r\n") if line.startswith(b"content-length:")
+            )
             answers.append(await reader.readexactly(length))
             took.append(time.perf_counter() - at)
             assert b" 200 " in header, (header, answers[-1])
@@ -93,7 +97,9 @@ async def load(port: int, path: str, bodies: list[bytes], rate: float, seconds: 
 
 def told(name: str, took: np.ndarray) -> str:
     p50, p90, p99, worst = np.percentile(took * 1000, [50, 90, 99, 100])
-    return f"{name:<22} {len(took):>6} requests   p50 {p50:6.2f}   p90 {p90:6.2f}   p99 {p99:6.2f}   max {worst:6.2f} ms"
+    return (
+        f"{name:<22} {len(took):>6} requests   p50 {p50:6.2f}   p90 {p90:6.2f}   p99 {p99:6.2f}   max {worst:6.2f} ms"
+    )
 
 
 def main() -> None:
@@ -114,7 +120,10 @@ def main() -> None:
         binaries = Path(sys.executable).parent
         os.sched_setaffinity(0, {cores[-1]})
         ours = [json.dumps({"rows": [row]}).encode() for row in rows]
-        theirs = [json.dumps({"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}).encode() for row in rows]
+        theirs = [
+            json.dumps({"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}).encode()
+            for row in rows
+        ]
         for _ in range(options.rounds):
             port = free_port()
             line = [str(binaries / "headrace"), "serve", "--model", "bench", "--port", str(port)]
@@ -124,8 +133,19 @@ def main() -> None:
                 mine = json.loads(answers[0])["predictions"][0]["probability"]
             print(told("headrace serve", took), flush=True)
             port = free_port()
-            line = [str(binaries / "mlflow"), "models", "serve", "-m", str(model), "-p", str(port), "--env-manager", "local"]
-            with started(line, port, "/health", cores[0], OMP_NUM_THREADS="1"):
+            line = [
+                str(binaries / "mlflow"),
+                "models",
+                "serve",
+                "-m",
+                str(model),
+                "-p",
+                str(port),
+                "--env-manager",
+                "local",
+            ]
+            path = f"{binaries}:{os.environ['PATH']}"
+            with started(line, port, "/health", cores[0], OMP_NUM_THREADS="1", PATH=path):
                 asyncio.run(load(port, "/invocations", theirs, 50, 2))
                 took, answers = asyncio.run(load(port, "/invocations", theirs, options.rate, options.seconds))
                 other = json.loads(answers[0])["predictions"][0]

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -106,3 +107,44 @@ def running(app: Any, port: int) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+def register(home: Path, name: str, trees: int, tags: Mapping[str, str] | None = None) -> int:
+    """Register a real model of so many trees, as a run of `register` leaves it; returns its number.
+
+    Args:
+        home: `HEADRACE_HOME`.
+        name: Of the model.
+        trees: Of its features `amount`, `vip` and `customer__visits`.
+        tags: Of the version, instead of those that say that it can be served.
+    """
+    import tempfile
+
+    import numpy as np
+    import xgboost
+
+    from headrace.models.compiled.scorer import Compiled
+    from headrace.models.store import ModelStore
+
+    features = {"amount": "double", "vip": "boolean", "customer__visits": "bigint"}
+    x = np.random.default_rng(3).normal(size=(400, 3))
+    booster = xgboost.train({"max_depth": 3}, xgboost.DMatrix(x, x.sum(axis=1) > 0), trees)
+    told = {
+        "input": "v", "task": "binary", "missing": float("nan"), "iterations": trees, "raw": "raw",
+        "probability": "probability", "prediction": "prediction",
+    }  # fmt: skip
+    card = ModelCard("binary", features, "boolean", (False, True), key=("customer",))
+    steps = [
+        ("assemble", {"inputs": list(features), "output": "v", "keep": True}, {}),
+        ("xgboost", told, {"booster": np.frombuffer(bytes(booster.save_raw("ubj")), np.uint8)}),
+    ]
+    store = ModelStore(f"sqlite:///{home}/mlflow/mlflow.db")
+    run = store.client.create_run(store.experiment(name)).info.run_id
+    with tempfile.TemporaryDirectory() as folder:
+        Compiled(card, list(features), steps).save(Path(folder))
+        store.client.log_artifacts(run, folder, "compiled")
+    if store.model(name) is None:
+        store.client.create_registered_model(name)
+    passed = {"card": "{}", "outcome": "passed", "gates": "[]", "compiled": "admitted"}
+    named = {f"headrace.{key}": value for key, value in (passed if tags is None else tags).items()}
+    return int(store.client.create_model_version(name, str(home / "model"), run_id=run, tags=named).version)

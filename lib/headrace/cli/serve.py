@@ -50,8 +50,10 @@ def serve(
     hush()
     impatient()
     _installed()
+    from headrace.serving.online.store import check
     from headrace.serving.settings import Settings, keys
 
+    check(online)
     settings = Settings(
         **_chosen(file, model, env),
         online=online,

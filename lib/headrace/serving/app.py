@@ -8,9 +8,11 @@ import gc
 import hmac
 import sys
 import time
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.background import BackgroundTask
 
+from headrace.config.secrets import redacted
 from headrace.errors import HeadraceError
 from headrace.serving import describe
 from headrace.serving.form import BadRequestError, listed, mistake
@@ -70,11 +73,7 @@ def create(service: Service, settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        def changed(state: State) -> None:
-            service.look()
-            _gauges(service, state)
-
-        service.models.follow(settings.poll, changed)
+        service.models.follow(settings.poll, _Watch(service))
         sys.setswitchinterval(0.0005)  # a look at the registry in its thread holds no request up for 5 ms
         gc.collect()
         gc.freeze()  # what was imported is looked through no more
@@ -106,6 +105,11 @@ def create(service: Service, settings: Settings) -> FastAPI:
             response = _json(422, {"detail": error.details, "request_id": request_id})
         except HeadraceError as error:
             response = _json(503, {"detail": error.message, "request_id": request_id})
+        except Exception:  # noqa: BLE001  # a mistake of ours: told with its place, and other requests go on
+            say(f"request {request_id}: {traceback.format_exc()}")
+            response = _json(
+                500, {"detail": "a mistake of the server, which told it in its log", "request_id": request_id}
+            )
         response.headers["x-request-id"] = request_id
         counted.seconds.labels(name).observe(time.perf_counter() - started)
         counted.requests.labels(name, str(response.status_code)).inc()
@@ -184,11 +188,34 @@ def _answered(service: Service, request_id: str, answers: list[Answer]) -> Respo
     return _json(200, content, BackgroundTask(afterwards))
 
 
-def _gauges(service: Service, state: State) -> None:
-    told = service.metrics
-    for alias, served in state.roles.items():
-        told.version.labels(service.name, alias).set(served.version.number)
-    told.healthy.labels(service.name).set(0 if state.problem or service.problem else 1)
-    publish = service.known.publish
-    if publish:
-        told.online.labels(service.name).set(publish.as_of.timestamp())
+class _Watch:
+    """Tells what has changed since the last look at the registry, in the log and to Prometheus."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._told = self._words(service.models.state)  # the command has told it
+
+    def __call__(self, state: State) -> None:
+        service, told = self._service, self._service.metrics
+        service.look()
+        for alias, served in state.roles.items():
+            told.version.labels(service.name, alias).set(served.version.number)
+        told.healthy.labels(service.name).set(0 if state.problem or service.problem else 1)
+        publish = service.known.publish
+        if publish:
+            told.online.labels(service.name).set(publish.as_of.timestamp())
+        words = self._words(state)
+        for line in (one for one in words if one not in self._told):
+            say(line)
+        self._told = words
+
+    def _words(self, state: State) -> list[str]:
+        name = self._service.name
+        versions = [f"{name}: {role} is version {served.version.number}" for role, served in state.roles.items()]
+        return [*versions, *(f"warning: {one}" for one in (state.problem, self._service.problem) if one)]
+
+
+def say(text: str) -> None:
+    """A line of the server's own log: on standard error, whatever libraries do to Python's loggers."""
+    sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {redacted(text)}\n")
+    sys.stderr.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.models.store import ModelStore
-
-log = logging.getLogger("headrace.serving")
 
 
 class Scorer(Protocol):
@@ -129,9 +126,6 @@ class Models:
                 if before is not None and (role == old.main or role in numbers):
                     roles[role] = before  # what it was goes on answering
         self.state = State(roles, old.main, "; ".join(problems) or None, time.time())
-        for role, served in roles.items():
-            if role not in old.roles or old.roles[role].version.number != served.version.number:
-                log.info("%s %s is version %d now", self._name, role, served.version.number)
         return self.state
 
     def _first(self) -> State:

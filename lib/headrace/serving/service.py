@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from headrace.config.strategies import CHAMPION, Strategy
-from headrace.errors import HeadraceError
+from headrace.errors import DataError, HeadraceError
 from headrace.models.assignment import assigned
 from headrace.serving.form import BadRequestError, Form, Row, mistake
 from headrace.serving.inference_log import InferenceLog
@@ -204,7 +204,11 @@ def score(answers: Sequence[Answer]) -> None:
         table = table_of(served.features, columns)
     except (ValueError, OverflowError, TypeError) as error:  # Arrow's own errors are among these
         raise BadRequestError([mistake(["rows"], f"a value does not fit its type: {error}")]) from error
-    scored = served.scorer.score(table)
+    try:
+        scored = served.scorer.score(table)
+    except (DataError, ValueError) as error:  # what the model itself refuses
+        told = error.message if isinstance(error, DataError) else str(error)
+        raise BadRequestError([mistake(["rows"], told)]) from error
     names = [name for name, _ in served.features]
     results = zip(answers, scored["prediction"].to_pylist(), scored["probability"].to_pylist(), strict=True)
     for number, (one, prediction, probability) in enumerate(results):

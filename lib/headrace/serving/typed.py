@@ -11,20 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.models.compiled import columns
 from headrace.models.entities import micros
 
-_WHOLE = {"tinyint": pa.int8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}
 _BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
-_PLAIN = {
-    **_WHOLE,
-    "boolean": pa.bool_(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-    "timestamp_ntz": pa.timestamp("us"),
-}
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 _EPOCH_DAY = date(1970, 1, 1)
 _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -32,13 +22,15 @@ _NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def arrow_type(kind: str) -> pa.DataType | None:
     """The Arrow type of a SQL type; None for one that no request can give, as a map."""
-    decimal = _DECIMAL.fullmatch(kind)
-    return pa.decimal128(int(decimal[1]), int(decimal[2])) if decimal else _PLAIN.get(kind)
+    try:
+        return columns.arrow_type(kind)
+    except ValueError:
+        return None
 
 
 def json_schema(kind: str) -> dict[str, Any]:
     """How a value of a SQL type is written in a request, for OpenAPI."""
-    if kind in _WHOLE:
+    if kind in _BITS:
         bound = 2 ** (_BITS[kind] - 1)
         return {"type": ["integer", "null"], "minimum": -bound, "maximum": bound - 1}
     if kind in ("float", "double") or _DECIMAL.fullmatch(kind):
@@ -130,7 +122,7 @@ def converter(kind: str) -> Callable[[Any], Any]:
 
     The function raises `ValueError` that says what is allowed.
     """
-    if kind in _WHOLE:
+    if kind in _BITS:
         return _whole(kind)
     if _DECIMAL.fullmatch(kind):
         return _decimal(kind)
@@ -186,9 +178,9 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def table_of(features: Sequence[tuple[str, str]], columns: Sequence[Sequence[Any]]) -> pa.Table:
+def table_of(features: Sequence[tuple[str, str]], values: Sequence[Sequence[Any]]) -> pa.Table:
     """Columns of Python values as an Arrow table of the features' types."""
-    arrays = [pa.array(values, arrow_type(kind)) for (_, kind), values in zip(features, columns, strict=True)]
+    arrays = [pa.array(some, arrow_type(kind)) for (_, kind), some in zip(features, values, strict=True)]
     return pa.Table.from_arrays(arrays, names=[name for name, _ in features])
 
 
