@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from headrace.cli.publishing.job import published, told
 from headrace.config.reading import read_pipeline
+from headrace.config.strategies import Strategy
 from headrace.engine.assemble import add_features
 from headrace.engine.online import values_at
 from headrace.engine.time import known_by, moment
@@ -26,11 +27,17 @@ from headrace.models.entities import entity_text
 from headrace.runtime.home import places
 from headrace.runtime.progress import Progress
 from headrace.runtime.tables import Tables
+from headrace.serving.app import create
+from headrace.serving.inference_log import InferenceLog
 from headrace.serving.online import postgres_writing, sqlite
 from headrace.serving.online.store import Found, OnlineStore, OnlineTable, Publish, Row, Written, opened, sqlite_path
+from headrace.serving.service import Service
+from headrace.serving.settings import Settings
 from headrace.training.stage import reader
 from tests.support.runs import Project
-from tests.support.servers import Server, postgres
+from tests.support.servers import Server, free_port, postgres
+from tests.support.serving import Registry, asked, running
+from tests.support.serving import served as served_version
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 
@@ -274,7 +281,7 @@ def test_stores_hold_what_was_published_last(to: str, monkeypatch: pytest.Monkey
     changed = [*lines("a", "p", None, "other"), Row("a", entity_text([3]), '["s"]', 77)]  # one goes, two are others
     assert put(to, START + DAY, {"a": changed, "b": []}, ["a"]) == Written(0, 2, 1, 5)  # b stays as it is
     publish, found = store.fetch(keys)
-    assert (publish.number, publish.as_of, list(publish.tables)) == (3, START + DAY, ["a", "b"])
+    assert (publish.as_of, list(publish.tables)) == (START + DAY, ["a", "b"])
     assert found == {(r.table, r.entity): Found(json.loads(r.values), r.holds_until) for r in (*changed, *b)}
     assert put(to, START, {"a": a}, ["a"]) == Written(superseded=True)
     assert "holds values of a later time" in told(Written(superseded=True), START, to, "shop")
@@ -288,7 +295,7 @@ def test_stores_hold_what_was_published_last(to: str, monkeypatch: pytest.Monkey
             put(to, START + 2 * DAY, {"a": a}, ["a"])
     assert store.fetch(keys) == (publish, found)
     assert put(to, START + 2 * DAY, {"a": a}, ["a"]) == Written(1, 2, 2, 4)
-    assert store.fetch(keys)[0].number == 4
+    assert store.fetch(keys)[0].number > publish.number
     store.close()
 
 
@@ -318,7 +325,7 @@ def test_readers_see_whole_publishes(tmp_path: Path) -> None:
         seen |= values
     stop.set()
     assert len(seen) > 3
-    with pytest.raises(sqlite3.OperationalError, match="readonly"), store._reading() as connection:
+    with pytest.raises(HeadraceError, match="readonly"), store._reading() as connection:
         connection.execute("DELETE FROM features")
 
 
@@ -343,6 +350,54 @@ def test_odd_keys_and_two_at_once_in_postgresql(server: Server, monkeypatch: pyt
     _, found = store.fetch([("t", key) for key in keys])
     assert found == {("t", key): Found([str(i)], None if i % 2 else i) for i, key in enumerate(keys)}
     store.close()
+
+
+def test_a_server_looks_up_in_postgresql_and_outlives_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", server.password)
+    server.sql("drop schema if exists headrace_online cascade")
+    put(address(server), START, {"last": lines("last", "a", "bb")}, ["last"])
+    registry = Registry({"champion": 1}, {1: served_version(1, features={"amount": "double", "last__v": "string"})})
+    service = Service(registry.models(), Strategy(), opened(address(server), "shop"))
+    rows = [{"amount": 1.0, "k": "1"}, {"amount": 1.0, "k": "7"}]
+    with running(create(service, Settings("shop", "", poll=0.1)), free_port()) as url:
+
+        def status() -> int:
+            return asked(f"{url}/v1/models/shop/predict", {"rows": rows})[0]
+
+        assert status() == 200
+        others = "pid <> pg_backend_pid() and application_name = 'headrace'"
+        server.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}")
+        assert status() == 200  # over a new connection
+        server.sql("drop schema headrace_online cascade")
+        code, found = asked(f"{url}/v1/models/shop/predict", {"rows": rows})
+        assert code == 503
+        assert "online store" in found["detail"]
+        put(address(server), START, {"last": lines("last", "a", "longer")}, ["last"])
+        code, found = asked(f"{url}/v1/models/shop/predict", {"rows": [{"amount": 1.0, "k": "1"}]})
+        assert (code, found["predictions"][0]["probability"]) == (200, 7.0)
+    service.store.close()  # type: ignore[union-attr]
+
+
+def test_spark_reads_the_log(spark: SparkSession, tmp_path: Path) -> None:
+    log, registry = InferenceLog(tmp_path / "log"), Registry({"champion": 1}, {1: served_version(1)})
+    service = Service(registry.models(), Strategy(), None, log)
+    given = {"amount": 2.5, "vip": None, "spending__count_1d": 3, "last__note": "é"}
+    service.record("one", service.answer([given, given]))
+    log.close()
+    other = InferenceLog(tmp_path / "log")
+    other.put(lambda: [{"request_id": "not yet"}])
+    time.sleep(0.2)
+    try:
+        rows = spark.read.json(str(tmp_path / "log")).select(
+            "request_id", "row", "features.*", "probability", "model_version"
+        )
+        told = [tuple(r) for r in rows.orderBy("row").collect()]
+    finally:
+        other.close()
+    assert [r[:2] for r in told] == [("one", 0), ("one", 1)]
+    assert {"amount", "vip", "spending__count_1d", "last__note"} <= set(rows.columns)
+    assert told[0][2:] == told[1][2:]
+    assert told[0][-2:] == (6.5, 1)
 
 
 def test_what_cannot_be_published(shop: Project, server: Server) -> None:

@@ -130,12 +130,16 @@ class Service:
             self.metrics.dropped.inc(self.log.dropped - before)
 
     def _published(self) -> Publish | None:
+        before = self._known.publish if hasattr(self, "_known") else None
         try:
             found = self.store.publish() if self.store else None
         except HeadraceError as error:
             self.problem = error.message
-            return self._known.publish if hasattr(self, "_known") else None
+            return before
         self.problem = None
+        if found is None and before is not None:
+            self.problem = "the online store is empty, and was not; run headrace publish"
+            return before
         return found
 
     def _learned(self, state: State, publish: Publish | None) -> Known:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SCHEMA = "headrace_online"
 PATIENCE = 5
 """Seconds that a server waits for an answer."""
+ENDED = ("57", "08")
+"""Classes of errors that end a connection, as when the database is started anew."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class PostgresStore:
 
     def _ask(self, sql: str, **values: Any) -> list[Any]:
         """Ask; once more over a new connection, where the one at hand has died since it was last used."""
-        from pg8000.exceptions import InterfaceError
+        from pg8000.exceptions import DatabaseError, InterfaceError
 
         for _ in range(2):
             old = getattr(self._mine, "connection", None)
@@ -104,11 +106,20 @@ class PostgresStore:
                 self._mine.connection = connected(self._address, PATIENCE)
             try:
                 return list(self._mine.connection.run(sql, **values) or [])
-            except (InterfaceError, OSError) as error:
+            except (DatabaseError, InterfaceError, OSError) as error:
                 self._mine.connection = None
-                if old is None:
-                    raise HeadraceError(f"the online store did not answer: {error}") from error
+                if old is None or (isinstance(error, DatabaseError) and not _code(error).startswith(ENDED)):
+                    raise HeadraceError(f"the online store did not answer: {_said(error)}") from error
         raise AssertionError("the second attempt returns or raises")
+
+
+def _code(error: Exception) -> str:
+    """PostgreSQL's code of an error."""
+    return str(error.args[0].get("C", "")) if error.args and isinstance(error.args[0], dict) else ""
+
+
+def _said(error: Exception) -> str:
+    return str(error.args[0].get("M", error)) if _code(error) else str(error)
 
 
 def plain(entity: str) -> str:
@@ -135,7 +146,7 @@ def connected(address: Address, timeout: float | None = None) -> Connection:
     try:
         return Connection(a.user, a.host, a.database, a.port, a.password, timeout=timeout, application_name="headrace")
     except (DatabaseError, InterfaceError, OSError) as error:
-        said = error.args[0].get("M") if error.args and isinstance(error.args[0], dict) else error
+        said = _said(error)
         where = f"{a.user}@{a.host}:{a.port}/{a.database}"
         raise ConfigError(f"PostgreSQL at {where}: {said}; look whether it runs, and at --to") from error
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.serving.online.postgres import SCHEMA, Address, connected, plain, transaction
-from headrace.serving.online.store import Publish, Row, Written
+from headrace.serving.online.store import Publish, Row, Written, next_number
 
 if TYPE_CHECKING:
     from pg8000.native import Connection
@@ -124,7 +124,7 @@ def moved(work: Publishing, publish: Publish, whole: Sequence[str]) -> Written:
             "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh) FROM put",
             **mine,
         )[0]
-        number = 1 + (there[0][0] if there else 0)
+        number = next_number(there[0][0] if there else 0)
         run(
             f"INSERT INTO {SCHEMA}.publish (pipeline, number, content) VALUES (:p, :n, :c) ON CONFLICT (pipeline) DO UPDATE "
             "SET number = excluded.number, content = excluded.content, published_at = now()",

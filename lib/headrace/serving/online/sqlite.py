@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from headrace.errors import ConfigError, HeadraceError
-from headrace.serving.online.store import Batches, Found, Key, Publish, Written, decoded
+from headrace.serving.online.store import Batches, Found, Key, Publish, Written, decoded, next_number
 
 PATIENCE = 60
 """Seconds that a publish waits for another one."""
@@ -89,16 +89,26 @@ class SqliteStore:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all that is read in it is of one publish."""
-        connection = getattr(self._mine, "connection", None)
+        try:
+            connection = self._connection()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.close()
+            raise HeadraceError(
+                f"the online store {self._path} cannot be read: {error}; run headrace publish"
+            ) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
         if connection is None:
             connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             connection.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
             self._mine.connection = connection
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connection.execute("COMMIT")
+        return connection
 
 
 def write(path: Path, publish: Publish, batches: Batches, whole: Sequence[str]) -> Written:
@@ -146,7 +156,7 @@ def _moved(connection: sqlite3.Connection, publish: Publish, whole: Sequence[str
         f"WHERE {_SAME_KEY} AND {_DIFFERS}"
     ).rowcount
     added = run("INSERT OR IGNORE INTO features SELECT * FROM temp.staged").rowcount
-    number = 1 + (newest[0] if newest else 0)
+    number = next_number(newest[0] if newest else 0)
     run("DELETE FROM publish")
     run("INSERT INTO publish VALUES (?, ?)", (number, publish.to_json()))
     rows = run("SELECT count(*) FROM features").fetchone()[0]

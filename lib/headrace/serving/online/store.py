@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -48,7 +49,7 @@ class Publish:
     """One publish: everything in it belongs together.
 
     Attributes:
-        number: From 1.
+        number: Of no other publish, also where the store was made anew in between; it grows.
         as_of: The time of which its values are, UTC.
         tables: Feature tables by name.
     """
@@ -77,6 +78,11 @@ class Publish:
             )
         tables = {name: OnlineTable.from_dict(table) for name, table in data["tables"].items()}
         return cls(number, datetime.fromisoformat(data["as_of"]), tables)
+
+
+def next_number(before: int) -> int:
+    """The number of a publish: milliseconds since 1970, or one more than the one before."""
+    return max(before + 1, time.time_ns() // 1_000_000)
 
 
 class Found(NamedTuple):
