@@ -43,7 +43,7 @@ def linear(stage: Saved) -> Facts:
     link = str(stage.param("link") or _CANONICAL.get(family, family)).lower()
     if link not in ("identity", "log", "inverse", "sqrt", "logit") or stage.param("offsetCol"):
         raise NotCompiled(f"GeneralizedLinearRegression with link {link}, or an offset")
-    return {"link": link}, _weighted(stage)
+    return {"link": link, "family": family}, _weighted(stage)
 
 
 def bayes(stage: Saved) -> Facts:

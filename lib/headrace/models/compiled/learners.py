@@ -76,13 +76,19 @@ _LINKS: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+_TINY, _HUGE = 1e-16, float(np.finfo(np.float64).max)
+_WITHIN = {"gaussian": (-_HUGE, _HUGE), "binomial": (_TINY, 1 - _TINY)}
+"""Between what a generalised regression's predictions lie, by family; of all others from next to nothing on."""
+
+
 def linear(params: Params, arrays: Arrays) -> Step:
-    """A linear regression, or a generalised one: `link`."""
-    link = _LINKS[params["link"]]
+    """A linear regression, or a generalised one: `link`, `family`."""
+    link, family = _LINKS[params["link"]], params.get("family")
+    low, high = _WITHIN.get(family, (_TINY, _HUGE)) if family else (-np.inf, np.inf)
 
     def run(frame: Frame, rows: int) -> None:
         sums = frame[params["input"]].dot(arrays["weights"]) + arrays["intercepts"]
-        frame[params["prediction"]] = Column(link(sums[:, 0]))
+        frame[params["prediction"]] = Column(np.clip(link(sums[:, 0]), low, high))
 
     return run
 
