@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,16 +24,22 @@ from headrace.engine.assemble import add_features
 from headrace.engine.online import values_at
 from headrace.engine.time import known_by, moment
 from headrace.errors import ConfigError, HeadraceError
+from headrace.models.card import ModelCard
 from headrace.models.entities import entity_text
+from headrace.models.version import Version
 from headrace.runtime.home import places
 from headrace.runtime.progress import Progress
 from headrace.runtime.tables import Tables
+from headrace.serving import typed
 from headrace.serving.app import create
+from headrace.serving.form import BadRequestError
 from headrace.serving.inference_log import InferenceLog
+from headrace.serving.models import Served
 from headrace.serving.online import postgres_writing, sqlite
 from headrace.serving.online.store import Found, OnlineStore, OnlineTable, Publish, Row, Written, opened, sqlite_path
 from headrace.serving.service import Service
 from headrace.serving.settings import Settings
+from headrace.training.rows import add_row_features
 from headrace.training.stage import reader
 from tests.support.runs import Project
 from tests.support.servers import Server, free_port, postgres
@@ -67,6 +74,16 @@ training_set:
   from: orders
   label: "amount > 1"
   features: [spending, last_order, customer]
+  row_features:
+    twice: "spending__amount_count_3d * 2"
+    above: "coalesce(spending__amount_mean_6h, 0) - spending__amount_mean_3d"
+    share: "spending__amount_sum_6h / nullif(spending__amount_sum_3d, 0)"
+    shouted: "upper(last_order__note)"
+    day: "weekday(at)"
+    born: "year(customer__born) - 1900"
+    late: "case when twice > 4 and above > 0 then 'late' when customer__vip then 'vip' end"
+    thrice: "length(shouted) * 3 + twice"
+    ratio: "twice / (id + 1)"
 """
 
 
@@ -82,6 +99,9 @@ def orders(count: int = 80, seed: int = 5) -> str:
 
 
 CUSTOMERS = "customer,price,born,vip\na,1.50,1999-12-31,true\nb,,,\nc,-3.25,1960-01-01,false\n"
+
+
+ONE = YAML.partition("features: [spending, last_order, customer]")[0] + "features: [customer]\n"
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +223,48 @@ def test_what_is_stored_is_what_training_would_see(
     assert {table for table, _ in rows} == {"customer"}  # after weeks nothing is in any window
 
 
+class Seen:
+    """A scorer that keeps what it is given."""
+
+    def score(self, table: pa.Table) -> pa.Table:
+        self.rows = table.to_pylist()
+        return pa.table({"prediction": [True] * len(self.rows), "probability": [0.5] * len(self.rows)})
+
+
+def test_a_server_makes_of_a_request_what_training_would(shop: Project) -> None:
+    at, pipeline, tables = START + timedelta(hours=70), shop.pipeline, tables_of(shop)
+    publish(shop, "sqlite", at)
+    store, training = opened("sqlite", "shop"), pipeline.training_set
+    found = store.publish()
+    assert found
+    computed = [one.name for one in found.row_features]
+    assert {"twice", "above", "born", "ratio"} <= set(computed)
+    assert not {"shouted", "thrice", "day"} & set(
+        computed
+    )  # weekday of a time is another there: seen, and left to Spark
+
+    spine = tables.read("orders", tables.last("orders").version).select("id", "customer", "shop", "at").limit(40)
+    read = reader(pipeline, lambda name: tables.read(name, tables.last(name).version), at)
+    joined = add_features(spine.withColumn("predict_at", moment(at)), pipeline, training.features, read)
+    made = add_row_features(joined, training, pipeline.tables["orders"], [])
+    kinds = {f.name: f.dataType.simpleString() for f in made.schema}
+    want = made.toArrow().to_pylist()
+
+    features = {name: kind for name, kind in kinds.items() if "__" in name or name in training.row_features}
+    seen, given = Seen(), [name for name in training.row_features if name not in computed and name != "thrice"]
+    version = Served(Version("shop", 1, "r", {}), ModelCard("binary", features, "boolean", (False, True)), seen)
+    service = Service(Registry({"champion": 1}, {1: version}).models(), Strategy(), store)
+    own = ("id", "customer", "shop", "at", "predict_at", "thrice", *given)
+    service.answer([{name: typed.plain(row[name]) for name in own} for row in want])
+    assert plain(dict(enumerate(seen.rows))) == plain({i: {n: r[n] for n in features} for i, r in enumerate(want)})
+    with pytest.raises(BadRequestError) as raised:
+        service.answer([{"customer": "a", "shop": 1, "thrice": 3, "shouted": None}])
+    told = {one["field"]: one["msg"] for one in raised.value.details}
+    assert told["id"] == "id is missing: ratio is computed of it; int, or null"
+    assert told["day"] == "day is missing; the model takes int, or null"
+    store.close()
+
+
 def test_rows_hold_until_they_say(shop: Project) -> None:
     """With nothing new known, values stay until the moment told, and are others from then on."""
     tables, at, tried = tables_of(shop), START + timedelta(hours=70), 0
@@ -246,7 +308,7 @@ def test_a_second_publish_writes_what_differs(shop: Project) -> None:
     again = publish(shop, "sqlite", at)
     assert (again.added, again.changed, again.deleted, again.rows) == (0, 0, 0, first.rows)
     shop.write("customers.csv", CUSTOMERS.replace("1.50", "9.99").replace("b,,,\n", "") + "d,1,,\n")
-    shop.run(YAML.replace("features: [spending, last_order, customer]", "features: [customer]"), to="features")
+    shop.run(ONE, to="features")
     third = publish(shop, "sqlite", at)  # and tables that the model no longer reads go
     assert (third.added, third.changed, third.deleted, third.rows) == (1, 1, first.rows - 2, 3)
 
@@ -410,7 +472,7 @@ def test_what_cannot_be_published(shop: Project, server: Server) -> None:
         with pytest.raises(ConfigError, match=says) as raised:
             publish(shop, to, at)
         assert "wrong" not in str(raised.value)
-    shop.write("pipeline.yaml", YAML.replace("  features: [spending, last_order, customer]", ""))
+    shop.write("pipeline.yaml", YAML.partition("  features: [spending, last_order, customer]")[0])
     with pytest.raises(ConfigError, match="there is nothing to publish"):
         publish(shop, "sqlite", at)
     assert not sqlite_path("shop").exists()

@@ -10,6 +10,7 @@ from typing import Any
 from headrace.config.file.complaints import meant
 from headrace.errors import HeadraceError
 from headrace.models.entities import entity_text
+from headrace.serving.derived import Derived
 from headrace.serving.models import Served
 from headrace.serving.online.store import Publish
 from headrace.serving.typed import converter, json_schema, moment
@@ -43,7 +44,7 @@ class Row:
 
     Attributes:
         at: The time that it is predicted at.
-        given: Features that it holds.
+        given: Features that it holds, and columns that others are computed of.
         keys: Per looked-up feature table the text of its entity; None: a part of it is null.
         entity: Columns that say who or what is meant, for the strategy and the log.
     """
@@ -74,23 +75,32 @@ class Form:
         key: Sequence[str] = (),
     ) -> None:
         self.publish, self.entity = publish, tuple(entity)
-        self.kinds: dict[str, str] = {n: k for one in (*others, main) for n, k in one.features}
         tables = publish.tables if publish else {}
-        online = {f"{t}{SEPARATOR}{c}": t for t, table in tables.items() for c, _ in table.columns}
-        self.looked_up = {name: online[name] for name in self.kinds if name in online}
-        self.required = [name for name, _ in main.features if name not in self.looked_up]
-        needed = dict.fromkeys(self.looked_up[name] for name, _ in main.features if name in self.looked_up)
-        optional = dict.fromkeys(t for t in self.looked_up.values() if t not in needed)
-        self.tables = {t: tables[t].entity for t in (*needed, *optional)}
-        self.needed = {t: [n for n, _ in main.features if self.looked_up.get(n) == t] for t in needed}
+        online = {f"{t}{SEPARATOR}{c}": (t, kind) for t, one in tables.items() for c, kind in one.columns}
+        self.derived = Derived(publish.row_features if publish else ())
+        wanted = [name for one in (main, *others) for name, _ in one.features]
+        self.computed = {one.name: one.sql for one in (publish.row_features if publish else ()) if one.name in wanted}
+        self.leaves = {name: self._leaves(name) for name, _ in main.features}
+        """Per feature of the main version what it is made of: itself, or what it is computed of."""
+        every = dict.fromkeys(leaf for name in wanted for leaf in self._leaves(name))
+        self.kinds: dict[str, str] = {name: kind for one in (*others, main) for name, kind in one.features}
+        self.kinds |= {leaf: self._kind(leaf, online) for leaf in every if leaf not in self.kinds}
+        self.looked_up = {name: online[name][0] for name in every if name in online}
+        self.tables = {t: tables[t].entity for t in dict.fromkeys(self.looked_up.values())}
         self.named = tuple(dict.fromkeys((*entity, *key, *(c for pairs in self.tables.values() for c, _ in pairs))))
-        self._features = {name: converter(kind) for name, kind in self.kinds.items()}
+        kinds = {**(publish.columns if publish else {}), **{c: k for one in self.tables.values() for c, k in one}}
+        self._takes = {name: converter(kind) for name, kind in self.kinds.items()}
         self._keys = {t: [(c, converter(kind)) for c, kind in pairs] for t, pairs in self.tables.items()}
-        kinds_of_keys = {c: kind for pairs in self.tables.values() for c, kind in pairs}
-        self._named = {
-            c: converter(k) if (k := self.kinds.get(c) or kinds_of_keys.get(c)) else _scalar for c in self.named
-        }
+        self._named = {c: converter(kinds[c]) if c in kinds else self._takes.get(c, _scalar) for c in self.named}
         self._fields = {*self.kinds, *self.named, PREDICT_AT}
+
+    def _leaves(self, name: str) -> tuple[str, ...]:
+        return self.derived.leaves.get(name, (name,))
+
+    def _kind(self, leaf: str, online: Mapping[str, tuple[str, str]]) -> str:
+        """Of what a row feature is computed of: looked up, or a column of the spine."""
+        assert self.publish is not None  # else there are no row features
+        return online[leaf][1] if leaf in online else self.publish.columns[leaf]
 
     def rows(self, given: Sequence[Mapping[str, Any]]) -> list[Row]:
         """Understand the rows of a request.
@@ -132,31 +142,44 @@ class Form:
         if given.get(PREDICT_AT) is not None:
             row.at = taken(PREDICT_AT, moment) or now
         for name in given:
-            convert = self._features.get(name)
+            convert = self._takes.get(name)
             if convert is not None:
                 row.given[name] = taken(name, convert)
             elif name not in self._fields:
                 tell(name, f"{name} is no field{meant(name, sorted(self._fields))}", allowed=sorted(self._fields))
-        for name in self.required:
-            if name not in given:
-                tell(name, self._missing(name), allowed=self.kinds[name])
+        needed = self._needed(given, tell)
         for name in self.named:
             if name in given:
-                row.entity[name] = row.given[name] if name in row.given else taken(name, self._named[name])
+                row.entity[name] = taken(name, self._named[name])
         for name in self.entity:
             if name not in given:
                 tell(name, f"{name} is missing: the strategy assigns by it who answers")
-        self._keys_of(row, given, tell)
+        self._keys_of(row, given, needed, tell)
         return row
 
-    def _keys_of(self, row: Row, given: Mapping[str, Any], tell: Callable[..., None]) -> None:
+    def _needed(self, given: Mapping[str, Any], tell: Callable[..., None]) -> dict[str, str]:
+        """Feature tables that a row has looked up, and a feature that is made of each; what is missing is told."""
+        needed: dict[str, str] = {}
+        for name, leaves in self.leaves.items():
+            if name in given:
+                continue
+            for leaf in leaves:
+                if leaf in given:
+                    continue
+                if leaf in self.looked_up:
+                    needed.setdefault(self.looked_up[leaf], leaf)
+                else:
+                    tell(leaf, self._missing(leaf, name), allowed=self.kinds[leaf])
+        return needed
+
+    def _keys_of(
+        self, row: Row, given: Mapping[str, Any], needed: Mapping[str, str], tell: Callable[..., None]
+    ) -> None:
         for table, converts in self._keys.items():
             absent = [column for column, _ in converts if column not in given]
             if absent:
-                features = [name for name in self.needed.get(table, ()) if name not in given]
-                if features:
-                    for column in absent:
-                        tell(column, f"{column} is missing: {', '.join(features[:3])} are looked up by it in {table}")
+                for column in absent if table in needed else ():
+                    tell(column, f"{column} is missing: {needed[table]} is looked up by it in {table}")
                 continue
             try:
                 values = [None if given[c] is None else convert(given[c]) for c, convert in converts]
@@ -166,7 +189,9 @@ class Form:
                 continue
             row.keys[table] = None if None in values else entity_text(values)
 
-    def _missing(self, name: str) -> str:
+    def _missing(self, leaf: str, name: str) -> str:
+        if leaf != name:
+            return f"{leaf} is missing: {name} is computed of it; {self.kinds[leaf]}, or null"
         table = name.partition(SEPARATOR)[0] if SEPARATOR in name else ""
         hint = f"; or have {table} looked up: fill the online store with headrace publish" if table else ""
         return f"{name} is missing; the model takes {self.kinds[name]}, or null{hint}"
@@ -175,7 +200,9 @@ class Form:
         """JSON schema of a row, for OpenAPI."""
         properties: dict[str, Any] = {}
         for name, kind in self.kinds.items():
-            told = f"feature, {kind}" + (f"; looked up in {self.looked_up[name]}" if name in self.looked_up else "")
+            told = f"{'feature' if name in self.leaves else 'column'}, {kind}"
+            told += f"; looked up in {self.looked_up[name]}" if name in self.looked_up else ""
+            told += f"; computed: {self.computed[name]}" if name in self.computed else ""
             properties[name] = json_schema(kind) | {"description": told}
         for table, pairs in self.tables.items():
             for column, kind in pairs:
@@ -188,8 +215,10 @@ class Form:
             properties.setdefault(column, {"description": "says who or what is meant; goes into the log"})
         at = "the time that features are looked up for; default: now"
         properties[PREDICT_AT] = {"type": ["string", "null"], "format": "date-time", "description": at}
-        keys = [column for table in self.needed for column, _ in self.tables[table]]
-        required = list(dict.fromkeys([*self.required, *self.entity, *keys]))
+        leaves = [leaf for one in self.leaves.values() for leaf in one]
+        keys = [c for leaf in leaves if leaf in self.looked_up for c, _ in self.tables[self.looked_up[leaf]]]
+        required = [leaf for leaf in leaves if leaf not in self.looked_up]
+        required = list(dict.fromkeys([*required, *self.entity, *keys]))
         return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 

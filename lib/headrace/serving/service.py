@@ -104,6 +104,8 @@ class Service:
         known = self.known
         rows = known.form.rows(given)
         known, looked = self._looked(known, rows)
+        if known.form.computed:
+            _computed(known, rows, looked)
         answers = [self._assigned(known, row, one) for row, one in zip(rows, looked, strict=True)]
         for served in dict.fromkeys(id(one.served) for one in answers):
             score([one for one in answers if id(one.served) == served])
@@ -151,7 +153,7 @@ class Service:
 
     def _looked(self, known: Known, rows: Sequence[Row]) -> tuple[Known, list[Looked]]:
         if known.lookup is None or self.store is None:
-            return known, [Looked({})] * len(rows)
+            return known, [Looked({}) for _ in rows]
         publish, found = fetch(self.store, rows)
         if publish.number != known.lookup.number:
             with self._lock:
@@ -185,6 +187,14 @@ class Service:
                     self.metrics.missing.labels(self.name, table).inc()
         for (version, role), count in counts.items():
             self.metrics.predictions.labels(self.name, version, role).inc(count)
+
+
+def _computed(known: Known, rows: Sequence[Row], looked: Sequence[Looked]) -> None:
+    """Add row features to what was looked up."""
+    whole = [one.values | row.given for row, one in zip(rows, looked, strict=True)]
+    known.form.derived.add(whole)
+    for one, values in zip(looked, whole, strict=True):
+        one.values.update({name: values[name] for name in known.form.computed if name in values})
 
 
 def _value(name: str, one: Answer) -> Any:

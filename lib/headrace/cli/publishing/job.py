@@ -66,18 +66,27 @@ def published(
         ConfigError: If there is nothing to publish, or nowhere to.
         HeadraceError: If another publish is at work.
     """
+    from headrace.cli.publishing.derived import row_features
     from headrace.cli.publishing.rows import made_of, online_table, read_by
     from headrace.runtime.tables import Tables
 
-    names = pipeline.training_set.features if pipeline.training_set else ()
-    if not names:
-        raise ConfigError("the model reads no feature tables (training_set.features): there is nothing to publish")
+    training = pipeline.training_set
+    if training is None or not (training.features or training.row_features):
+        raise ConfigError(
+            "the model has no feature tables and no row features (training_set.features, row_features): there is nothing "
+            "to publish"
+        )
+    if training.transform:
+        raise ConfigError(
+            f"training_set.transform ({training.transform}) is Python on Spark: what it makes of looked-up features nobody "
+            "can tell in real time. Requests have to give all features; there is nothing to publish"
+        )
     check(to)
     where = places(pipeline, environment)
     tables = Tables(spark, where.root, where.schema, where.elsewhere)
     before = _before(to, where.schema)
     described, frames = {}, {}
-    for name in names:
+    for name in training.features:
         table, last = pipeline.feature_tables[name], tables.last(read_by(pipeline, name))
         known = before.tables.get(name) if before else None
         if table.kind == "lookup" and known and known.made_of == made_of(table, last.version):
@@ -85,8 +94,11 @@ def published(
             progress.say(f"{name}: unchanged")
             continue
         described[name], frames[name] = online_table(pipeline, tables, name, at)
-    publish = Publish(0, at, described)
     with progress.step(f"publish {', '.join(frames) or 'nothing new'}"):
+        columns, computed, others = row_features(pipeline, tables, described)
+        if others:
+            progress.say(f"requests have to give these row features, which need Spark: {', '.join(others)}")
+        publish = Publish(0, at, described, columns, tuple(computed))
         rows = reduce(lambda a, b: a.unionByName(b), frames.values()) if frames else None
         if to == SQLITE:
             return _to_sqlite(spark, rows, where.schema, publish, tuple(frames))

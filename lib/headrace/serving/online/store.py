@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from headrace.errors import ConfigError
 from headrace.runtime.home import home
+from headrace.serving.derived import RowFeature
 
 FORMAT = 1
 """Of what is stored; another one is not read."""
@@ -52,16 +53,22 @@ class Publish:
         number: Of no other publish, also where the store was made anew in between; it grows.
         as_of: The time of which its values are, UTC.
         tables: Feature tables by name.
+        columns: The spine's columns and the row features; their SQL types.
+        row_features: Those that a server can compute, in their order.
     """
 
     number: int
     as_of: datetime
     tables: Mapping[str, OnlineTable]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    row_features: tuple[RowFeature, ...] = ()
 
     def to_json(self) -> str:
         """One line."""
         tables = {name: asdict(table) for name, table in self.tables.items()}
-        return json.dumps({"format": FORMAT, "as_of": self.as_of.isoformat(), "tables": tables})
+        rows = [{name: getattr(one, name) for name in ("name", "sql", "kind", "reads")} for one in self.row_features]
+        told = {"tables": tables, "columns": dict(self.columns), "row_features": rows}
+        return json.dumps({"format": FORMAT, "as_of": self.as_of.isoformat(), **told})
 
     @classmethod
     def from_json(cls, number: int, text: str) -> Publish:
@@ -77,7 +84,8 @@ class Publish:
                 "run headrace publish again, or serve with the version that published"
             )
         tables = {name: OnlineTable.from_dict(table) for name, table in data["tables"].items()}
-        return cls(number, datetime.fromisoformat(data["as_of"]), tables)
+        rows = tuple(RowFeature(**one) for one in data["row_features"])
+        return cls(number, datetime.fromisoformat(data["as_of"]), tables, data["columns"], rows)
 
 
 def next_number(before: int) -> int:
