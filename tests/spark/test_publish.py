@@ -260,7 +260,7 @@ def test_a_server_makes_of_a_request_what_training_would(shop: Project) -> None:
     with pytest.raises(BadRequestError) as raised:
         service.answer([{"customer": "a", "shop": 1, "thrice": 3, "shouted": None}])
     told = {one["field"]: one["msg"] for one in raised.value.details}
-    assert told["id"] == "id is missing: ratio is computed of it; int, or null"
+    assert told["id"] == "id is missing: ratio is computed of it; bigint, or null"
     assert told["day"] == "day is missing; the model takes int, or null"
     store.close()
 

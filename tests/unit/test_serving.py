@@ -17,6 +17,7 @@ from headrace.config.strategies import Strategy
 from headrace.models.assignment import assigned
 from headrace.models.entities import entity_text, micros
 from headrace.serving.app import create
+from headrace.serving.derived import RowFeature
 from headrace.serving.inference_log import InferenceLog, recover
 from headrace.serving.online.sqlite import SqliteStore, write
 from headrace.serving.online.store import OnlineTable, Publish, Row
@@ -320,6 +321,40 @@ def test_features_are_looked_up(tmp_path: Path) -> None:
     assert null["features"]["spending__count_1d"] is None  # a null in the key: all null, as in training
     nobody = next(one for one in lines if one["entity"]["customer"] == 5)
     assert nobody["features"]["spending__count_1d"] == 0
+
+
+def test_row_features_are_computed(tmp_path: Path) -> None:
+    made = (
+        RowFeature("twice", "spending__count_1d * 2", "bigint", {"spending__count_1d": "bigint"}),
+        RowFeature("sum", "twice + price", "double", {"twice": "bigint", "price": "double"}),
+    )
+    spending = OnlineTable("lookup", (("customer", "bigint"),), (("count_1d", "bigint"),))
+    told = Publish(0, AS_OF, {"spending": spending}, {"price": "double", "customer": "bigint", "name": "string"}, made)
+    write(tmp_path / "s", told, [[Row("spending", entity_text([1]), "[7]", None)]], ["spending"])
+    known = Registry({"champion": 1}, {1: served(1, features={"amount": "double", "sum": "double", "twice": "bigint"})})
+    with server(known, store=SqliteStore(tmp_path / "s")) as url:
+
+        def one(**row: Any) -> Any:
+            status, found = asked(url + PREDICT, {"rows": [{"amount": 1.0} | row]})
+            return (
+                found["predictions"][0]["probability"]
+                if status == 200
+                else {d["field"]: d["msg"] for d in found["detail"]}
+            )
+
+        assert one(customer=1, price=0.5) == 1 + 14.5 + 14
+        assert one(customer=1, price=0.5, name="of the spine, and no matter") == 29.5
+        assert one(customer=1, price=None) == 1 + 0 + 14
+        assert one(customer=2, price=0.5) == 1.0
+        assert one(customer=1, price=0.5, twice=3) == 1 + 3.5 + 3
+        assert one(sum=4.0, twice=3) == 8.0
+        assert one(customer=1, sum=4.0) == 1 + 4 + 14
+        assert one(price=2.0) == {"customer": "customer is missing: spending__count_1d is looked up by it in spending"}
+        assert one(customer=1) == {"price": "price is missing: sum is computed of it; double, or null"}
+        assert "price: 'x' came" in one(customer=1, price="x")["price"]
+        row = asked(f"{url}/openapi.json")[1]["components"]["schemas"]["Row"]
+        assert row["required"] == ["amount", "price", "customer"]
+        assert row["properties"]["sum"]["description"] == "feature, double; computed: twice + price"
 
 
 def test_without_a_store_the_features_must_be_given() -> None:

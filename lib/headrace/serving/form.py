@@ -92,7 +92,12 @@ class Form:
         self._takes = {name: converter(kind) for name, kind in self.kinds.items()}
         self._keys = {t: [(c, converter(kind)) for c, kind in pairs] for t, pairs in self.tables.items()}
         self._named = {c: converter(kinds[c]) if c in kinds else self._takes.get(c, _scalar) for c in self.named}
-        self._fields = {*self.kinds, *self.named, PREDICT_AT}
+        self._fields = {
+            *self.kinds,
+            *self.named,
+            PREDICT_AT,
+            *(publish.columns if publish else ()),
+        }  # whole rows may be sent
 
     def _leaves(self, name: str) -> tuple[str, ...]:
         return self.derived.leaves.get(name, (name,))
