@@ -44,6 +44,8 @@ COMMANDS = {
     "features": Entry(
         "features", "The features: what they are, where they come from, how fresh; a sample as of a time."
     ),
+    "publish": Entry("publish", "Copy the feature tables of now into an online store, for `serve`."),
+    "serve": Entry("serve", "Answer requests in real time over HTTP, without Spark."),
     "describe": Entry("describe", "What tables and columns mean, who answers for them, and how they stand."),
 }
 EXAMPLES = """

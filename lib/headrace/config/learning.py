@@ -16,6 +16,7 @@ from headrace.config.preparation import Balance, OneOf, Preparation
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
+from headrace.config.strategies import Strategic, Strategy
 from headrace.config.values import Column, Columns, Moment, Sql, listed, number, whole
 
 LARGEST = 2**31 - 1
@@ -242,6 +243,9 @@ class Scoring(Section):
     model: str = Field("champion", description="`champion` or a version number")
     output: Name = "predictions"
     every: Every | None = None
+    strategy: Strategic = Field(
+        Strategy(), description="which version answers for which entity: champion (default), shadow, canary, ab"
+    )
 
 
 class Alarm(Section):

@@ -222,6 +222,12 @@ def _scoring(pipeline: Pipeline) -> Iterator[Found]:
         yield "scoring.model", f"{model!r} is no model; write `champion` or the number of a version"
     elif model != "champion" and meant(model, ("champion",)):
         yield "scoring.model", f"{model!r} is no model; did you mean 'champion'?"
+    strategy, training = pipeline.scoring.strategy, pipeline.training_set
+    if strategy.kind in ("canary", "ab") and training and not strategy.entity:
+        spine = pipeline.tables.get(training.spine)
+        if spine and not spine.key:
+            told = f"tables.{training.spine} has no key by which to assign rows; name the columns of who is meant"
+            yield "scoring.strategy.entity", told
     if output in pipeline.tables or output in pipeline.feature_tables:
         yield "scoring.output", f"a table is called {output!r} too; rename one"
     elif output != "predictions" and output in RESERVED:

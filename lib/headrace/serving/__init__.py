@@ -1,0 +1,1 @@
+"""Answers in real time: no Spark and no JVM."""

@@ -1,0 +1,478 @@
+"""Publishing feature tables: what is stored is what training would see, until it says; twice, killed, two at once, both stores."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from headrace.cli.publishing.job import published, told
+from headrace.config.reading import read_pipeline
+from headrace.config.strategies import Strategy
+from headrace.engine.assemble import add_features
+from headrace.engine.online import values_at
+from headrace.engine.time import known_by, moment
+from headrace.errors import ConfigError, HeadraceError
+from headrace.models.card import ModelCard
+from headrace.models.entities import entity_text
+from headrace.models.version import Version
+from headrace.runtime.home import places
+from headrace.runtime.progress import Progress
+from headrace.runtime.tables import Tables
+from headrace.serving import typed
+from headrace.serving.app import create
+from headrace.serving.form import BadRequestError
+from headrace.serving.inference_log import InferenceLog
+from headrace.serving.models import Served
+from headrace.serving.online import postgres_writing, sqlite
+from headrace.serving.online.store import Found, OnlineStore, OnlineTable, Publish, Row, Written, opened, sqlite_path
+from headrace.serving.service import Service
+from headrace.serving.settings import Settings
+from headrace.training.rows import add_row_features
+from headrace.training.stage import reader
+from tests.support.runs import Project
+from tests.support.servers import Server, free_port, postgres
+from tests.support.serving import Registry, asked, running
+from tests.support.serving import served as served_version
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+YAML = """
+pipeline: shop
+tables:
+  orders:
+    source: {format: csv, path: orders.csv}
+    types: {at: timestamp, known: timestamp}
+    key: id
+    event_time: at
+    available_at: known
+    known_early: [customer, shop]
+  customers: {source: {format: csv, path: customers.csv}, types: {price: "decimal(8,2)", born: date}, key: customer}
+feature_tables:
+  spending:
+    from: orders
+    entity: [customer, shop]
+    aggregates:
+      - {column: amount, functions: [count, sum, mean, since_last], windows: [6 hours, 3 days]}
+      - {column: at, functions: last, windows: 3 days}
+  last_order: {from: orders, entity: customer, latest: [amount, note], max_age: 2 days}
+  customer: {from: customers, entity: customer, lookup: [price, born, vip]}
+training_set:
+  from: orders
+  label: "amount > 1"
+  features: [spending, last_order, customer]
+  row_features:
+    twice: "spending__amount_count_3d * 2"
+    above: "coalesce(spending__amount_mean_6h, 0) - spending__amount_mean_3d"
+    share: "spending__amount_sum_6h / nullif(spending__amount_sum_3d, 0)"
+    shouted: "upper(last_order__note)"
+    day: "weekday(at)"
+    born: "year(customer__born) - 1900"
+    late: "case when twice > 4 and above > 0 then 'late' when customer__vip then 'vip' end"
+    thrice: "length(shouted) * 3 + twice"
+    ratio: "twice / (id + 1)"
+"""
+
+
+def orders(count: int = 80, seed: int = 5) -> str:
+    drawn, lines = random.Random(seed), ["id,customer,shop,at,known,amount,note"]
+    for i in range(count):
+        at = START + timedelta(minutes=drawn.randrange(9_000))
+        known = at + timedelta(hours=drawn.choice([0, 0, 1, 7]))
+        customer = "" if i % 13 == 7 else "abc"[i % 3]
+        amount = drawn.choice([1, 2, "", 5])
+        lines.append(f"{i},{customer},{i % 2},{at.isoformat()},{known.isoformat()},{amount},{'n' * (i % 4)}")
+    return "\n".join(lines) + "\n"
+
+
+CUSTOMERS = "customer,price,born,vip\na,1.50,1999-12-31,true\nb,,,\nc,-3.25,1960-01-01,false\n"
+
+
+ONE = YAML.partition("features: [spending, last_order, customer]")[0] + "features: [customer]\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with postgres() as made:
+        yield made
+
+
+def address(server: Server) -> str:
+    return server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:${{secret:SHOP_PASSWORD}}@")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def to(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Each of the stores, empty."""
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
+    if request.param == "sqlite":
+        return "sqlite"
+    server: Server = request.getfixturevalue("server")
+    server.sql("drop schema if exists headrace_online cascade")
+    monkeypatch.setenv("SHOP_PASSWORD", server.password)
+    return address(server)
+
+
+@pytest.fixture(scope="module")
+def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A pipeline whose feature tables are there."""
+    with pytest.MonkeyPatch.context() as patch:
+        project = Project(spark, tmp_path_factory.mktemp("shop"), patch)
+        project.write("orders.csv", orders())
+        project.write("customers.csv", CUSTOMERS)
+        project.run(YAML, to="features")
+        yield project
+
+
+@pytest.fixture
+def shop(built: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Project:
+    """A copy of it."""
+    shutil.copytree(built.folder, tmp_path / "shop")
+    project = Project(built.spark, tmp_path / "shop", monkeypatch)
+    project.pipeline = built.pipeline
+    return project
+
+
+def publish(shop: Project, to: str, at: datetime) -> Written:
+    pipeline, environment = read_pipeline(shop.folder / "pipeline.yaml")
+    return published(shop.spark, pipeline, environment, to, at, Progress())
+
+
+def tables_of(shop: Project) -> Tables:
+    where = places(*read_pipeline(shop.folder / "pipeline.yaml"))
+    return Tables(shop.spark, where.root, where.schema)
+
+
+def expected(shop: Project, at: datetime) -> dict[tuple[str, str], dict[str, Any]]:
+    """Of every key there could be, what training would see at a time: by the join of training."""
+    pipeline, tables = shop.pipeline, tables_of(shop)
+
+    def table(name: str) -> DataFrame:
+        return tables.read(name, tables.last(name).version)
+
+    keys = shop.spark.sql(
+        "select c customer, cast(s as int) shop from values ('a'), ('b'), ('c'), ('z') t(c), values (0), (1) u(s)"
+    )
+    spine = keys.withColumn("predict_at", moment(at))
+    names = pipeline.training_set.features
+    found = add_features(spine, pipeline, names, reader(pipeline, table, at)).collect()
+    made = {}
+    for row in found:
+        for name in names:
+            key = entity_text([row[column] for column in pipeline.feature_tables[name].entity])
+            made[name, key] = {c.partition("__")[2]: row[c] for c in row.__fields__ if c.startswith(f"{name}__")}
+    return made
+
+
+def served(store: OnlineStore, keys: list[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The same as a server would have it at the time of the publish."""
+    from headrace.serving.typed import restored
+
+    publish, found = store.fetch(keys)
+    made = {}
+    for table, key in keys:
+        described = publish.tables[table]
+        row = found.get((table, key), Found([], None))
+        values = dict(zip((c for c, _ in described.columns), row.values, strict=bool(row.values)))
+        made[table, key] = {}
+        for column, kind in described.columns:
+            value = values.get(column, described.without.get(column) if not row.values else None)
+            back = restored(kind)
+            made[table, key][column] = back(value) if back and value is not None else value
+    return made
+
+
+def plain(rows: dict) -> dict:
+    def one(value: Any) -> Any:
+        return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+    return {key: {c: one(v) for c, v in row.items()} for key, row in rows.items()}
+
+
+def test_what_is_stored_is_what_training_would_see(
+    shop: Project, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", server.password)
+    for hours, to in ((30, "sqlite"), (70, address(server)), (160, "sqlite"), (1000, "sqlite")):
+        at = START + timedelta(hours=hours, minutes=7)
+        want = expected(shop, at)
+        written = publish(shop, to, at)
+        store = opened(to, "shop")
+        try:
+            assert plain(served(store, list(want))) == plain(want)
+            found = store.publish()
+            assert found
+            assert found.as_of == at
+            _, rows = store.fetch(list(want))
+            assert written.rows == len(rows)
+        finally:
+            store.close()
+    assert {table for table, _ in rows} == {"customer"}  # after weeks nothing is in any window
+
+
+class Seen:
+    """A scorer that keeps what it is given."""
+
+    def score(self, table: pa.Table) -> pa.Table:
+        self.rows = table.to_pylist()
+        return pa.table({"prediction": [True] * len(self.rows), "probability": [0.5] * len(self.rows)})
+
+
+def test_a_server_makes_of_a_request_what_training_would(shop: Project) -> None:
+    at, pipeline, tables = START + timedelta(hours=70), shop.pipeline, tables_of(shop)
+    publish(shop, "sqlite", at)
+    store, training = opened("sqlite", "shop"), pipeline.training_set
+    found = store.publish()
+    assert found
+    computed = [one.name for one in found.row_features]
+    assert {"twice", "above", "born", "ratio"} <= set(computed)
+    assert not {"shouted", "thrice", "day"} & set(
+        computed
+    )  # weekday of a time is another there: seen, and left to Spark
+
+    spine = tables.read("orders", tables.last("orders").version).select("id", "customer", "shop", "at").limit(40)
+    read = reader(pipeline, lambda name: tables.read(name, tables.last(name).version), at)
+    joined = add_features(spine.withColumn("predict_at", moment(at)), pipeline, training.features, read)
+    made = add_row_features(joined, training, pipeline.tables["orders"], [])
+    kinds = {f.name: f.dataType.simpleString() for f in made.schema}
+    want = made.toArrow().to_pylist()
+
+    features = {name: kind for name, kind in kinds.items() if "__" in name or name in training.row_features}
+    seen, given = Seen(), [name for name in training.row_features if name not in computed and name != "thrice"]
+    version = Served(Version("shop", 1, "r", {}), ModelCard("binary", features, "boolean", (False, True)), seen)
+    service = Service(Registry({"champion": 1}, {1: version}).models(), Strategy(), store)
+    own = ("id", "customer", "shop", "at", "predict_at", "thrice", *given)
+    service.answer([{name: typed.plain(row[name]) for name in own} for row in want])
+    assert plain(dict(enumerate(seen.rows))) == plain({i: {n: r[n] for n in features} for i, r in enumerate(want)})
+    with pytest.raises(BadRequestError) as raised:
+        service.answer([{"customer": "a", "shop": 1, "thrice": 3, "shouted": None}])
+    told = {one["field"]: one["msg"] for one in raised.value.details}
+    assert told["id"] == "id is missing: ratio is computed of it; bigint, or null"
+    assert told["day"] == "day is missing; the model takes int, or null"
+    store.close()
+
+
+def test_rows_hold_until_they_say(shop: Project) -> None:
+    """With nothing new known, values stay until the moment told, and are others from then on."""
+    tables, at, tried = tables_of(shop), START + timedelta(hours=70), 0
+    for name in ("spending", "last_order"):
+        table, source = shop.pipeline.feature_tables[name], shop.pipeline.tables["orders"]
+        read = table.from_ if table.kind == "aggregates" else name
+        rows = tables.read(read, tables.last(read).version)
+        rows = (
+            known_by(rows, source, at)
+            if table.kind == "aggregates"
+            else rows.where(F.col("available_at") <= moment(at))
+        )
+        rows = rows.localCheckpoint()
+
+        def values(when: datetime, rows: DataFrame = rows, table: Any = table, source: Any = source) -> dict:
+            found = values_at(rows, table, source, when).collect()
+            return {tuple(r[k] for k in table.entity): tuple(r)[len(table.entity) :] for r in found}
+
+        columns = values_at(rows, table, source, at).columns[len(table.entity) :]
+        skip = {i for i, c in enumerate(columns) if "since_last" in c}
+
+        def same(one: tuple | None, two: tuple | None, skip: set[int] = skip) -> bool:
+            left, right = ([v for i, v in enumerate(row[:-1]) if i not in skip] if row else None for row in (one, two))
+            return left == right
+
+        now = values(at)
+        for key, row in sorted(now.items())[:3]:
+            assert row[-1] is not None
+            until = row[-1].replace(tzinfo=UTC)
+            assert until > at
+            assert same(values(until - timedelta(microseconds=1)).get(key), row)
+            assert not same(values(until).get(key), row)
+            tried += 1
+    assert tried == 6
+
+
+def test_a_second_publish_writes_what_differs(shop: Project) -> None:
+    at = START + timedelta(hours=70)
+    first = publish(shop, "sqlite", at)
+    assert (first.added, first.changed, first.deleted) == (first.rows, 0, 0)
+    again = publish(shop, "sqlite", at)
+    assert (again.added, again.changed, again.deleted, again.rows) == (0, 0, 0, first.rows)
+    shop.write("customers.csv", CUSTOMERS.replace("1.50", "9.99").replace("b,,,\n", "") + "d,1,,\n")
+    shop.run(ONE, to="features")
+    third = publish(shop, "sqlite", at)  # and tables that the model no longer reads go
+    assert (third.added, third.changed, third.deleted, third.rows) == (1, 1, first.rows - 2, 3)
+
+
+def put(to: str, at: datetime, rows: dict[str, list[Row]], whole: list[str]) -> Written:
+    """A publish of rows as they are."""
+    tables = {name: OnlineTable("lookup", (("k", "string"),), (("v", "string"),)) for name in rows}
+    batches = [some for found in rows.values() for some in (found[:2], found[2:]) if some]
+    if to == "sqlite":
+        return sqlite.write(sqlite_path("shop"), Publish(0, at, tables), batches, whole)
+    work = postgres_writing.begin(to, "shop")
+    try:
+        postgres_writing.copied(work.address, work.staging, batches)
+        postgres_writing.copied(work.address, work.staging, batches)  # a task that was repeated
+        return postgres_writing.moved(work, Publish(0, at, tables), whole)
+    finally:
+        work.close()
+
+
+def lines(table: str, *values: str | None) -> list[Row]:
+    return [
+        Row(table, entity_text([k]), f'["{v}"]', None if k % 2 else k) for k, v in enumerate(values) if v is not None
+    ]
+
+
+def test_stores_hold_what_was_published_last(to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opened(to, "shop").publish() is None
+    a, b = lines("a", *"pqrs"), lines("b", "x", "y")
+    assert put(to, START, {"a": a, "b": b}, ["a", "b"]) == Written(6, 0, 0, 6)
+    assert put(to, START, {"a": a, "b": b}, ["a", "b"]) == Written(0, 0, 0, 6)
+    store, keys = opened(to, "shop"), [(r.table, r.entity) for r in (*a, *b)]
+    changed = [*lines("a", "p", None, "other"), Row("a", entity_text([3]), '["s"]', 77)]  # one goes, two are others
+    assert put(to, START + DAY, {"a": changed, "b": []}, ["a"]) == Written(0, 2, 1, 5)  # b stays as it is
+    publish, found = store.fetch(keys)
+    assert (publish.as_of, list(publish.tables)) == (START + DAY, ["a", "b"])
+    assert found == {(r.table, r.entity): Found(json.loads(r.values), r.holds_until) for r in (*changed, *b)}
+    assert put(to, START, {"a": a}, ["a"]) == Written(superseded=True)
+    assert "holds values of a later time" in told(Written(superseded=True), START, to, "shop")
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Publish, "to_json", dies)  # when all rows have been written, before the end
+        with pytest.raises(KeyboardInterrupt):
+            put(to, START + 2 * DAY, {"a": a}, ["a"])
+    assert store.fetch(keys) == (publish, found)
+    assert put(to, START + 2 * DAY, {"a": a}, ["a"]) == Written(1, 2, 2, 4)
+    assert store.fetch(keys)[0].number > publish.number
+    store.close()
+
+
+def test_readers_see_whole_publishes(tmp_path: Path) -> None:
+    path, columns = tmp_path / "s.sqlite", {"t": (("v", "bigint"),)}
+
+    def write(number: int) -> None:
+        tables = {"t": OnlineTable("lookup", (("k", "bigint"),), columns["t"])}
+        rows = [Row("t", entity_text([k]), f"[{number}]", None) for k in range(500)]
+        sqlite.write(path, Publish(0, START + timedelta(hours=number), tables), [rows[:250], rows[250:]], ["t"])
+
+    write(0)
+    store, stop, seen, keys = (
+        sqlite.SqliteStore(path),
+        threading.Event(),
+        set(),
+        [("t", entity_text([k])) for k in range(500)],
+    )
+    writers = [threading.Thread(target=lambda n=n: [write(n * 10 + i) for i in range(8)]) for n in (0, 1)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        publish, rows = store.fetch(keys)
+        values = {row.values[0] for row in rows.values()}
+        assert len(rows) == 500
+        assert values == {(publish.as_of - START) // timedelta(hours=1)}
+        seen |= values
+    stop.set()
+    assert len(seen) > 3
+    with pytest.raises(HeadraceError, match="readonly"), store._reading() as connection:
+        connection.execute("DELETE FROM features")
+
+
+def test_odd_keys_and_two_at_once_in_postgresql(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.sql("drop schema if exists headrace_online cascade")
+    url = server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:{server.password}@")
+    keys = [entity_text([k]) for k in ("", "\\", "\\0", "\x00", "a,b", 'q"', "\r\n", "é", ".", "\\.")]
+    work = postgres_writing.begin(url, "odd")
+    with pytest.raises(HeadraceError, match="another publish of odd is at work"):
+        postgres_writing.begin(url, "odd")
+    other = postgres_writing.begin(url, "other")
+    other.close()
+    rows = [Row("t", key, f'["{i}"]', None if i % 2 else i) for i, key in enumerate(keys)]
+    postgres_writing.copied(work.address, work.staging, [rows[:4], rows[4:]])
+    postgres_writing.copied(work.address, work.staging, [rows])  # a task that was repeated
+    tables = {"t": OnlineTable("lookup", (("k", "string"),), (("v", "string"),))}
+    assert postgres_writing.moved(work, Publish(0, START, tables), ["t"]) == Written(len(keys), 0, 0, len(keys))
+    work.connection.close()  # killed: the staging table is left
+    postgres_writing.begin(url, "odd").close()
+    assert server.sql("select count(*) from pg_tables where tablename like 'staging\\_%'").strip() == "0"
+    store = opened(url, "odd")
+    _, found = store.fetch([("t", key) for key in keys])
+    assert found == {("t", key): Found([str(i)], None if i % 2 else i) for i, key in enumerate(keys)}
+    store.close()
+
+
+def test_a_server_looks_up_in_postgresql_and_outlives_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", server.password)
+    server.sql("drop schema if exists headrace_online cascade")
+    put(address(server), START, {"last": lines("last", "a", "bb")}, ["last"])
+    registry = Registry({"champion": 1}, {1: served_version(1, features={"amount": "double", "last__v": "string"})})
+    service = Service(registry.models(), Strategy(), opened(address(server), "shop"))
+    rows = [{"amount": 1.0, "k": "1"}, {"amount": 1.0, "k": "7"}]
+    with running(create(service, Settings("shop", "", poll=0.1)), free_port()) as url:
+
+        def status() -> int:
+            return asked(f"{url}/v1/models/shop/predict", {"rows": rows})[0]
+
+        assert status() == 200
+        others = "pid <> pg_backend_pid() and application_name = 'headrace'"
+        server.sql(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}")
+        assert status() == 200  # over a new connection
+        server.sql("drop schema headrace_online cascade")
+        code, found = asked(f"{url}/v1/models/shop/predict", {"rows": rows})
+        assert code == 503
+        assert "online store" in found["detail"]
+        put(address(server), START, {"last": lines("last", "a", "longer")}, ["last"])
+        code, found = asked(f"{url}/v1/models/shop/predict", {"rows": [{"amount": 1.0, "k": "1"}]})
+        assert (code, found["predictions"][0]["probability"]) == (200, 7.0)
+    service.store.close()  # type: ignore[union-attr]
+
+
+def test_spark_reads_the_log(spark: SparkSession, tmp_path: Path) -> None:
+    log, registry = InferenceLog(tmp_path / "log"), Registry({"champion": 1}, {1: served_version(1)})
+    service = Service(registry.models(), Strategy(), None, log)
+    given = {"amount": 2.5, "vip": None, "spending__count_1d": 3, "last__note": "é"}
+    service.record("one", service.answer([given, given]))
+    log.close()
+    other = InferenceLog(tmp_path / "log")
+    other.put(lambda: [{"request_id": "not yet"}])
+    time.sleep(0.2)
+    try:
+        rows = spark.read.json(str(tmp_path / "log")).select(
+            "request_id", "row", "features.*", "probability", "model_version"
+        )
+        told = [tuple(r) for r in rows.orderBy("row").collect()]
+    finally:
+        other.close()
+    assert [r[:2] for r in told] == [("one", 0), ("one", 1)]
+    assert {"amount", "vip", "spending__count_1d", "last__note"} <= set(rows.columns)
+    assert told[0][2:] == told[1][2:]
+    assert told[0][-2:] == (6.5, 1)
+
+
+def test_what_cannot_be_published(shop: Project, server: Server) -> None:
+    at = START + timedelta(hours=70)
+    for to, says in (
+        ("mysql://x", "mysql: is no online store; write sqlite"),
+        (f"postgresql://spark:wrong@127.0.0.1:{server.url.rpartition(':')[2]}", "password authentication failed"),
+        ("postgresql://spark:x@127.0.0.1:1/db", "PostgreSQL at spark@127.0.0.1:1/db"),
+    ):
+        with pytest.raises(ConfigError, match=says) as raised:
+            publish(shop, to, at)
+        assert "wrong" not in str(raised.value)
+    shop.write("pipeline.yaml", YAML.partition("  features: [spending, last_order, customer]")[0])
+    with pytest.raises(ConfigError, match="there is nothing to publish"):
+        publish(shop, "sqlite", at)
+    assert not sqlite_path("shop").exists()
