@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -16,6 +16,7 @@ from headrace.models.assignment import DIGITS, PLACES, thresholds
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLAIN = 6
 """Digits after the point up to which a decimal number is never written with an exponent."""
 
@@ -41,8 +42,29 @@ def place_column(frame: DataFrame, names: Sequence[str], salt: str = "") -> Colu
     return F.conv(digits, 16, 10).cast("double") / F.lit(PLACES)
 
 
-def assigned_column(frame: DataFrame, strategy: Strategy, names: Sequence[str], at: datetime) -> Column:
-    """The alias or version that answers for each row's entity."""
+def assigned_column(frame: DataFrame, strategy: Strategy, names: Sequence[str], at: datetime | Column) -> Column:
+    """The alias or version that answers for each row's entity.
+
+    Args:
+        frame: Rows.
+        strategy: Of the YAML.
+        names: Columns of the entity.
+        at: When; a column of times where each row has its own.
+    """
+    if isinstance(at, datetime):
+        return _at(frame, strategy, names, at)
+    steps = sorted(step.from_ for step in strategy.canary.ramp) if strategy.canary else []
+    column = _at(frame, strategy, names, datetime.min.replace(tzinfo=UTC))  # before the first step
+    for step in steps:
+        column = F.when(at >= _moment(step), _at(frame, strategy, names, step)).otherwise(column)
+    return column
+
+
+def _moment(at: datetime) -> Column:
+    return F.timestamp_micros(F.lit((at - _EPOCH) // timedelta(microseconds=1)))
+
+
+def _at(frame: DataFrame, strategy: Strategy, names: Sequence[str], at: datetime) -> Column:
     *earlier, last = thresholds(strategy, at)
     column = F.lit(last[0])
     mine = place_column(frame, names, strategy.salt) if earlier else None

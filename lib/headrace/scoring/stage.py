@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from headrace.config import hooks
-from headrace.config.learning import Scoring
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment, span, utc
 from headrace.errors import DataError
 from headrace.models.admission import admitted
 from headrace.models.made import Made, made
-from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE
 from headrace.models.store import CHAMPION, ModelStore
 from headrace.models.version import Version
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, proven
+from headrace.scoring.arms import Arm, Scorings, able, divided, others
 from headrace.scoring.candidates import changed, due, unscored
-from headrace.scoring.ways import Way, chosen, withdraw
+from headrace.scoring.output import no_rows, predictions, stamped_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -52,9 +52,9 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
             stage="score",
             name="score",
             inputs=inputs,
-            outputs=(*_tables(pipeline), pipeline.scoring.output),
+            outputs=(*_tables(pipeline), *_shadow(pipeline), pipeline.scoring.output),
             config=config,
-            state=lambda run: [_number(_version(run)), str(run.since), str(run.until), run.rescore],
+            state=_state,
             run=lambda run: _score(run, spine, features, lambda: _made(run, inputs, rows)),
         ),
     )
@@ -63,6 +63,18 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
 def _tables(pipeline: Pipeline) -> tuple[str, ...]:
     recommends = pipeline.training_set is not None and pipeline.training_set.kind == "recommendation"
     return ("recommendations",) if recommends else ()
+
+
+def _shadow(pipeline: Pipeline) -> tuple[str, ...]:
+    """Where predictions lie that nobody acts on."""
+    return (f"{pipeline.scoring.output}_shadow",) if pipeline.scoring.strategy.kind == "shadow" else ()
+
+
+def _state(run: Run) -> list[Any]:
+    """What else decides what is scored, and by whom."""
+    beside = {name: _number(found) for name, found in others(run).items()}
+    found = [_number(_version(run)), str(run.since), str(run.until), run.rescore]
+    return [*found, beside] if beside else found
 
 
 def _version(run: Run) -> Version | None:
@@ -89,7 +101,8 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
         if not (run.exists(run.pipeline.scoring.output) or run.exists("training_set")):
             return Done(rows_in=0, notes=(reason,))  # a training tells the types of predictions
         nobody = spine(run, lambda spine_rows: spine_rows.where("false"))
-        return Done((_output(run.pipeline.scoring, _no_rows(run, nobody, key), key),), rows_in=0, notes=(reason,))
+        nothing = predictions(run.pipeline.scoring.output, no_rows(run, nobody, key), key)
+        return Done((nothing,), rows_in=0, notes=(reason,))
     earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
 
     def among(spine_rows: DataFrame) -> DataFrame:
@@ -105,47 +118,52 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
         warning = admitted(store, version, store.card(version.run_id), made_of())
         lists = _lists(run, version, spine)
     if count == 0:
-        nothing = _output(run.pipeline.scoring, _no_rows(run, rows, key), key)
+        nothing = predictions(run.pipeline.scoring.output, no_rows(run, rows, key), key)
         return Done((*lists, nothing), rows_in=0, notes=("nothing new to score",), expires=later)
     frame, release = features(run, pick, times, among), None
     if run.pipeline.training_set and run.pipeline.training_set.transform:
         frame, release = proven(run.pipeline, TRANSFORM, pick(rows), frame, (*key, "predict_at"))
     try:
-        way = chosen(run, version, frame, (*key, "predict_at"), count)
-        scored = _stamped(run, version, way.scored, key)
+        beside, told = able(
+            run, others(run), frame, lambda one, card: admitted(ModelStore(run.tracking_uri), one, card, made_of())
+        )
+        arms = divided(run, version, beside, frame, key, count)
+        main = _scorings(run, arms, key)
+        shadows = (
+            [_scorings(run, [Arm(one, frame, count)], key) for one in beside.values()] if _shadow(run.pipeline) else []
+        )
+        scored = main.frame()
     except BaseException:
         if release:
             release()
         raise
     if run.pipeline.search.transformers:
         _check_kept(scored, count)
-    scored = _revised(run, scored, earlier, key)
-    notes = [f"{count:,} rows scored by {version.name} version {version.number}"]
-    notes += [one for one in (warning, way.warning) if one]
-    output = replace(
-        _output(run.pipeline.scoring, scored, key, version), verify=_verified(run, version, way, key, earlier)
-    )
-    return Done((*lists, output), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
+    notes = [*main.notes(), *([warning] if warning else []), *told]
+    outputs = [_checked(run, table, one, key) for table, one in zip(_shadow(run.pipeline), shadows, strict=False)]
+    outputs.append(_checked(run, run.pipeline.scoring.output, main, key, scored))
+    return Done((*lists, *outputs), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
 
 
-def _revised(run: Run, scored: DataFrame, earlier: DataFrame | None, key: tuple[str, ...]) -> DataFrame:
-    return changed(scored, earlier, key) if run.rescore and earlier is not None else scored
+def _scorings(run: Run, arms: list[Arm], key: tuple[str, ...]) -> Scorings:
+    stamped = partial(stamped_rows, run, key=key)
+    return Scorings.of(run, arms, (*key, "predict_at"), stamped)
 
 
-def _verified(
-    run: Run, version: Version, way: Way, key: tuple[str, ...], earlier: DataFrame | None
-) -> Callable[[], Output | None]:
-    """Compares some of the rows that were written with `transform`, and writes them all by it where they differ."""
+def _checked(run: Run, table: str, scorings: Scorings, key: tuple[str, ...], frame: DataFrame | None = None) -> Output:
+    """The table of predictions; when it is written, some rows are compared with `transform`."""
+    earlier = run.read(table) if run.rescore and run.exists(table) else None
+    versions = [arm.version for arm in scorings.arms]
+
+    def revised(scored: DataFrame) -> Output:
+        rows = scored if earlier is None else changed(scored, earlier, key)
+        return predictions(table, rows, key, versions)
 
     def verify() -> Output | None:
-        wrong = way.wrong()
-        if wrong is None:
-            return None
-        withdraw(run, version, wrong)
-        scored = _revised(run, _stamped(run, version, way.transformed(), key), earlier, key)
-        return _output(run.pipeline.scoring, scored, key, version)
+        anew = scorings.checked(run)
+        return None if anew is None else revised(anew)
 
-    return verify
+    return replace(revised(scorings.frame() if frame is None else frame), verify=verify)
 
 
 def _check_kept(scored: DataFrame, count: int) -> None:
@@ -193,52 +211,3 @@ def _next_due(run: Run, spine: Spine, pick: Pick) -> datetime | None:
     grid = run.pipeline.training_set.grid if run.pipeline.training_set else None
     times = (None if found["next"] is None else utc(found["next"]), grid.next_after(run.as_of) if grid else None)
     return min((at for at in times if at is not None), default=None)
-
-
-def _stamped(run: Run, version: Version, scored: DataFrame, key: tuple[str, ...]) -> DataFrame:
-    return scored.select(
-        *key,
-        "predict_at",
-        F.lit(1).alias("revision"),
-        "prediction",
-        "probability",
-        F.lit(version.name).alias("model_name"),
-        F.lit(version.number).cast("int").alias("model_version"),
-        F.lit(run.run_id).alias("run_id"),
-        F.current_timestamp().alias("scored_at"),
-    )
-
-
-def _no_rows(run: Run, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
-    """No prediction, with the columns of predictions."""
-    if run.exists(run.pipeline.scoring.output):
-        return run.read(run.pipeline.scoring.output).where("false")
-    none = F.lit(None)
-    task = run.facts("training_set")["facts"]["task"] if run.exists("training_set") else "binary"
-    label = F.col("label").cast(PREDICTION_TYPE[task]) if task in PREDICTION_TYPE else F.col("label")
-    return rows.where("false").select(
-        *key, "predict_at", F.lit(1).alias("revision"), label.alias("prediction"),
-        none.cast(PROBABILITY_TYPE.get(task, "double")).alias("probability"), none.cast("string").alias("model_name"),
-        none.cast("int").alias("model_version"), none.cast("string").alias("run_id"),
-        F.current_timestamp().alias("scored_at"),
-    )  # fmt: skip
-
-
-def _output(scoring: Scoring, frame: DataFrame, key: tuple[str, ...], version: Version | None = None) -> Output:
-    table = scoring.output
-    keys = (*key, "predict_at", "revision")
-    newest = ", ".join((*key, "predict_at"))
-    view = (
-        f"SELECT * EXCEPT (_rank) FROM (SELECT *, row_number() OVER (PARTITION BY {newest} ORDER BY revision DESC) "
-        f"AS _rank FROM {{schema}}.{table}) WHERE _rank = 1"
-    )
-    return Output(
-        table,
-        frame,
-        mode="insert",
-        keys=keys,
-        serializable=True,
-        facts={"model_version": _number(version), "key": list(key)},
-        description="One row per spine row and revision; revision 1 is what was acted on",
-        views={f"latest_{table}": view},
-    )

@@ -1,0 +1,103 @@
+"""Batch scoring by a strategy: who scores whom is the same as in real time, and each row is scored once."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from headrace.config.reading import read_pipeline
+from headrace.models.assignment import assigned
+from headrace.models.predict import predict
+from headrace.models.promotion import Word, promote
+from headrace.models.store import ModelStore
+from headrace.runtime.home import places
+from tests.support.runs import Project
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+YAML = """
+pipeline: shop
+tables: {orders: {source: {format: csv, path: orders.csv}, key: id, event_time: at}}
+training_set: {from: orders, label: late}
+search: {estimators: %s, max_evals: 1}
+"""
+STRATEGIES = {
+    "canary": "{canary: {share: 0.2, ramp: [{from: 2024-01-12, share: 0.6}]}}",
+    "arms": "{ab: {arms: {champion: 0.5, '2': 0.5}}, entity: customer, salt: spring}",
+    "shadow": "{shadow: {}}",
+    "nobody": "{canary: {challenger: someone, share: 0.5}}",
+}
+
+
+def write(scratch: Project) -> dict[int, tuple[str, datetime]]:
+    """Orders, of which the last 150 have no label yet; their customers and times."""
+    rng, lines, waiting = random.Random(5), ["id,customer,at,paid,late"], {}
+    for i in range(450):
+        paid, at = rng.randint(1, 99), datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=37 * i)
+        late = "" if i >= 300 else str(rng.random() < (0.8 if paid > 60 else 0.2)).lower()
+        customer = f"c{rng.randint(0, 30)}"
+        lines.append(f"{i},{customer},{at:%Y-%m-%dT%H:%M:%S},{paid},{late}")
+        if i >= 300:
+            waiting[i] = (customer, at)
+    scratch.write("orders.csv", "\n".join(lines) + "\n")
+    return waiting
+
+
+def test_each_row_is_scored_once_by_whom_the_strategy_says(scratch: Project) -> None:
+    waiting = write(scratch)
+    scratch.run(YAML % "logistic_regression", to="register")
+    scratch.run(YAML % "decision_tree", to="register")
+    pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
+    store = ModelStore(places(pipeline, environment).tracking_uri)
+    promote(store, "shop", 1, Word("it goes on"))
+    store.set_alias("shop", 2, "challenger")
+    rows = scratch.table("training_set")
+    want = {
+        number: {r["id"]: (r["prediction"], r["probability"]) for r in predict(
+            store.load(version.uri), store.card(version.run_id), rows, ["id"]).collect()}
+        for number in (1, 2) for version in [store.version("shop", number)]
+    }  # fmt: skip
+
+    def scored(name: str, **more):
+        text = YAML % "decision_tree" + f"scoring: {{output: p_{name}, strategy: {STRATEGIES[name]}}}\n"
+        done = scratch.run(text, only="score")
+        found = scratch.table(f"p_{name}").collect()
+        assert len(found) == len({r["id"] for r in found}) == 150
+        for r in found:
+            prediction, probability = want[r["model_version"]][r["id"]]
+            assert (r["prediction"], r["probability"]) == (prediction, pytest.approx(probability, rel=1e-6))
+        return {r["id"]: r["model_version"] for r in found}, [note for one in done.done for note in one.notes]
+
+    numbers = {"champion": 1, "challenger": 2, "2": 2}
+    who, notes = scored("canary")
+    strategy = scratch.pipeline.scoring.strategy
+    assert who == {i: numbers[assigned(strategy, [i], at)] for i, (_, at) in waiting.items()}
+    shares = [sum(who[i] == 2 for i in who if (waiting[i][1] >= datetime(2024, 1, 12, tzinfo=UTC)) is late) for late in
+              (False, True)]  # fmt: skip
+    assert shares[0] > 0
+    assert shares[1] > 0
+    assert sorted(note.split(" rows scored by ")[1] for note in notes if " rows scored" in note) == [
+        "shop version 1",
+        "shop version 2",
+    ]
+
+    who, _ = scored("arms")
+    strategy = scratch.pipeline.scoring.strategy
+    assert who == {i: numbers[assigned(strategy, [customer], at)] for i, (customer, at) in waiting.items()}
+    assert set(who.values()) == {1, 2}
+
+    who, _ = scored("shadow")
+    assert set(who.values()) == {1}
+    shadow = {r["id"]: (r["model_version"], r["prediction"]) for r in scratch.table("p_shadow_shadow").collect()}
+    assert shadow == {i: (2, want[2][i][0]) for i in waiting}
+
+    who, notes = scored("nobody")
+    assert set(who.values()) == {1}
+    assert any("no version of shop is someone: the champion scores in its place" in note for note in notes)
+
+    store.set_alias("shop", 1, "challenger")  # another run finds nothing to do: what was acted on stands
+    before = scratch.rows("p_canary", "id", "model_version")
+    text = YAML % "decision_tree" + f"scoring: {{output: p_canary, strategy: {STRATEGIES['canary']}}}\n"
+    scratch.run(text, only="score")
+    assert scratch.rows("p_canary", "id", "model_version") == before
