@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from headrace.cli.experiment import experiment
 from headrace.config.reading import read_pipeline
+from headrace.errors import ConfigError
 from headrace.models.assignment import assigned
 from headrace.models.predict import predict
 from headrace.models.promotion import Word, promote
@@ -44,7 +47,9 @@ def write(scratch: Project) -> dict[int, tuple[str, datetime]]:
     return waiting
 
 
-def test_each_row_is_scored_once_by_whom_the_strategy_says(scratch: Project) -> None:
+def test_each_row_is_scored_once_by_whom_the_strategy_says(
+    scratch: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
     waiting = write(scratch)
     scratch.run(YAML % "logistic_regression", to="register")
     scratch.run(YAML % "decision_tree", to="register")
@@ -95,6 +100,16 @@ def test_each_row_is_scored_once_by_whom_the_strategy_says(scratch: Project) -> 
     who, notes = scored("nobody")
     assert set(who.values()) == {1}
     assert any("no version of shop is someone: the champion scores in its place" in note for note in notes)
+
+    text = YAML % "decision_tree" + f"scoring: {{strategy: {STRATEGIES['arms']}}}\n"
+    experiment(str(scratch.write("pipeline.yaml", text)), 0.1)
+    told = capsys.readouterr().out
+    assert "to see a difference of 0.1 in areaUnderROC with a chance of 80%" in told
+    assert re.search(
+        r"champion +50\.0% +\d+ labelled rows\n2 +50\.0% +\d+ labelled rows\ntogether \d+; version 1 had", told
+    )
+    with pytest.raises(ConfigError, match="--metric rmse: version 1 was tested by areaUnderROC"):
+        experiment(str(scratch.folder / "pipeline.yaml"), 0.1, metric="rmse")
 
     store.set_alias("shop", 1, "challenger")  # another run finds nothing to do: what was acted on stands
     before = scratch.rows("p_canary", "id", "model_version")

@@ -40,6 +40,7 @@ COMMANDS = {
     "promote": Entry("promote", "Make a version champion, on record."),
     "demote": Entry("promote", "Let no version be champion: nothing is scored."),
     "rollback": Entry("promote", "Make the champion before champion again."),
+    "experiment": Entry("experiment", "How many labelled rows an A/B test needs."),
     "reproduce": Entry("reproduce", "Train a version again on the tables of then, and compare row by row."),
     "features": Entry(
         "features", "The features: what they are, where they come from, how fresh; a sample as of a time."

@@ -38,7 +38,7 @@ def promote(
     """
     from headrace.models.promotion import Word, promote
 
-    pipeline, where, store = _opened(file, env, sets)
+    pipeline, where, store = opened(file, env, sets)
     typer.echo(_told(promote(store, where.schema, version, Word(why, force)), where.schema, pipeline))
 
 
@@ -49,7 +49,7 @@ def demote(file: File, why: Why = "", env: Env = None, sets: Sets = None) -> Non
     """
     from headrace.models.promotion import Word, demote
 
-    pipeline, where, store = _opened(file, env, sets)
+    pipeline, where, store = opened(file, env, sets)
     typer.echo(_told(demote(store, where.schema, Word(why)), where.schema, pipeline))
 
 
@@ -60,11 +60,11 @@ def rollback(file: File, why: Why = "", force: Force = False, env: Env = None, s
     """
     from headrace.models.promotion import Word, rollback
 
-    pipeline, where, store = _opened(file, env, sets)
+    pipeline, where, store = opened(file, env, sets)
     typer.echo(_told(rollback(store, where.schema, Word(why, force)), where.schema, pipeline))
 
 
-def _opened(file: str, env: str | None, sets: list[str] | None) -> tuple[Pipeline, Places, ModelStore]:
+def opened(file: str, env: str | None, sets: list[str] | None) -> tuple[Pipeline, Places, ModelStore]:
     """The model store of a pipeline that has a model.
 
     Raises:

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
 from headrace.config.metrics import DEFAULT_METRIC
-from headrace.monitoring import drift, later, quality, rows, verdicts, versions
+from headrace.monitoring import arms, drift, later, quality, rows, verdicts, versions
 from headrace.monitoring.bins import CURRENT
 from headrace.runtime.step import Done, Output, Step
 
@@ -91,9 +91,18 @@ def monitor(run: Run, spine: Spine, features: Features) -> Done:
         rows_in=sum({r["model_version"]: r["rows"] for r in whole}.values())
         if _judged(run)
         else next((r["current_rows"] for r in drifted), 0),
-        notes=(drift_note, verdicts.sentence(judged, metric) if _judged(run) else _UNJUDGED),
+        notes=(
+            drift_note,
+            verdicts.sentence(judged, metric) if _judged(run) else _UNJUDGED,
+            *_arms(run, judged, metric),
+        ),
         expires=verdicts.next_due(found),
     )
+
+
+def _arms(run: Run, judged: list[dict[str, Any]], metric: str | None) -> list[str]:
+    """What versions that score side by side have shown."""
+    return arms.compared(judged, metric) if run.pipeline.scoring.strategy.kind in ("ab", "canary") else []
 
 
 def _drift(

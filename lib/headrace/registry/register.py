@@ -118,7 +118,7 @@ def _taken(version: Version, journal: changes.Journal) -> str:
 
 def _metrics(evaluation: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     overall = [row for row in evaluation if row["slice_column"] is None]
-    return {row["metric"]: {part: row[part] for part in ("value", "lower", "upper")} for row in overall}
+    return {row["metric"]: {part: row[part] for part in ("value", "lower", "upper", "rows")} for row in overall}
 
 
 def _tags(run: Run, card: ModelCard, content: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,56 @@
+"""Planning and reading an A/B test, against simulations."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+
+from headrace.models.experiment import needed
+from headrace.monitoring.arms import compared
+
+
+def test_planned_rows_find_the_difference_as_often_as_asked() -> None:
+    rate, detect, rows = 0.3, 0.05, 4000
+    room = NormalDist().inv_cdf(0.975) * (rate * (1 - rate) / rows) ** 0.5
+    arms = needed(rate - room, rate + room, rows, detect, {"a": 0.5, "b": 0.5}, power=0.8)
+    rng, seen = np.random.default_rng(1), 0
+    for _ in range(2000):
+        one, other = (rng.binomial(arms[arm], p) / arms[arm] for arm, p in (("a", rate), ("b", rate + detect)))
+        error = sum(p * (1 - p) / arms["a"] for p in (one, other)) ** 0.5
+        seen += (other - one) / error > NormalDist().inv_cdf(0.975)
+    assert seen / 2000 == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_small_arm_makes_the_test_longer() -> None:
+    half = needed(0.4, 0.5, 1000, 0.02, {"a": 0.5, "b": 0.5})
+    small = needed(0.4, 0.5, 1000, 0.02, {"a": 0.9, "b": 0.1})
+    assert sum(small.values()) == pytest.approx(sum(half.values()) * (1 / 0.9 + 1 / 0.1) / 4, rel=0.001)
+
+
+def _row(version: str, value: float | None, lower: float | None, upper: float | None, rows: int, metric: str = "f1"):
+    return {"granularity": "all", "metric": metric, "model_version": version, "value": value, "lower": lower,
+            "upper": upper, "labelled_rows": rows}  # fmt: skip
+
+
+def test_arms_are_held_against_the_larger_one() -> None:
+    rows = [
+        _row("1", 0.70, 0.68, 0.72, 900),
+        _row("2", 0.74, 0.71, 0.77, 300),
+        _row("3", 0.71, 0.60, 0.82, 20),
+        _row("4", None, None, None, 0),
+        _row("2", 0.1, 0.1, 0.1, 300, "rmse"),
+        {**_row("2", 0.1, 0.0, 0.2, 30), "granularity": "day"},
+    ]
+    assert compared(rows, "f1") == [
+        "version 2 against 1: f1 +0.0400 [+0.0039, +0.0761] (300 and 900 labelled rows): better beyond chance",
+        "version 3 against 1: f1 +0.0100 [-0.1018, +0.1218] (20 and 900 labelled rows): not beyond chance",
+    ]
+    assert compared(rows[:1], "f1") == []
+    smaller = [_row("1", 5.0, 4.9, 5.1, 900, "rmse"), _row("2", 5.5, 5.4, 5.6, 900, "rmse")]
+    assert compared(smaller, "rmse")[0].endswith("worse beyond chance")
+    bare = [_row("1", 5.0, None, None, 9, "own"), _row("2", 6.0, None, None, 8, "own")]
+    assert compared(bare, "own") == [
+        "version 2 against 1: own +1.0000 (8 and 9 labelled rows; the metric has no interval)"
+    ]
