@@ -14,7 +14,7 @@ import pyarrow as pa
 from sqlglot.errors import SqlglotError
 
 from headrace.models.compiled.columns import Column, Frame, column
-from headrace.models.compiled.expressions import Node, evaluate, filled, names
+from headrace.models.compiled.expressions import Node, filled, names, ready
 from headrace.models.compiled.sql import NotCompiled, levels
 from headrace.serving.typed import arrow_type
 
@@ -103,7 +103,7 @@ class Derived:
                 if name not in frame:
                     frame[name] = column(pa.array([row.get(name) for row in rows], arrow_type(kind)))
             with np.errstate(all="ignore"):
-                values = listed(filled(evaluate(one.node, frame), len(rows)), one.kind)
+                values = listed(filled(ready(one.node)(frame), len(rows)), one.kind)
             ids = {id(row) for row in wanting}
             for row, value in zip(rows, values, strict=True):
                 if id(row) in ids:
