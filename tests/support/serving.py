@@ -26,7 +26,7 @@ from headrace.models.version import Version
 from headrace.serving.models import Models, Served
 from tests.conftest import PROJECT
 from tests.support.running import environment
-from tests.support.servers import free_port
+from tests.support.servers import Server, free_port
 
 FEATURES = {"amount": "double", "vip": "boolean", "spending__count_1d": "bigint", "last__note": "string"}
 
@@ -115,6 +115,11 @@ def running(app: Any, port: int) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+def store_url(server: Server) -> str:
+    """Where the online store of a PostgreSQL is, its password by the name `SHOP_PASSWORD`."""
+    return server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:${{secret:SHOP_PASSWORD}}@")
 
 
 def register(home: Path, name: str, trees: int, tags: Mapping[str, str] | None = None) -> int:
