@@ -36,8 +36,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(line: list[str], port: int, health: str, core: int, **env: str) -> Iterator[None]:
-    """A server on one core, once it answers."""
+def started(line: list[str], port: int, health: str, core: int, **env: str) -> Iterator[int]:
+    """A server on one core, once it answers; the group of its processes."""
     pinned = ["taskset", "-c", str(core), *line]
     log = Path(tempfile.gettempdir()) / f"serving-{port}.log"
     with log.open("w") as out:
@@ -54,10 +54,23 @@ def started(line: list[str], port: int, health: str, core: int, **env: str) -> I
             except OSError:
                 pass
             time.sleep(0.1)
-        yield
+        yield server.pid
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
+
+
+def cpu(group: int) -> float:
+    """Seconds that the processes of a group have worked: that is the same on a busy machine."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def load(
@@ -95,11 +108,10 @@ async def load(
     return np.array(took), answers
 
 
-def told(name: str, took: np.ndarray) -> str:
+def told(name: str, took: np.ndarray, worked: float) -> str:
     p50, p90, p99, worst = np.percentile(took * 1000, [50, 90, 99, 100])
-    return (
-        f"{name:<22} {len(took):>6} requests   p50 {p50:6.2f}   p90 {p90:6.2f}   p99 {p99:6.2f}   max {worst:6.2f} ms"
-    )
+    times = f"p50 {p50:6.2f}   p90 {p90:6.2f}   p99 {p99:6.2f}   max {worst:6.2f} ms"
+    return f"{name:<22} {len(took):>6} requests   {times}; CPU {1000 * worked / len(took):.2f} ms each"
 
 
 def main() -> None:
@@ -127,11 +139,13 @@ def main() -> None:
         for _ in range(options.rounds):
             port = free_port()
             line = [str(binaries / "headrace"), "serve", "--model", "bench", "--port", str(port)]
-            with started(line, port, "/health", cores[0]):
+            with started(line, port, "/health", cores[0]) as group:
                 asyncio.run(load(port, "/v1/models/bench/predict", ours, 50, 2))
+                before = cpu(group)
                 took, answers = asyncio.run(load(port, "/v1/models/bench/predict", ours, options.rate, options.seconds))
+                worked = cpu(group) - before
                 mine = json.loads(answers[0])["predictions"][0]["probability"]
-            print(told("headrace serve", took), flush=True)
+            print(told("headrace serve", took, worked), flush=True)
             port = free_port()
             line = [
                 str(binaries / "mlflow"),
@@ -145,11 +159,13 @@ def main() -> None:
                 "local",
             ]
             path = f"{binaries}:{os.environ['PATH']}"
-            with started(line, port, "/health", cores[0], OMP_NUM_THREADS="1", PATH=path):
+            with started(line, port, "/health", cores[0], OMP_NUM_THREADS="1", PATH=path) as group:
                 asyncio.run(load(port, "/invocations", theirs, 50, 2))
+                before = cpu(group)
                 took, answers = asyncio.run(load(port, "/invocations", theirs, options.rate, options.seconds))
+                worked = cpu(group) - before
                 other = json.loads(answers[0])["predictions"][0]
-            print(told("mlflow models serve", took), f"  (first answers: {mine} and {other})", flush=True)
+            print(told("mlflow models serve", took, worked), f"  (first answers: {mine} and {other})", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

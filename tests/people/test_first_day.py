@@ -6,9 +6,11 @@ import json
 import random
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.support.running import Ended, headrace, run_job
+from tests.support.serving import asked, serving
 
 QUICK = ("--set", "search.estimators=[logistic_regression]", "--set", "search.max_evals=1")
 
@@ -49,6 +51,25 @@ def test_init_writes_a_yaml_that_runs_through(day: tuple[Path, Path, Ended, Ende
     text = config.read_text()
     assert "#" in text
     assert "churn = 'Yes'" in text
+
+
+def test_the_model_answers_in_real_time_as_it_did_in_the_test(day: tuple[Path, Path, Ended, Ended]) -> None:
+    config, home, _, _ = day
+    tables = home / "warehouse" / "churn"
+    tested = duckdb.sql(
+        f"select t.* exclude (predict_at, split, label, label_known_at), p.prediction, p.probability "
+        f"from '{tables}/training_set/*.parquet' t join '{tables}/test_predictions/*.parquet' p using (customer_id)"
+    ).to_arrow_table()
+    rows = tested.drop_columns(["prediction", "probability"]).to_pylist()
+    with serving(home, str(config)) as (url, _):
+        status, found = asked(f"{url}/v1/models/churn/predict", {"rows": rows})
+        assert status == 200, found
+        assert asked(f"{url}/v1/models/churn/predict", {"rows": [{}]})[0] == 422
+    assert len(rows) > 50
+    assert [one["prediction"] for one in found["predictions"]] == tested["prediction"].to_pylist()
+    assert [one["probability"] for one in found["predictions"]] == pytest.approx(
+        tested["probability"].to_pylist(), rel=1e-9
+    )
 
 
 def test_init_never_overwrites(day: tuple[Path, Path, Ended, Ended]) -> None:

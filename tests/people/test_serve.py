@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +16,8 @@ import pytest
 from headrace.models.entities import entity_text
 from headrace.serving.online.sqlite import write
 from headrace.serving.online.store import OnlineTable, Publish, Row
-from tests.conftest import PROJECT
 from tests.support.running import environment, headrace
-from tests.support.servers import free_port
-from tests.support.serving import asked, register
+from tests.support.serving import asked, register, serving
 
 KEY = "a-key-of-this-test-0123"
 YAML = """
@@ -56,34 +51,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def serving(folder: Path, *arguments: str, **env: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The command at work; killed at the end where it has not ended by itself."""
-    port = free_port()
-    line = [str(Path(sys.executable).parent / "headrace"), "serve", *arguments, "--port", str(port), "--poll", "0.2"]
-    log = (folder / f"serve-{port}.log").open("w")
-    server = subprocess.Popen(
-        line, cwd=PROJECT, env=environment(folder / "home", **env), stdout=log, stderr=log, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
-    try:
-        while True:
-            assert server.poll() is None, Path(log.name).read_text()
-            assert time.monotonic() < deadline
-            try:
-                asked(f"{url}/health")
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url, server
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        log.close()
-
-
 def eventually(url: str, **expected: Any) -> dict[str, Any]:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -102,7 +69,7 @@ def test_a_day_of_a_server(shop: Path) -> None:
     predict, log = "/v1/models/shop/predict", shop / "log"
     rows = [{"amount": -5.0, "vip": True, "customer": n} for n in range(20)]
     config, key = str(shop / "shop.yaml"), {"x-api-key": KEY}
-    with serving(shop, config, "--log", str(log), "--api-key-file", str(shop / "keys")) as (url, server):
+    with serving(shop / "home", config, "--log", str(log), "--api-key-file", str(shop / "keys")) as (url, server):
         health = eventually(url, version=1, status="degraded")  # there is no challenger yet
         assert "no version of shop is challenger" in health["problems"][0]
         assert health["online"]["feature_tables"] == ["customer"]
@@ -161,7 +128,7 @@ ModelStore(f"sqlite:///{sys.argv[1]}/mlflow/mlflow.db").set_alias("shop", 2, "ch
 def test_workers_share_their_metrics_and_the_key_comes_from_the_environment(shop: Path) -> None:
     row = {"amount": 1.5, "vip": True, "customer": 3}
     more = ("--workers", "2", "--log", str(shop / "log2"))
-    with serving(shop, "--model", "shop", *more, HEADRACE_API_KEY=KEY) as (url, server):
+    with serving(shop / "home", "--model", "shop", *more, HEADRACE_API_KEY=KEY) as (url, server):
         for _ in range(30):
             assert asked(f"{url}/v1/models/shop/predict", {"rows": [row]}, {"authorization": f"Bearer {KEY}"})[0] == 200
         assert asked(f"{url}/v1/models/shop/predict", {"rows": [row]})[0] == 401

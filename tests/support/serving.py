@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,6 +24,9 @@ from headrace.errors import HeadraceError
 from headrace.models.card import ModelCard
 from headrace.models.version import Version
 from headrace.serving.models import Models, Served
+from tests.conftest import PROJECT
+from tests.support.running import environment
+from tests.support.servers import Server, free_port
 
 FEATURES = {"amount": "double", "vip": "boolean", "spending__count_1d": "bigint", "last__note": "string"}
 
@@ -109,6 +117,11 @@ def running(app: Any, port: int) -> Iterator[str]:
         thread.join(10)
 
 
+def store_url(server: Server) -> str:
+    """Where the online store of a PostgreSQL is, its password by the name `SHOP_PASSWORD`."""
+    return server.url.replace("jdbc:postgresql://", f"postgresql://{server.user}:${{secret:SHOP_PASSWORD}}@")
+
+
 def register(home: Path, name: str, trees: int, tags: Mapping[str, str] | None = None) -> int:
     """Register a real model of so many trees, as a run of `register` leaves it; returns its number.
 
@@ -148,3 +161,31 @@ def register(home: Path, name: str, trees: int, tags: Mapping[str, str] | None =
     passed = {"card": "{}", "outcome": "passed", "gates": "[]", "compiled": "admitted"}
     named = {f"headrace.{key}": value for key, value in (passed if tags is None else tags).items()}
     return int(store.client.create_model_version(name, str(home / "model"), run_id=run, tags=named).version)
+
+
+@contextmanager
+def serving(home: Path, *arguments: str, **env: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The command at work; killed at the end where it has not ended by itself."""
+    port = free_port()
+    line = [str(Path(sys.executable).parent / "headrace"), "serve", *arguments, "--port", str(port), "--poll", "0.2"]
+    log = (home / f"serve-{port}.log").open("w")
+    server = subprocess.Popen(
+        line, cwd=PROJECT, env=environment(home, **env), stdout=log, stderr=log, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    try:
+        while True:
+            assert server.poll() is None, Path(log.name).read_text()
+            assert time.monotonic() < deadline
+            try:
+                asked(f"{url}/health")
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield url, server
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        log.close()

@@ -23,7 +23,7 @@ from starlette.background import BackgroundTask
 from headrace.config.secrets import redacted
 from headrace.errors import HeadraceError
 from headrace.serving import describe
-from headrace.serving.form import BadRequestError, listed, mistake
+from headrace.serving.body import BadRequestError, listed, mistake
 from headrace.serving.inference_log import InferenceLog
 from headrace.serving.metrics import CONTENT_TYPE, Metrics
 from headrace.serving.models import Models, State

@@ -15,8 +15,8 @@ from headrace.serving.service import Service
 _ABOUT = """Predictions of the model `{name}`, version {version}.
 
 A row gives the features that no feature table has, and the keys by which the others are looked up. A feature that is given is
-not looked up. `row_features` are SQL, which no server without Spark computes: they are given, too. `null` is a missing value;
-a field that is left out is a mistake. MLflow's forms `dataframe_records`, `dataframe_split`, `inputs` and `instances` are
+not looked up. Row features are computed where their SQL needs no Spark (each says so), and given where it does. `null` is a
+missing value; a field that is left out is a mistake. MLflow's forms `dataframe_records`, `dataframe_split`, `inputs` and `instances` are
 taken in place of `rows`."""
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from headrace.config.strategies import CHAMPION, Strategy
 from headrace.errors import DataError, HeadraceError
 from headrace.models.assignment import assigned
-from headrace.serving.form import BadRequestError, Form, Row, mistake
+from headrace.serving.body import BadRequestError, mistake
+from headrace.serving.form import Form, Row
 from headrace.serving.inference_log import InferenceLog
 from headrace.serving.lookup import Looked, Lookup, fetch
 from headrace.serving.metrics import Metrics

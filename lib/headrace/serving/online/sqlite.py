@@ -106,7 +106,7 @@ class SqliteStore:
         connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
         if connection is None:
             connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            connection.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
+            connection.execute("PRAGMA busy_timeout = 1000")  # milliseconds; a publish keeps no reader waiting
             self._mine.connection = connection
         return connection
 
