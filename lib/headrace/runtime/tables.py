@@ -124,7 +124,7 @@ class Tables:
             commit = self._try_write(output, note, text or TableText())
             if commit is not None:
                 self._check_rows(output, commit)
-                other = output.verify() if output.verify else None
+                other = output.verify(commit.rows or 0) if output.verify else None
                 if other is not None:
                     self._undo(output.table, commit.version)
                     return self.write(other, note, text)

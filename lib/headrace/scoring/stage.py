@@ -23,6 +23,7 @@ from headrace.runtime.transforms import TRANSFORM, proven
 from headrace.scoring.arms import Arm, Scorings, able, divided, others
 from headrace.scoring.candidates import changed, due, unscored
 from headrace.scoring.output import no_rows, predictions, stamped_rows
+from headrace.scoring.rejected import reason, reject, tried
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -105,9 +106,14 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
         return Done((nothing,), rows_in=0, notes=(reason,))
     earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
 
+    numbers = [one.number for one in (version, *others(run).values()) if one]
+
     def among(spine_rows: DataFrame) -> DataFrame:
         wanted = spine_rows.where(due(run.as_of, run.since, run.until))
-        return wanted if run.rescore else unscored(wanted, earlier, key, run.since, run.until)
+        if run.rescore:
+            return wanted
+        left = unscored(wanted, earlier, key, run.since, run.until)
+        return unscored(left, tried(run, run.pipeline.scoring.output, numbers), key, run.since, run.until)
 
     rows, pick = spine(run, among), _parts(run)
     count, times = span(pick(rows))
@@ -141,7 +147,7 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
         _check_kept(scored, count)
     notes = [*main.notes(), *([warning] if warning else []), *told]
     outputs = [_checked(run, table, one, key) for table, one in zip(_shadow(run.pipeline), shadows, strict=False)]
-    outputs.append(_checked(run, run.pipeline.scoring.output, main, key, scored))
+    outputs.append(_checked(run, run.pipeline.scoring.output, main, key, scored, None if run.rescore else count))
     return Done((*lists, *outputs), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
 
 
@@ -150,20 +156,38 @@ def _scorings(run: Run, arms: list[Arm], key: tuple[str, ...]) -> Scorings:
     return Scorings.of(run, arms, (*key, "predict_at"), stamped)
 
 
-def _checked(run: Run, table: str, scorings: Scorings, key: tuple[str, ...], frame: DataFrame | None = None) -> Output:
-    """The table of predictions; when it is written, some rows are compared with `transform`."""
+def _checked(
+    run: Run,
+    table: str,
+    scorings: Scorings,
+    key: tuple[str, ...],
+    frame: DataFrame | None = None,
+    count: int | None = None,
+) -> Output:
+    """The table of predictions; when it is written, some rows are compared with `transform`.
+
+    `count`: of the rows to be scored; where fewer were written, some may have no answer, and are entered as rejected.
+    """
     earlier = run.read(table) if run.rescore and run.exists(table) else None
     versions = [arm.version for arm in scorings.arms]
 
     def revised(scored: DataFrame) -> Output:
         rows = scored if earlier is None else changed(scored, earlier, key)
-        return predictions(table, rows, key, versions)
+        return predictions(table, rows.where(reason(rows).isNull()), key, versions)
 
-    def verify() -> Output | None:
+    def refused(scored: DataFrame, written: int) -> None:
+        if count is not None and written < count:  # or another run was faster with some of them
+            reject(run, table, scored, key)
+
+    def verify(written: int) -> Output | None:
         anew = scorings.checked(run)
-        return None if anew is None else revised(anew)
+        if anew is None:
+            refused(whole, written)
+            return None
+        return replace(revised(anew), verify=lambda rows: refused(anew, rows))
 
-    return replace(revised(scorings.frame() if frame is None else frame), verify=verify)
+    whole = scorings.frame() if frame is None else frame
+    return replace(revised(whole), verify=verify)
 
 
 def _check_kept(scored: DataFrame, count: int) -> None:

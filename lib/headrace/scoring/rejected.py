@@ -1,0 +1,63 @@
+"""Rows that a model has no answer for: in a table of their own, each with the reason, and not among the predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
+
+from headrace.runtime.step import Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+REJECTED = "_rejected"
+"""What the table's name is that of the predictions, and this."""
+
+
+def reason(scored: DataFrame) -> Column:
+    """Why a row has no answer; null where it has one.
+
+    Args:
+        scored: With `prediction` and `probability`; the latter may be null, or a map.
+    """
+    prediction, probability = F.col("prediction"), F.col("probability")
+    why = F.when(prediction.isNull(), F.lit("the model gives no prediction"))
+    if isinstance(scored.schema["prediction"].dataType, DoubleType | FloatType):
+        why = why.when(F.isnan(prediction), F.lit("the prediction is NaN"))
+        why = why.when(F.abs(prediction) == float("inf"), F.lit("the prediction is infinite"))
+    if isinstance(scored.schema["probability"].dataType, DoubleType):
+        why = why.when(F.isnan(probability), F.lit("the probability is NaN"))
+    return why
+
+
+def tried(run: Run, table: str, versions: Sequence[int]) -> DataFrame | None:
+    """Rows that these versions had no answer for before: asked again they would have none; None: there are none."""
+    if not run.exists(f"{table}{REJECTED}"):
+        return None
+    return run.read(f"{table}{REJECTED}").where(F.col("model_version").isin(list(versions)))
+
+
+def reject(run: Run, table: str, scored: DataFrame, key: Sequence[str]) -> int:
+    """Enter rows without an answer; how many. Runs Spark jobs.
+
+    Args:
+        run: The run.
+        table: Of the predictions.
+        scored: All rows, as they would be predictions.
+        key: Of the spine.
+    """
+    stamps = ("model_name", "model_version", "run_id")
+    bad = scored.withColumn("reason", reason(scored)).where("reason is not null")
+    rows = bad.select(*key, "predict_at", "reason", *stamps, F.col("scored_at").alias("rejected_at")).persist()
+    try:
+        found = rows.groupBy("reason").count().orderBy(F.desc("count")).collect()  # a row per reason
+        if found:
+            run.append(f"{table}{REJECTED}", rows)
+            told = "; ".join(f"{row['count']:,}: {row['reason']}" for row in found)
+            run.say(f"rows without an answer are in {table}{REJECTED}: {told}")
+        return sum(int(row["count"]) for row in found)
+    finally:
+        rows.unpersist()
