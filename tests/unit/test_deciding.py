@@ -29,6 +29,7 @@ search:
     [
         ("calibration: sigmoidal", "5:16 .*did you mean 'sigmoid'"),
         ("{max_evals: 3, ensemble: {best: 5}}", "5 of the best are wanted, and search.max_evals lets 3 be tried"),
+        ("nested: true", "it needs folds: write training_set.split.folds"),
         ("ensemble: {by: voting}", "'voting' is not one of average, stacking"),
         ("ensemble: {best: 1}", "1 came; it must be greater than or equal to 2"),
         ("threshold: 1", "1 came; it must be less than 1"),

@@ -203,6 +203,9 @@ class Search(Section):
         description="jobs: each fit is spread over the cluster; tasks: a trial of xgboost or scikit-learn is one Spark "
         "task on one core; auto: tasks where a fold's prepared rows are 64 MiB at most",
     )
+    nested: bool = Field(
+        False, description="with folds: what the search is worth, by a search for each fold that has not seen it"
+    )
     max_evals: Whole = Field(20, ge=1)
     timeout: Duration | None = None
     trial_timeout: Duration | None = None

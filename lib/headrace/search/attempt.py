@@ -21,7 +21,7 @@ def attempt(run: Run) -> str:
     begun = f"{run.fingerprint}+{run.run_id}" if run.forced else run.fingerprint
     if not run.exists("trials"):
         return begun
-    ours = F.substring_index("fingerprint", "+", 1) == run.fingerprint
+    ours = (F.substring_index("fingerprint", "+", 1) == run.fingerprint) & ~F.contains("fingerprint", F.lit("#"))
     attempts = run.read("trials").where(ours).groupBy("fingerprint")
     newest = (
         attempts.agg(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -43,6 +43,8 @@ class Problem:
         stages: The user's transformers, not fitted yet.
         search: The configuration.
         cut: How the folds were cut; None: a hold-out.
+        sight: Looks at rows.
+        both: Rows of the training and validation parts, as in the training set.
     """
 
     known: Known
@@ -55,6 +57,8 @@ class Problem:
     stages: tuple[Stage, ...]
     search: Search = field(default_factory=Search)
     cut: Cut | None = None
+    sight: Sight | None = None
+    both: DataFrame | None = None
 
     def plan(self, point: Point, known: Known | None = None) -> Plan:
         """How a point's features are prepared, of rows that say this; default: those of the refit."""
@@ -135,7 +139,30 @@ def look(run: Run, judged: bool = True) -> Problem:
         folds = [_fold(sight, cut, number, both, found.task, seen.get(number)) for number in numbers]
         known = sight.known(both, found, seen.get(0))
         rows = known.raw
-    return Problem(known, tuple(folds), rows, metric, names, facts, every, stages, conf, cut)
+    return Problem(known, tuple(folds), rows, metric, names, facts, every, stages, conf, cut, sight, both)
+
+
+def within(problem: Problem, number: int) -> tuple[Problem, DataFrame]:
+    """The problem of the rows that train in a fold alone, and the rows that validate in it. Runs Spark jobs.
+
+    Its folds are the others: by time those before. No row of the fold, and none that the fold must not know, is in it.
+
+    Returns:
+        The problem; and `label` with the raw features.
+    """
+    cut, sight, both = problem.cut, problem.sight, problem.both
+    assert cut is not None, "it has folds"
+    assert sight is not None, "it was looked at"
+    assert both is not None, "it was looked at"
+    rows = both.where(cut.trains(number))
+    others = [one for one in range(1, cut.count + 1) if one != number and (cut.by != "time" or one < number)]
+    parts = {0: F.lit(True)} | {one: F.expr(cut.trains(one)) for one in others}
+    found, seen = target_of(rows, sight.facts, problem.target.task), sight.looked(rows, parts)
+    folds = tuple(_fold(sight, cut, one, rows, found.task, seen.get(one)) for one in others)
+    known = sight.known(rows, found, seen.get(0))
+    cold = problem.search.model_copy(update={"warm_start": 0})  # the best of before have seen the fold
+    inner = replace(problem, known=known, folds=folds, rows=known.raw, cut=replace(cut, count=len(folds)), search=cold)
+    return inner, sight.raw(both.where(cut.validates(number)), found)
 
 
 def _fold(sight: Sight, cut: Cut, number: int, rows: DataFrame, task: str, facts: Facts | None) -> Fold:

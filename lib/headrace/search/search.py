@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from statistics import fmean
 from typing import Any
 
 from pyspark.ml import PipelineModel
@@ -24,6 +25,7 @@ from headrace.search.baseline import Guess, first
 from headrace.search.deciding import Decided, decided
 from headrace.search.ensemble import ENSEMBLE, fit_together, points, together
 from headrace.search.ledger import Ledger, Row, begun_before, frame, read_back
+from headrace.search.nested import Nested, nested
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
@@ -47,7 +49,19 @@ def search(run: Run) -> Done:
     with rounds(run.spark, problem.target.task), Ledger(run, name, store, tags) as ledger:
         guess = first(run, problem, ledger)
         rows = earlier + run_trials(run, problem, earlier, ledger, again)
-        return _winner(run, problem, rows, guess, store, ledger)
+        worth = _worth(run, problem, name) if problem.search.nested and problem.cut else None
+        return _winner(run, problem, rows, guess, store, ledger, worth)
+
+
+def _worth(run: Run, problem: Problem, name: str) -> Nested:
+    """What the search is worth, by searches within it."""
+    slots = max(1, run.parallelism)
+
+    def refit(inner: Problem, point: Point) -> PipelineModel:
+        plain = replace(inner, search=inner.search.model_copy(update={"calibration": "none", "threshold": None}))
+        return refitted(plain, point, problem.search.seed, slots).model
+
+    return nested(run, problem, name, best_row, refit)
 
 
 def _together(run: Run, problem: Problem, rows: list[Row], best: Row) -> tuple[Row, tuple[str, ...]]:
@@ -82,7 +96,15 @@ def best_row(rows: list[Row]) -> Row:
     )
 
 
-def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: ModelStore, ledger: Ledger) -> Done:
+def _winner(
+    run: Run,
+    problem: Problem,
+    rows: list[Row],
+    guess: Guess,
+    store: ModelStore,
+    ledger: Ledger,
+    worth: Nested | None = None,
+) -> Done:
     best = best_row(rows)
     best, said = _together(run, problem, rows, best)
     began, clock = datetime.now(UTC), time.monotonic()
@@ -106,6 +128,9 @@ def _winner(run: Run, problem: Problem, rows: list[Row], guess: Guess, store: Mo
     uri = store.log_model(parent, again.model, card, packages(recipes), _code(run, problem, recipes))
     store.client.log_metric(parent, f"validation_{best.metric}", float(best.value or 0.0))
     _log_decided(store, parent, again.learned or {})
+    if worth:
+        store.client.log_metric(parent, f"nested_{best.metric}", fmean(worth.values))
+        said = (*said, worth.told(best.metric, float(best.value or 0.0)))
     store.client.set_terminated(parent)
     ended = datetime.now(UTC)
     row = Row(

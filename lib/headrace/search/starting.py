@@ -40,7 +40,10 @@ def _best(run: Run, problem: Problem, attempt: str) -> list[Point]:
     if not run.exists("trials"):
         return []
     earlier = run.read("trials").where(
-        (F.col("fingerprint") != attempt) & (F.col("status") == "ok") & (F.col("metric") == problem.metric)
+        (F.col("fingerprint") != attempt)
+        & (F.col("status") == "ok")
+        & (F.col("metric") == problem.metric)
+        & ~F.contains("fingerprint", F.lit("#"))  # searches within one
     )
     last = earlier.orderBy(F.desc("finished_at")).select("fingerprint").first()
     if last is None:

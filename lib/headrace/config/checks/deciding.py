@@ -27,6 +27,8 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
             "search.ensemble.best",
             f"{search.ensemble.best} of the best are wanted, and search.max_evals lets {most} be tried",
         )
+    if search.nested and task in (*UNLABELLED, "recommendation"):
+        yield "search.nested", f"it needs a label, and the task is {task}; leave it out"
     if search.ensemble and task in (*UNLABELLED, "recommendation"):
         yield "search.ensemble", f"it needs a label, and the task is {task}; leave it out"
     if task in (None, "binary"):

@@ -67,6 +67,8 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     task = task_of(pipeline)
     if training and training.split.folds_by == "stratified" and task and task not in preparing.CLASSES:
         yield "training_set.split.folds.by", f"stratified is for classes, and the task is {task}; write time or hash"
+    if training and pipeline.search.nested and not training.split.folds:
+        yield "search.nested", "it needs folds: write training_set.split.folds, as 5, or leave it out"
     if pipeline.search.algorithm == "optuna" and find_spec("optuna") is None:
         yield "search.algorithm", "optuna is not installed here: pip install 'headrace[optuna]', or write tpe"
     if pipeline.search.pruning == "halving" and task and (task in UNLABELLED or task == "recommendation"):
