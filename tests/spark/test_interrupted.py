@@ -31,3 +31,18 @@ def test_rescoring_compares_probabilities_of_many_classes(spark: SparkSession) -
     after = spark.sql(f"{rows.format(1, chr(39) + 'b' + chr(39) + ',0.5D,' + chr(39) + 'a' + chr(39) + ',0.5D')} "
                       f"union all {rows.format(2, chr(39) + 'a' + chr(39) + ',0.8D')}")  # fmt: skip
     assert [(r["k"], r["revision"]) for r in changed(after, before, ("k",)).collect()] == [(2, 2)]
+
+
+def test_rescoring_takes_last_digits_for_the_same(spark: SparkSession) -> None:
+    rows = "select col1 k, timestamp'2024-01-01' predict_at, 1 revision, {} prediction, {} probability from values {}"
+    near, wide = (
+        "(1, 0.7D), (2, 0.7D), (3, null), (4, null)",
+        "(1, 0.7000000000000001D), (2, 0.70001D), (3, null), (4, 0D)",
+    )
+    for prediction, probability in (
+        ("col2", "cast(null as double)"),
+        ("'a'", "col2"),
+        ("'a'", "map('a', col2, 'b', 1D)"),
+    ):
+        before, after = (spark.sql(rows.format(prediction, probability, values)) for values in (near, wide))
+        assert sorted(r["k"] for r in changed(after, before, ("k",)).collect()) == [2, 4]

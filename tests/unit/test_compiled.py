@@ -17,11 +17,12 @@ from headrace.errors import DataError
 from headrace.models.card import ModelCard
 from headrace.models.compiled import stages
 from headrace.models.compiled.columns import Hot, Vector, column
-from headrace.models.compiled.expressions import evaluate
+from headrace.models.compiled.expressions import ready
+from headrace.models.compiled.ranks import FEW, MANY, Cuts
 from headrace.models.compiled.scorer import Compiled
 from headrace.models.compiled.sql import NotCompiled, levels
 from headrace.models.compiled.texts import as_text, joined, numbers, written
-from headrace.models.compiled.trees import FEW, Forest
+from headrace.models.compiled.trees import Forest
 
 NAN, INF = float("nan"), float("inf")
 ODD = [0.0, -0.0, 1.0, -1.0, 5e-324, 1e300, -1e300, INF, -INF, NAN]
@@ -80,7 +81,7 @@ def test_trees_come_to_the_leaves_that_a_walk_comes_to(made):
     np.testing.assert_array_equal(found, [walked(arrays, row) for row in rows])
 
 
-@pytest.mark.parametrize("count", [FEW, FEW + 1, 300])
+@pytest.mark.parametrize("count", [FEW, FEW + 1, MANY + 1, 300])
 def test_a_feature_with_many_thresholds_is_compared_exactly_too(count):
     cuts = np.sort(np.random.default_rng(1).normal(size=count))
     size = 2 * count + 1  # a chain: each cut's right is the next cut
@@ -99,6 +100,22 @@ def test_a_feature_with_many_thresholds_is_compared_exactly_too(count):
     rows = np.concatenate([cuts, np.nextafter(cuts, INF), np.nextafter(cuts, -INF), [NAN, INF, -INF]])
     found = Forest(arrays).votes(Vector([rows]))
     np.testing.assert_array_equal(found, [walked(arrays, [row]) for row in rows])
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=FEW + 1, max_size=60, unique=True), st.data()
+)
+def test_a_rank_is_the_number_of_thresholds_below(made, data):
+    cuts = np.unique(np.array(made) + 0.0)
+    even = np.arange(len(cuts)) + np.random.default_rng(len(cuts)).uniform(0, 0.3, len(cuts))
+    assert Cuts.of(even).below is not None  # looked up in ranges
+    for one in (cuts, even):
+        with np.errstate(over="ignore"):
+            near = np.concatenate([one, np.nextafter(one, INF), np.nextafter(one, -INF), ODD])
+        column_ = near[np.isfinite(near)] if data.draw(st.booleans()) else near
+        expected = (~(column_[:, None] <= one)).sum(axis=1)
+        with np.errstate(all="ignore"):
+            assert Cuts.of(one).rank(column_).tolist() == expected.tolist()
 
 
 def run(sql, **columns):
@@ -181,7 +198,7 @@ def test_values_in_a_list_are_looked_up_and_structs_opened():
     )
     frame = {"x": column(pa.array([2.0, None]))}
     for level in both:
-        frame |= {name: evaluate(node, frame) for name, node in level.items()}
+        frame |= {name: ready(node)(frame) for name, node in level.items()}
     assert (frame["made"].values[0], frame["made"].nulls.tolist()) == (3.0, [False, True])
 
 

@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import MapType
+from pyspark.sql.types import DoubleType, MapType
 
 from headrace.engine.time import moment
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-    from pyspark.sql.types import DataType
 
 
 def due(as_of: datetime, since: datetime | None, until: datetime | None) -> Column:
@@ -61,16 +60,34 @@ def changed(scored: DataFrame, predictions: DataFrame, key: tuple[str, ...]) -> 
     )
     joined = scored.join(newest, _same(scored, newest, (*key, "predict_at")), "left")
     plain = [scored[c] for c in scored.columns if c != "revision"]
-    kind = scored.schema["probability"].dataType
-    same = _plain(scored["probability"], kind).eqNullSafe(_plain(F.col("_last.probability"), kind))
-    differs = ~scored["prediction"].eqNullSafe(F.col("_last.prediction")) | ~same
+    differs = ~_alike(scored, "prediction") | ~_alike(scored, "probability")
     revision = (F.coalesce(F.col("_last.revision"), F.lit(0)) + 1).cast("int").alias("revision")
     return joined.where(differs).select(*plain, revision).select(*scored.columns)
 
 
-def _plain(column: Column, kind: DataType) -> Column:
-    """A map as something that can be compared."""
-    return F.array_sort(F.map_entries(column)) if isinstance(kind, MapType) else column
+CLOSE = 1e-9
+"""Relative: sums in another order, as another release may have them, are the same result."""
+
+
+def _alike(scored: DataFrame, name: str) -> Column:
+    """Whether a column is as in the last revision, numbers but for their last digits."""
+    one, other, kind = scored[name], F.col(f"_last.{name}"), scored.schema[name].dataType
+    if isinstance(kind, MapType):
+        old, new = _ordered(other), _ordered(one)
+        values = F.zip_with(F.map_values(new), F.map_values(old), _close)
+        close = F.coalesce(F.forall(values, lambda same: same), one.isNull())
+        return F.map_keys(new).eqNullSafe(F.map_keys(old)) & close
+    return _close(one, other) if isinstance(kind, DoubleType) else one.eqNullSafe(other)
+
+
+def _close(one: Column, other: Column) -> Column:
+    near = F.abs(one - other) <= CLOSE * F.greatest(F.abs(one), F.abs(other))
+    return one.eqNullSafe(other) | F.coalesce(near, F.lit(False))
+
+
+def _ordered(column: Column) -> Column:
+    """A map by its keys."""
+    return F.map_from_entries(F.array_sort(F.map_entries(column)))
 
 
 def _same(left: DataFrame, right: DataFrame, columns: tuple[str, ...]) -> Column:

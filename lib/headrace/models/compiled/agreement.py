@@ -55,11 +55,11 @@ def different(card: ModelCard, ours: pa.Table, theirs: pa.Table) -> str | None:
         return f"{ours.num_rows} rows and {theirs.num_rows}"
     if card.task == "regression":
         one, other = (_numbers(table.column("prediction")) for table in (ours, theirs))
-        return _told(_apart(one, other), "another prediction", np.abs(one - other))
+        return _told(_apart(one, other), "another prediction", _by(one, other))
     one, other = (_likely(card, table) for table in (ours, theirs))
     apart = _apart(one, other).any(axis=1)
     if apart.any():
-        return _told(apart, "another probability", np.abs(one - other).max(axis=1))
+        return _told(apart, "another probability", _by(one, other).max(axis=1))
     said, says = (table.column("prediction").to_pylist() for table in (ours, theirs))
     return _told(
         np.array([a != b for a, b in zip(said, says, strict=True)], bool) & ~_ties(card, other), "another class"
@@ -81,6 +81,11 @@ def _likely(card: ModelCard, table: pa.Table) -> Floats:
     return np.array([[row.get(name, np.nan) for name in names] for row in rows], dtype=np.float64).reshape(
         len(rows), -1
     )
+
+
+def _by(one: Floats, other: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return np.abs(one - other)
 
 
 def _apart(one: Floats, other: Floats) -> Any:

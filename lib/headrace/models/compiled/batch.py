@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.models.card import check_columns
-from headrace.models.compiled.scorer import Compiled
+from headrace.models.compiled.scorer import Compiled, answers_of
 from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE
 
 if TYPE_CHECKING:
@@ -107,24 +107,29 @@ def answers(
     digest: str, files: Mapping[str, bytes], columns: Sequence[pa.Array], share: float, tell: Any = None
 ) -> pa.Array:
     """Score a batch in a worker; what was read once is kept for the next."""
-    if digest not in _ready:
-        _ready.clear()
-        _ready[digest] = Compiled.of(files)
-    compiled = _ready[digest]
-    rows = pa.Table.from_arrays(list(columns), list(compiled.inputs))
     try:
+        compiled = _reread(digest, files)
+        rows = pa.Table.from_arrays(list(columns), list(compiled.inputs))
         found = compiled.score(rows)
     except Exception as error:
         if tell is None:
             raise
         # whatever it is, the run goes on without this scorer: what it wrote is written anew
         tell([f"{type(error).__name__}: {error}"])
-        found = pa.Table.from_arrays([pa.nulls(rows.num_rows, f.type) for f in compiled.schema], schema=compiled.schema)
+        schema = answers_of(files)
+        found = pa.Table.from_arrays([pa.nulls(len(columns[0]), field.type) for field in schema], schema=schema)
     else:
         if tell is not None:
             _tell_some(rows, found, share, tell)
     arrays = [one.chunk(0) if one.num_chunks else pa.array([], one.type) for one in found.combine_chunks().columns]
     return pa.StructArray.from_arrays(arrays, fields=list(found.schema))
+
+
+def _reread(digest: str, files: Mapping[str, bytes]) -> Compiled:
+    if digest not in _ready:
+        _ready.clear()
+        _ready[digest] = Compiled.of(files)
+    return _ready[digest]
 
 
 def _tell_some(rows: pa.Table, found: pa.Table, share: float, tell: Any) -> None:

@@ -22,6 +22,7 @@ from headrace.models.card import ModelCard
 from headrace.models.compiled import boosting, learners, stages, trees
 from headrace.models.compiled.answers import Answers
 from headrace.models.compiled.columns import Frame, arrow_type, column
+from headrace.models.compiled.expressions import names
 from headrace.models.compiled.stages import Step, Unscorable
 
 FORMAT = 1
@@ -55,6 +56,7 @@ class Compiled:
         self._described = list(steps)
         self._answers = Answers.of(card)
         self._steps = [KINDS[kind](params, arrays) for kind, params, arrays in steps]
+        self._used_up = _used_up(steps)
 
     @property
     def schema(self) -> pa.Schema:
@@ -78,19 +80,22 @@ class Compiled:
         rows = table.num_rows
         if rows == 0:
             return self.schema.empty_table()
-        frame: Frame = {name: column(self._taken(table, name)) for name in self.inputs}
+        there = {name: place for place, name in enumerate(table.schema.names)}
+        frame: Frame = {name: column(self._taken(table, there.get(name), name)) for name in self.inputs}
         with np.errstate(all="ignore"):  # what is no number is NaN, as in Spark
-            for step in self._steps:
+            for step, used_up in zip(self._steps, self._used_up, strict=True):
                 step(frame, rows)
+                for name in used_up:
+                    frame.pop(name, None)
             return self._answers.table(frame, rows)
 
-    def _taken(self, table: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
+    def _taken(self, table: pa.Table | pa.RecordBatch, place: int | None, name: str) -> pa.Array:
         wanted = self.types[name]
-        if name not in table.schema.names:
+        if place is None:
             raise DataError(f"the column {name} ({self.card.features[name]}) is missing: the model reads it")
-        found = table.column(name)
+        found = table.column(place)
         if isinstance(found, pa.ChunkedArray):
-            found = found.combine_chunks()
+            found = found.chunk(0) if found.num_chunks == 1 else found.combine_chunks()
         if found.type == wanted:
             return found
         try:
@@ -132,4 +137,20 @@ class Compiled:
         return cls.of({name: (Path(folder) / name).read_bytes() for name in (PLAN, ARRAYS)})
 
 
-__all__ = ["Compiled", "Unscorable"]
+def _used_up(steps: Sequence[Described]) -> list[set[str]]:
+    """After each step the columns that no later one reads: room that stays in the processor's caches."""
+    found, later = list[set[str]](), {"prediction", "probability"}
+    for kind, params, _ in reversed(steps):
+        named = [params.get("input"), *params.get("inputs", ()), *params.get("margins", ())]
+        read = set().union(*map(names, params["make"].values())) if kind == "sql" else {one for one in named if one}
+        found.append(read - later)
+        later |= read
+    return found[::-1]
+
+
+def answers_of(files: Mapping[str, bytes]) -> pa.Schema:
+    """Of what a scorer gives, also of one that cannot be made ready here."""
+    return Answers.of(ModelCard.from_dict(json.loads(files[PLAN])["card"])).schema
+
+
+__all__ = ["Compiled", "Unscorable", "answers_of"]

@@ -7,7 +7,8 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from headrace.models.compiled.expressions import FUNCTIONS, Node
+from headrace.models.compiled.expressions import Node
+from headrace.models.compiled.functions import FUNCTIONS
 
 Level = dict[str, Node]
 """Columns that a `select` adds: name -> what it is."""

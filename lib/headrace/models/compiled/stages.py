@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.models.compiled.columns import Column, Floats, Frame, Hot, Vector
-from headrace.models.compiled.expressions import evaluate, filled
+from headrace.models.compiled.expressions import filled, ready
 
 Params = Mapping[str, Any]
 Arrays = Mapping[str, Any]
@@ -24,10 +24,10 @@ class Unscorable(ValueError):
 
 def sql(params: Params, arrays: Arrays) -> Step:
     """Columns of one level of a statement."""
-    make = params["make"]
+    make = {name: ready(node) for name, node in params["make"].items()}
 
     def run(frame: Frame, rows: int) -> None:
-        found = {name: evaluate(node, frame) for name, node in make.items()}
+        found = {name: of(frame) for name, of in make.items()}
         frame.update({name: filled(one, rows) if isinstance(one, Column) else one for name, one in found.items()})
 
     return run

@@ -8,7 +8,6 @@ its value: the values are looked up and added up here, as doubles, in Spark's or
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,56 +15,13 @@ import numpy.typing as npt
 
 from headrace.models.compiled.columns import Column, Floats, Frame, Vector
 from headrace.models.compiled.learners import both, give, shares, sides
+from headrace.models.compiled.ranks import Ranks
 from headrace.models.compiled.stages import Arrays, Params, Step
 
 if TYPE_CHECKING:
     from xgboost import Booster
 
-FEW = 48
-"""Thresholds of a feature with which rows are compared one after the other: faster than a search, up to about here."""
 _NO_PARENT = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """Features as ranks among thresholds.
-
-    Attributes:
-        places: Of the features that trees look at, in the vector.
-        thresholds: Of each of these, rising.
-    """
-
-    places: tuple[int, ...]
-    thresholds: tuple[Floats, ...]
-
-    @classmethod
-    def of(cls, features: npt.NDArray[np.int64], thresholds: Floats) -> Ranks:
-        """From the nodes that decide."""
-        places = np.unique(features)
-        return cls(tuple(map(int, places)), tuple(np.unique(thresholds[features == one]) for one in places))
-
-    def __call__(self, columns: list[Floats], rows: int) -> npt.NDArray[np.float32]:
-        """How many thresholds a number is not at or below: of NaN all of them, which goes right as in Spark."""
-        ranks = np.empty((len(columns), rows), np.uint8 if self._small else np.int32)
-        for rank, column, thresholds in zip(ranks, columns, self.thresholds, strict=True):
-            rank[:] = _rank(column, thresholds)
-        return np.ascontiguousarray(ranks.T, dtype=np.float32)
-
-    @property
-    def _small(self) -> bool:
-        return all(len(one) < 256 for one in self.thresholds)
-
-
-def _rank(column: Floats, thresholds: Floats) -> Any:
-    if len(thresholds) > FEW:
-        return np.searchsorted(thresholds, column, side="left")
-    column = np.ascontiguousarray(column)
-    rank = np.full(len(column), len(thresholds), np.uint8)
-    below = np.empty(len(column), bool)
-    for threshold in thresholds:
-        np.less_equal(column, threshold, out=below)
-        np.subtract(rank, below.view(np.uint8), out=rank)
-    return rank
 
 
 class Forest:
@@ -96,7 +52,7 @@ class Forest:
         features = np.where(leaf, 0, np.searchsorted(self.ranks.places, feature))
         cuts = (np.cumsum(nodes["feature"] < 0) - 1.0)[order]
         for place in np.flatnonzero(~leaf):
-            known = self.ranks.thresholds[features[place]]
+            known = self.ranks.cuts[features[place]].thresholds
             cuts[place] = np.searchsorted(known, nodes["threshold"][order[place]]) + 0.5
         parents = np.full(len(leaf), _NO_PARENT)
         for side in sides.values():
