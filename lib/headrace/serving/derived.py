@@ -14,7 +14,7 @@ import pyarrow as pa
 from sqlglot.errors import SqlglotError
 
 from headrace.models.compiled.columns import Column, Frame, column
-from headrace.models.compiled.expressions import Node, filled, names, ready
+from headrace.models.compiled.expressions import Evaluated, Node, filled, names, ready
 from headrace.models.compiled.sql import NotCompiled, levels
 from headrace.serving.typed import arrow_type
 
@@ -36,10 +36,10 @@ class RowFeature:
     sql: str
     kind: str
     reads: Mapping[str, str]
-    node: Node = field(init=False, repr=False, compare=False)
+    compute: Evaluated = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "node", node_of(self.name, self.sql))
+        object.__setattr__(self, "compute", ready(node_of(self.name, self.sql)))
 
 
 def node_of(name: str, sql: str) -> Node:
@@ -63,9 +63,11 @@ def row_feature(name: str, sql: str, kinds: Mapping[str, str]) -> RowFeature | N
         kinds: Columns that it may read, and its own; their SQL types.
     """
     try:
-        reads = names(node_of(name, sql))
-    except NotCompiled:
+        node = node_of(name, sql)
+        ready(node)
+    except (NotCompiled, KeyError, ValueError):
         return None
+    reads = names(node)
     kind = kinds.get(name, "")
     if kind not in _RESULTS or any(arrow_type(kinds.get(one, "")) is None for one in reads):
         return None
@@ -103,7 +105,7 @@ class Derived:
                 if name not in frame:
                     frame[name] = column(pa.array([row.get(name) for row in rows], arrow_type(kind)))
             with np.errstate(all="ignore"):
-                values = listed(filled(ready(one.node)(frame), len(rows)), one.kind)
+                values = listed(filled(one.compute(frame), len(rows)), one.kind)
             ids = {id(row) for row in wanting}
             for row, value in zip(rows, values, strict=True):
                 if id(row) in ids:
