@@ -10,6 +10,7 @@ from typing import Any
 from headrace.errors import ConfigError
 from headrace.models import changes
 from headrace.models.card import ModelCard
+from headrace.models.compiled.admitting import admit
 from headrace.models.definitions import digest
 from headrace.models.record import DEFINITIONS, EXAMPLE_FILE, PAGE_FILE, RECORD_FILE, page, record_of
 from headrace.models.searched import searched
@@ -54,6 +55,7 @@ def register(run: Run) -> Done:
     _carry(store, version, card, content, example(run, card))
     told = {"owner": run.pipeline.owner or "", "tags": ", ".join(run.pipeline.tags)}
     store.describe(run.model_name, run.pipeline.description or "", told)
+    admit(store, version, facts["model_uri"], card, lambda: run.read_version("training_set", trained_on(run)))
     refused = [one.text for one in verdicts if not one.passed]
     store.tag(version, _outcome(verdicts, refused))
     if not refused:

@@ -54,6 +54,8 @@ class Output:
         views: SQL of views over the table, by name; `{schema}` stands for the schema. Where several tables bring a view
             of the same name, it is all of them, one below the other.
         change_feed: Those who follow the table find its changes in Delta's change data feed.
+        verify: Called when the commit is there: None, or, where what was written is wrong, what is to be written in its
+            place; the commit is undone before.
     """
 
     table: str
@@ -72,6 +74,7 @@ class Output:
     adds_nothing: bool = False
     views: Mapping[str, str] = field(default_factory=dict)
     change_feed: bool = False
+    verify: Callable[[], Output | None] | None = None
 
 
 @dataclass(frozen=True)

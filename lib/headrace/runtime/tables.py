@@ -124,6 +124,10 @@ class Tables:
             commit = self._try_write(output, note, text or TableText())
             if commit is not None:
                 self._check_rows(output, commit)
+                other = output.verify() if output.verify else None
+                if other is not None:
+                    self._undo(output.table, commit.version)
+                    return self.write(other, note, text)
                 if text is not None:
                     alter(self._spark, self.path(output.table), text, commit.note["described"])
                 self._register(output)
@@ -246,7 +250,7 @@ class Tables:
         newest = next(iter(self.log.newest_first(table)), None)
         if newest is not None and newest.version > version:
             raise HeadraceError(
-                f"{self.schema}.{table}: version {version} has a wrong number of rows, and others have written since; "
+                f"{self.schema}.{table}: version {version} has wrong rows, and others have written since; "
                 f"look at it, and put it right with RESTORE TABLE"
             )
         if version > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ from headrace.engine.time import moment, span, utc
 from headrace.errors import DataError
 from headrace.models.admission import admitted
 from headrace.models.made import Made, made
-from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE, predict
+from headrace.models.predict import PREDICTION_TYPE, PROBABILITY_TYPE
 from headrace.models.store import CHAMPION, ModelStore
 from headrace.models.version import Version
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.runtime.transforms import TRANSFORM, proven
 from headrace.scoring.candidates import changed, due, unscored
+from headrace.scoring.ways import Way, chosen, withdraw
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -109,18 +111,41 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
     if run.pipeline.training_set and run.pipeline.training_set.transform:
         frame, release = proven(run.pipeline, TRANSFORM, pick(rows), frame, (*key, "predict_at"))
     try:
-        scored = _predictions(run, version, frame, key)
+        way = chosen(run, version, frame, (*key, "predict_at"), count)
+        scored = _stamped(run, version, way.scored, key)
     except BaseException:
         if release:
             release()
         raise
     if run.pipeline.search.transformers:
         _check_kept(scored, count)
-    if run.rescore and earlier is not None:
-        scored = changed(scored, earlier, key)
-    notes = [f"{count:,} rows scored by {version.name} version {version.number}", *([warning] if warning else [])]
-    output = _output(run.pipeline.scoring, scored, key, version)
+    scored = _revised(run, scored, earlier, key)
+    notes = [f"{count:,} rows scored by {version.name} version {version.number}"]
+    notes += [one for one in (warning, way.warning) if one]
+    output = replace(
+        _output(run.pipeline.scoring, scored, key, version), verify=_verified(run, version, way, key, earlier)
+    )
     return Done((*lists, output), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
+
+
+def _revised(run: Run, scored: DataFrame, earlier: DataFrame | None, key: tuple[str, ...]) -> DataFrame:
+    return changed(scored, earlier, key) if run.rescore and earlier is not None else scored
+
+
+def _verified(
+    run: Run, version: Version, way: Way, key: tuple[str, ...], earlier: DataFrame | None
+) -> Callable[[], Output | None]:
+    """Compares some of the rows that were written with `transform`, and writes them all by it where they differ."""
+
+    def verify() -> Output | None:
+        wrong = way.wrong()
+        if wrong is None:
+            return None
+        withdraw(run, version, wrong)
+        scored = _revised(run, _stamped(run, version, way.transformed(), key), earlier, key)
+        return _output(run.pipeline.scoring, scored, key, version)
+
+    return verify
 
 
 def _check_kept(scored: DataFrame, count: int) -> None:
@@ -170,9 +195,7 @@ def _next_due(run: Run, spine: Spine, pick: Pick) -> datetime | None:
     return min((at for at in times if at is not None), default=None)
 
 
-def _predictions(run: Run, version: Version, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
-    store = ModelStore(run.tracking_uri)
-    scored = predict(store.load(version.uri), store.card(version.run_id), rows, keep=(*key, "predict_at"))
+def _stamped(run: Run, version: Version, scored: DataFrame, key: tuple[str, ...]) -> DataFrame:
     return scored.select(
         *key,
         "predict_at",

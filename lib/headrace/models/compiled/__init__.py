@@ -1,0 +1,1 @@
+"""Fitted pipelines compiled for scoring: whole columns at a time, in NumPy and XGBoost, without Spark and without a JVM."""
