@@ -123,7 +123,7 @@ def test_naive_bayes_of_counts_refuses_rows_as_spark_does(spark, trained, rows, 
         model = ESTIMATORS["naive_bayes"].build("multiclass", {"model": kind, "smoothing": 1.0}, 1, 1).fit(prepared)
         PipelineModel([*preparation.stages, model]).save(str(tmp_path / kind))
         made = build(tmp_path / kind, card)
-        some = admitting._scorable(made, rows)
+        some = admitting.scorable(made, rows)
         assert 250 < some.num_rows < rows.num_rows
         found = agreement.disagreement(spark, PipelineModel([*preparation.stages, model]), card, some, made.score(some))
         assert found is None
@@ -318,7 +318,7 @@ def test_a_worker_that_fails_is_heard_and_without_a_watch_it_raises(spark, train
     some, wrong = watch.found()
     assert (len(scored), wrong) == (300, None)
     assert some.num_rows == 300
-    made._described[-1][2]["weights"] = np.zeros((1, 1))  # what the workers get
+    made.described[-1][2]["weights"] = np.zeros((1, 1))  # what the workers get
     made.files()
     watch = batch.Watch(spark, 10**6)
     assert batch.score(made, frame, ["id"], watch).where("prediction is null").count() == 300
