@@ -24,6 +24,8 @@ from headrace.models.compiled.builder import NotCompiled, _needed, _steps, build
 from headrace.models.compiled.columns import column
 from headrace.models.compiled.saved import Saved
 from headrace.models.compiled.scorer import KINDS, PLAN, Compiled
+from headrace.models.exporting.graphs import boosting, run
+from headrace.models.exporting.graphs import build as graphs
 from headrace.models.predict import predict
 from headrace.models.store import ModelStore
 from headrace.runtime.home import places
@@ -90,7 +92,12 @@ def agrees(spark, folder: Path, stages: list, card: ModelCard, rows: pa.Table) -
     made = build(folder / "model", card)
     again = Compiled.of(made.files())
     told = again.score(rows)
-    wrong = agreement.disagreement(spark, model, card, rows, told)
+    theirs = agreement.transformed(spark, model, card, rows)
+    wrong = agreement.different(card, told, theirs)
+    assert wrong is None, wrong
+    boosted = any(kind == "xgboost" for kind, _, _ in made.described)
+    graph = run.asked(graphs.graph_of(made, {}).SerializeToString(), made, rows)
+    wrong = agreement.different(card, graph, theirs, boosting.TOLERANCE if boosted else agreement.TOLERANCE)
     assert wrong is None, wrong
     np.testing.assert_equal(told.to_pydict(), made.score(rows).to_pydict())
     return made

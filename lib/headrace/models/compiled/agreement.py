@@ -84,6 +84,14 @@ def different(card: ModelCard, ours: pa.Table, theirs: pa.Table, tolerance: floa
     )
 
 
+def largest(card: ModelCard, ours: pa.Table, theirs: pa.Table) -> float:
+    """By how much numbers or probabilities of two such tables differ at most, where both are finite."""
+    of = (lambda table: _numbers(table.column("prediction"))) if card.task == "regression" else None
+    one, other = (of(table) if of else _likely(card, table) for table in (ours, theirs))
+    by = _by(one, other)
+    return float(by[np.isfinite(by)].max(initial=0.0))
+
+
 def _numbers(column: Any) -> Floats:
     """Doubles, NaN where there is none."""
     return np.asarray(column.combine_chunks().fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
