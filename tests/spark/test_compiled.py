@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from onnx import helper
 from pyspark.ml import PipelineModel
 from pyspark.ml.classification import NaiveBayes
 from pyspark.sql import DataFrame
@@ -21,11 +22,12 @@ from headrace.engine.outliers import Thresholds
 from headrace.models.card import ModelCard
 from headrace.models.compiled import admitting, agreement, batch, extremes
 from headrace.models.compiled.builder import NotCompiled, _needed, _steps, build
-from headrace.models.compiled.columns import column
+from headrace.models.compiled.columns import arrow_type, column
 from headrace.models.compiled.saved import Saved
 from headrace.models.compiled.scorer import KINDS, PLAN, Compiled
 from headrace.models.exporting.graphs import boosting, run
 from headrace.models.exporting.graphs import build as graphs
+from headrace.models.exporting.graphs.graph import NotExported
 from headrace.models.predict import predict
 from headrace.models.store import ModelStore
 from headrace.runtime.home import places
@@ -173,8 +175,13 @@ PREPARED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "conf"), PREPARED)
-def test_every_preparation_gives_the_same_features(spark, tmp_path, kind, conf):
+NOT_IN_A_GRAPH = [None, "text that is read as double|a date that is taken for a category", None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "conf", "why"), [(*one, why) for one, why in zip(PREPARED, NOT_IN_A_GRAPH, strict=True)]
+)
+def test_every_preparation_gives_the_same_features(spark, tmp_path, kind, conf, why):
     train = preparing.framed(spark, preparing.rows(150, 1))
     with held(spark, INTERPRETED):
         made = preparing.fitted(train, conf, kind).model
@@ -192,6 +199,24 @@ def test_every_preparation_gives_the_same_features(spark, tmp_path, kind, conf):
     found = frame_["features"].dense()
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
     assert np.isfinite(expected).mean() > 0.5
+    if why is None:
+        np.testing.assert_allclose(in_a_graph(wanted, table), expected, rtol=1e-9, atol=1e-9)
+    else:
+        with pytest.raises(NotExported, match=why):
+            in_a_graph(wanted, table)
+
+
+def in_a_graph(steps: list, table: pa.Table) -> np.ndarray:
+    """The features that a graph of ONNX makes."""
+    kinds = dict(part.split() for part in preparing.SCHEMA.split(", ")[3:]) | {"money": "double"}
+    read = [name for name in kinds if any(name in str(one.params) for one in steps)]
+    graph, frame, inputs = graphs.opened({name: kinds[name] for name in read})
+    for one in steps:
+        graphs.KINDS[one.kind](graph, one.params, one.arrays, frame)
+    vector = frame["features"]
+    output = helper.make_tensor_value_info(vector.name, graphs.DOUBLE, ["rows", vector.width])
+    made = graphs.closed(graph, inputs, [output], {}).SerializeToString()
+    return run.run(made, run.feeds({name: arrow_type(kinds[name]) for name in read}, table))[0]
 
 
 def test_outliers_are_treated_alike(spark, tmp_path):

@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as version_of_package
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+import headrace
 from headrace.errors import DataError
 from headrace.models.card import ModelCard
 from headrace.models.compiled import extremes
@@ -229,7 +229,7 @@ def _carry(one: Export, folder: Path, checked: Checked) -> None:
     about = {
         "format": one.form, "model": one.version.name, "version": one.version.number, "estimator": one.card.estimator,
         "task": one.card.task, "exported_at": datetime.now(UTC).isoformat(timespec="seconds"), "files": written,
-        "headrace": version_of_package("headrace"), "compared": checked.__dict__,
+        "headrace": headrace.__version__, "compared": checked.__dict__,
     }  # fmt: skip
     texts: dict[str, Mapping[str, Any]] = {
         places.ABOUT: about, CARD_FILE: one.card.as_dict(), SIGNATURE_FILE: one.about["signature"]

@@ -11,7 +11,18 @@ import pyarrow as pa
 from headrace.models.compiled.columns import arrow_type
 from headrace.models.compiled.scorer import Compiled
 from headrace.models.exporting.graphs import boosting, learners, stages, trees
-from headrace.models.exporting.graphs.graph import IR, MISSING, ML_OPSET, NO_MOMENT, OPSET, Cell, Frame, Graph, Vector
+from headrace.models.exporting.graphs.graph import (
+    IR,
+    MISSING,
+    ML_OPSET,
+    NO_MOMENT,
+    OPSET,
+    Cell,
+    Frame,
+    Graph,
+    NotExported,
+    Vector,
+)
 
 KINDS: dict[str, Callable[[Graph, Mapping[str, Any], Mapping[str, Any], Frame], None]] = {
     "sql": stages.sql, "index": stages.index, "hot": stages.hot, "assemble": stages.assemble, "picked": stages.picked,
@@ -40,18 +51,40 @@ def graph_of(compiled: Compiled, about: Mapping[str, str]) -> Any:
     Raises:
         NotExported: If a part cannot be expressed.
     """
-    from onnx import checker, helper
-
-    graph = Graph()
-    inputs = [helper.make_tensor_value_info(name, _type(kind), ["rows", 1]) for name, kind in compiled.types.items()]
-    frame: Frame = {name: _input(graph, name, compiled.card.features[name]) for name in compiled.inputs}
-    first = compiled.inputs[0]
-    frame[stages.ROWS] = graph.op("Shape", graph.named(first))
+    graph, frame, inputs = opened({name: compiled.card.features[name] for name in compiled.inputs})
     for kind, params, arrays in compiled.described:
         KINDS[kind](graph, params, arrays, frame)
-    outputs = _answers(graph, compiled, frame)
+    return closed(graph, inputs, _answers(graph, compiled, frame), about)
+
+
+def opened(features: Mapping[str, str]) -> tuple[Graph, Frame, list[Any]]:
+    """A graph with nothing but its inputs; as cells by name; as ONNX has them.
+
+    Args:
+        features: Name -> Spark's simple type.
+
+    Raises:
+        NotExported: If there is none, or one has the name of an output.
+    """
+    from onnx import helper
+
+    if not features or {"prediction", "probability"} & set(features):
+        raise NotExported("a model of no columns, or of one that is called prediction or probability")
+    graph, frame, inputs = Graph(), dict[str, Any](), []
+    for name, kind in features.items():
+        inputs.append(helper.make_tensor_value_info(name, _type(arrow_type(kind)), ["rows", 1]))
+        frame[name] = _input(graph, name, kind)
+    frame[stages.ROWS] = graph.op("Shape", graph.named(next(iter(features))))
+    return graph, frame, inputs
+
+
+def closed(graph: Graph, inputs: list[Any], outputs: list[Any], about: Mapping[str, str]) -> Any:
+    """A graph as a model, checked by ONNX's own rules."""
+    from onnx import checker, helper
+
+    constants = [tensor for _, tensor in graph.constants.values()]
     made = helper.make_model(
-        helper.make_graph(graph.nodes, "headrace", inputs, outputs, [tensor for _, tensor in graph.constants.values()]),
+        helper.make_graph(graph.nodes, "headrace", inputs, outputs, constants),
         producer_name="headrace",
         ir_version=IR,
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],

@@ -9,6 +9,8 @@ import numpy as np
 
 OPSET, ML_OPSET, IR = 20, 3, 10
 """Of `ai.onnx` (from 19 on texts can be compared) and `ai.onnx.ml` (from 3 on trees compare doubles); and of the file."""
+OWN = "headrace:"
+"""Before the names of all values that are no column."""
 MISSING = "\u2400"
 """The text that stands for null: ONNX has none, and an empty text is a value of its own."""
 NO_MOMENT = np.iinfo(np.int64).min
@@ -68,7 +70,7 @@ class Graph:
         from onnx import helper
 
         self._count += 1
-        name = f"{kind}_{self._count}"
+        name = f"{OWN}{kind}_{self._count}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, domain=domain, **attributes))
         if any(one in self._of_rows for one in inputs):
             self._of_rows.add(name)
@@ -82,7 +84,7 @@ class Graph:
         text = array.dtype.kind in "OU"
         key = (array.shape, "text" if text else array.dtype.str, tuple(array.ravel()) if text else array.tobytes())
         if key not in self.constants:
-            name = f"constant_{len(self.constants)}"
+            name = f"{OWN}constant_{len(self.constants)}"
             if text:
                 content: Any = [str(one).encode() for one in array.ravel()]
                 made = helper.make_tensor(name, 8, array.shape, content)  # 8: TensorProto.STRING

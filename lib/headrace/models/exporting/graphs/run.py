@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,14 @@ from headrace.models.compiled.scorer import Compiled
 from headrace.models.exporting.graphs.graph import MISSING, NO_MOMENT
 
 
-def feeds(compiled: Compiled, rows: pa.Table) -> dict[str, Any]:
-    """Rows as the inputs of the graph."""
-    return {name: _feed(rows.column(name).combine_chunks().cast(kind)) for name, kind in compiled.types.items()}
+def feeds(types: Mapping[str, pa.DataType], rows: pa.Table) -> dict[str, Any]:
+    """Rows as the inputs of a graph.
+
+    Args:
+        types: Of the inputs, by name.
+        rows: Their columns, and maybe others.
+    """
+    return {name: _feed(rows.column(name).combine_chunks().cast(kind)) for name, kind in types.items()}
 
 
 def _feed(column: pa.Array) -> Any:
@@ -29,15 +35,20 @@ def _feed(column: pa.Array) -> Any:
     return wide.fill_null(np.nan).to_numpy(zero_copy_only=False)[:, None]
 
 
-def asked(content: bytes, compiled: Compiled, rows: pa.Table) -> pa.Table:
-    """What a model of ONNX says of rows, as `Compiled.score` gives it."""
+def run(content: bytes, given: Mapping[str, Any]) -> list[Any]:
+    """The outputs of a model of ONNX, in order."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     wanted = {one.name for one in session.get_inputs()}
-    told = session.run(None, {name: one for name, one in feeds(compiled, rows).items() if name in wanted})
+    return list(session.run(None, {name: one for name, one in given.items() if name in wanted}))
+
+
+def asked(content: bytes, compiled: Compiled, rows: pa.Table) -> pa.Table:
+    """What a model of ONNX says of rows, as `Compiled.score` gives it."""
+    told = run(content, feeds(compiled.types, rows))
     said = pa.array(told[0].tolist(), compiled.schema.field("prediction").type)
     count = rows.num_rows
     if compiled.labels is None:
