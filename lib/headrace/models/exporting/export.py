@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-import headrace
 from headrace.errors import DataError
 from headrace.models.card import ModelCard
 from headrace.models.compiled import extremes
@@ -22,7 +21,7 @@ from headrace.models.compiled.builder import TASKS, build
 from headrace.models.compiled.scorer import Compiled
 from headrace.models.compiled.sql import NotCompiled
 from headrace.models.exporting import formats, loose, places, spark_ml
-from headrace.models.record import EXAMPLE_FILE, PAGE_FILE, RECORD_FILE, record_of
+from headrace.models.record import EXAMPLE_FILE, PAGE_FILE, RECORD_FILE, environment, record_of
 from headrace.models.signature import signature
 from headrace.models.store import CARD_FILE, ModelStore
 from headrace.models.version import Version
@@ -159,7 +158,7 @@ def exported(spark: SparkSession, one: Export, rows: pa.Table, out: Path, force:
     with places.left_whole(out, force) as folder:
         _write(one, folder)
         checked = _compared(spark, one, folder, rows)
-        _carry(one, folder, checked)
+        _carry(one, folder, checked, spark.version)
     return checked
 
 
@@ -223,13 +222,13 @@ def _differs(one: Export, ours: pa.Table, theirs: pa.Table) -> tuple[str | None,
     return (None if same else "other predictions"), 0.0
 
 
-def _carry(one: Export, folder: Path, checked: Checked) -> None:
+def _carry(one: Export, folder: Path, checked: Checked, spark_version: str) -> None:
     """Write what each export carries: whence it is, what it takes, and how it was compared."""
     written = sorted(file.name for file in folder.iterdir())
     about = {
         "format": one.form, "model": one.version.name, "version": one.version.number, "estimator": one.card.estimator,
         "task": one.card.task, "exported_at": datetime.now(UTC).isoformat(timespec="seconds"), "files": written,
-        "headrace": headrace.__version__, "compared": checked.__dict__,
+        "environment": environment(spark_version), "compared": checked.__dict__,
     }  # fmt: skip
     texts: dict[str, Mapping[str, Any]] = {
         places.ABOUT: about, CARD_FILE: one.card.as_dict(), SIGNATURE_FILE: one.about["signature"]
