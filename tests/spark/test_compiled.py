@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from onnx import helper
 from pyspark.ml import PipelineModel
 from pyspark.ml.classification import NaiveBayes
 from pyspark.sql import DataFrame
@@ -21,9 +22,12 @@ from headrace.engine.outliers import Thresholds
 from headrace.models.card import ModelCard
 from headrace.models.compiled import admitting, agreement, batch, extremes
 from headrace.models.compiled.builder import NotCompiled, _needed, _steps, build
-from headrace.models.compiled.columns import column
+from headrace.models.compiled.columns import arrow_type, column
 from headrace.models.compiled.saved import Saved
 from headrace.models.compiled.scorer import KINDS, PLAN, Compiled
+from headrace.models.exporting.graphs import boosting, run
+from headrace.models.exporting.graphs import build as graphs
+from headrace.models.exporting.graphs.graph import NotExported
 from headrace.models.predict import predict
 from headrace.models.store import ModelStore
 from headrace.runtime.home import places
@@ -90,7 +94,12 @@ def agrees(spark, folder: Path, stages: list, card: ModelCard, rows: pa.Table) -
     made = build(folder / "model", card)
     again = Compiled.of(made.files())
     told = again.score(rows)
-    wrong = agreement.disagreement(spark, model, card, rows, told)
+    theirs = agreement.transformed(spark, model, card, rows)
+    wrong = agreement.different(card, told, theirs)
+    assert wrong is None, wrong
+    boosted = any(kind == "xgboost" for kind, _, _ in made.described)
+    graph = run.asked(graphs.graph_of(made, {}).SerializeToString(), made, rows)
+    wrong = agreement.different(card, graph, theirs, boosting.TOLERANCE if boosted else agreement.TOLERANCE)
     assert wrong is None, wrong
     np.testing.assert_equal(told.to_pydict(), made.score(rows).to_pydict())
     return made
@@ -123,7 +132,7 @@ def test_naive_bayes_of_counts_refuses_rows_as_spark_does(spark, trained, rows, 
         model = ESTIMATORS["naive_bayes"].build("multiclass", {"model": kind, "smoothing": 1.0}, 1, 1).fit(prepared)
         PipelineModel([*preparation.stages, model]).save(str(tmp_path / kind))
         made = build(tmp_path / kind, card)
-        some = admitting._scorable(made, rows)
+        some = admitting.scorable(made, rows)
         assert 250 < some.num_rows < rows.num_rows
         found = agreement.disagreement(spark, PipelineModel([*preparation.stages, model]), card, some, made.score(some))
         assert found is None
@@ -166,8 +175,13 @@ PREPARED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "conf"), PREPARED)
-def test_every_preparation_gives_the_same_features(spark, tmp_path, kind, conf):
+NOT_IN_A_GRAPH = [None, "text that is read as double|a date that is taken for a category", None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "conf", "why"), [(*one, why) for one, why in zip(PREPARED, NOT_IN_A_GRAPH, strict=True)]
+)
+def test_every_preparation_gives_the_same_features(spark, tmp_path, kind, conf, why):
     train = preparing.framed(spark, preparing.rows(150, 1))
     with held(spark, INTERPRETED):
         made = preparing.fitted(train, conf, kind).model
@@ -185,6 +199,24 @@ def test_every_preparation_gives_the_same_features(spark, tmp_path, kind, conf):
     found = frame_["features"].dense()
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
     assert np.isfinite(expected).mean() > 0.5
+    if why is None:
+        np.testing.assert_allclose(in_a_graph(wanted, table), expected, rtol=1e-9, atol=1e-9)
+    else:
+        with pytest.raises(NotExported, match=why):
+            in_a_graph(wanted, table)
+
+
+def in_a_graph(steps: list, table: pa.Table) -> np.ndarray:
+    """The features that a graph of ONNX makes."""
+    kinds = dict(part.split() for part in preparing.SCHEMA.split(", ")[3:]) | {"money": "double"}
+    read = [name for name in kinds if any(name in str(one.params) for one in steps)]
+    graph, frame, inputs = graphs.opened({name: kinds[name] for name in read})
+    for one in steps:
+        graphs.KINDS[one.kind](graph, one.params, one.arrays, frame)
+    vector = frame["features"]
+    output = helper.make_tensor_value_info(vector.name, graphs.DOUBLE, ["rows", vector.width])
+    made = graphs.closed(graph, inputs, [output], {}).SerializeToString()
+    return run.run(made, run.feeds({name: arrow_type(kinds[name]) for name in read}, table))[0]
 
 
 def test_outliers_are_treated_alike(spark, tmp_path):
@@ -318,7 +350,7 @@ def test_a_worker_that_fails_is_heard_and_without_a_watch_it_raises(spark, train
     some, wrong = watch.found()
     assert (len(scored), wrong) == (300, None)
     assert some.num_rows == 300
-    made._described[-1][2]["weights"] = np.zeros((1, 1))  # what the workers get
+    made.described[-1][2]["weights"] = np.zeros((1, 1))  # what the workers get
     made.files()
     watch = batch.Watch(spark, 10**6)
     assert batch.score(made, frame, ["id"], watch).where("prediction is null").count() == 300

@@ -110,7 +110,7 @@ def test_a_version_is_reproduced_and_scores_no_rows_of_other_definitions(scratch
 
 
 def _then(scratch: Project, version):
-    from headrace.cli.reproduce import _run
+    from headrace.cli.reproduce import run_of_then
 
     pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
-    return _run(scratch.spark, pipeline, places(pipeline, environment), version)
+    return run_of_then(scratch.spark, pipeline, places(pipeline, environment), version)

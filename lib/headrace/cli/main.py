@@ -42,6 +42,7 @@ COMMANDS = {
     "rollback": Entry("promote", "Make the champion before champion again."),
     "experiment": Entry("experiment", "How many labelled rows an A/B test needs."),
     "reproduce": Entry("reproduce", "Train a version again on the tables of then, and compare row by row."),
+    "export": Entry("export", "Write a version as ONNX, pickle, XGBoost or Spark ML, checked row by row."),
     "features": Entry(
         "features", "The features: what they are, where they come from, how fresh; a sample as of a time."
     ),

@@ -105,7 +105,7 @@ def reproduction(
     card = store.card(version.run_id)
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         then = of_then(store, version, pipeline, record_of(store, version) or {}, Path(folder))
-        run = _run(spark, then, where, version)
+        run = run_of_then(spark, then, where, version)
         try:
             found = reproduced(run, store.load(version.uri), card, tolerance)
         except HeadraceError:
@@ -141,7 +141,7 @@ def of_then(store: ModelStore, version: Version, pipeline: Pipeline, record: dic
     return changed.beside(*([code] if code else []), *pipeline.folders)
 
 
-def _run(spark: Any, pipeline: Pipeline, where: Any, version: Version) -> StepRun:
+def run_of_then(spark: Any, pipeline: Pipeline, where: Any, version: Version) -> StepRun:
     """A run in which the training set is as it was."""
     from datetime import UTC, datetime
 
@@ -156,7 +156,7 @@ def _run(spark: Any, pipeline: Pipeline, where: Any, version: Version) -> StepRu
     if commit is None or commit.version != number:
         raise ConfigError(
             f"the training set of version {version.number} is not there any more "
-            f"({where.schema}.training_set version {number}); a version whose tables are gone cannot be reproduced"
+            f"({where.schema}.training_set version {number}); a version whose tables are gone cannot be compared"
         )
     return StepRun(
         spark, pipeline, where.schema, "reproduce", "", datetime.now(UTC), None, None, False, None, task_slots(spark),

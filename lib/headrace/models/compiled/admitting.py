@@ -76,7 +76,7 @@ def _compared(store: ModelStore, uri: str, card: ModelCard, made: Compiled, fram
     """How it differs on real rows, and on rows with what seldom is in one. Runs Spark jobs."""
     chosen: Any = frame.select(*[f"`{name}`" for name in card.features]).limit(CHECKED)
     real: pa.Table = chosen.toArrow()  # bounded
-    odd = _scorable(made, extremes.rows(real))
+    odd = scorable(made, extremes.rows(real))
     for what, rows in (("real rows", real), ("made-up rows", odd)):
         wrong = disagreement(frame.sparkSession, store.load(uri), card, rows, made.score(rows))
         if wrong:
@@ -84,7 +84,7 @@ def _compared(store: ModelStore, uri: str, card: ModelCard, made: Compiled, fram
     return None
 
 
-def _scorable(made: Compiled, rows: pa.Table) -> pa.Table:
+def scorable(made: Compiled, rows: pa.Table) -> pa.Table:
     """Without rows that are refused: of these `transform` gives nothing either, but an error for all."""
     try:
         made.score(rows)

@@ -34,6 +34,18 @@ def disagreement(
         rows: Feature columns; those that are not there are null.
         told: `prediction` and `probability` of each row.
     """
+    return different(card, told, transformed(spark, model, card, rows))
+
+
+def transformed(spark: SparkSession, model: PipelineModel, card: ModelCard, rows: pa.Table) -> pa.Table:
+    """What `transform` says of rows, in their order: `prediction` and `probability`. Runs a Spark job.
+
+    Args:
+        spark: The session.
+        model: Fitted.
+        card: Its card.
+        rows: Feature columns; those that are not there are null.
+    """
     from pyspark.sql import functions as F
 
     frame: Any = spark.createDataFrame(rows.append_column(_ROW, pa.array(np.arange(rows.num_rows))))
@@ -42,28 +54,42 @@ def disagreement(
         (F.col(f"`{name}`") if name in there else F.lit(None)).cast(kind).alias(name)
         for name, kind in card.features.items()
     ]
-    theirs = predict(model, card, frame.select(_ROW, *columns), [_ROW]).toArrow().sort_by(_ROW)
-    return different(card, told, theirs)
+    return predict(model, card, frame.select(_ROW, *columns), [_ROW]).toArrow().sort_by(_ROW).drop_columns([_ROW])
 
 
-def different(card: ModelCard, ours: pa.Table, theirs: pa.Table) -> str | None:
+def different(card: ModelCard, ours: pa.Table, theirs: pa.Table, tolerance: float = TOLERANCE) -> str | None:
     """How two tables of `prediction` and `probability` differ, in words; None where they agree.
 
     A prediction may be another where a probability lies within the tolerance of where it changes.
+
+    Args:
+        card: The model's.
+        ours: One.
+        theirs: The other.
+        tolerance: Of numbers and probabilities, relative.
     """
     if ours.num_rows != theirs.num_rows:
         return f"{ours.num_rows} rows and {theirs.num_rows}"
     if card.task == "regression":
         one, other = (_numbers(table.column("prediction")) for table in (ours, theirs))
-        return _told(_apart(one, other), "another prediction", _by(one, other))
+        return _told(_apart(one, other, tolerance), "another prediction", _by(one, other))
     one, other = (_likely(card, table) for table in (ours, theirs))
-    apart = _apart(one, other).any(axis=1)
+    apart = _apart(one, other, tolerance).any(axis=1)
     if apart.any():
         return _told(apart, "another probability", _by(one, other).max(axis=1))
     said, says = (table.column("prediction").to_pylist() for table in (ours, theirs))
     return _told(
-        np.array([a != b for a, b in zip(said, says, strict=True)], bool) & ~_ties(card, other), "another class"
+        np.array([a != b for a, b in zip(said, says, strict=True)], bool) & ~_ties(card, other, tolerance),
+        "another class",
     )
+
+
+def largest(card: ModelCard, ours: pa.Table, theirs: pa.Table) -> float:
+    """By how much numbers or probabilities of two such tables differ at most, where both are finite."""
+    of = (lambda table: _numbers(table.column("prediction"))) if card.task == "regression" else None
+    one, other = (of(table) if of else _likely(card, table) for table in (ours, theirs))
+    by = _by(one, other)
+    return float(by[np.isfinite(by)].max(initial=0.0))
 
 
 def _numbers(column: Any) -> Floats:
@@ -88,20 +114,20 @@ def _by(one: Floats, other: Floats) -> Floats:
         return np.abs(one - other)
 
 
-def _apart(one: Floats, other: Floats) -> Any:
+def _apart(one: Floats, other: Floats, tolerance: float) -> Any:
     with np.errstate(invalid="ignore"):
         finite = np.abs(other[np.isfinite(other)])
-        room = TOLERANCE * np.abs(other) + LEAST * max(1.0, float(np.median(finite)) if finite.size else 1.0)
+        room = tolerance * np.abs(other) + LEAST * max(1.0, float(np.median(finite)) if finite.size else 1.0)
         same = (one == other) | (np.isnan(one) & np.isnan(other)) | (np.abs(one - other) <= room)
     return ~same
 
 
-def _ties(card: ModelCard, likely: Floats) -> Any:
+def _ties(card: ModelCard, likely: Floats, tolerance: float) -> Any:
     if card.task == "binary":
         cut = float((card.learned or {}).get("threshold", 0.5))
-        return np.abs(likely[:, 0] - cut) <= TOLERANCE
+        return np.abs(likely[:, 0] - cut) <= tolerance
     best = np.sort(likely, axis=1)
-    return best[:, -1] - best[:, -2] <= TOLERANCE if best.shape[1] > 1 else np.zeros(len(best), bool)
+    return best[:, -1] - best[:, -2] <= tolerance if best.shape[1] > 1 else np.zeros(len(best), bool)
 
 
 def _told(wrong: Any, what: str, by: Any = None) -> str | None:

@@ -81,10 +81,15 @@ _WITHIN = {"gaussian": (-_HUGE, _HUGE), "binomial": (_TINY, 1 - _TINY)}
 """Between what a generalised regression's predictions lie, by family; of all others from next to nothing on."""
 
 
+def within(family: str | None) -> tuple[float, float]:
+    """Between what predictions lie: of a plain linear regression anywhere."""
+    return _WITHIN.get(family, (_TINY, _HUGE)) if family else (-np.inf, np.inf)
+
+
 def linear(params: Params, arrays: Arrays) -> Step:
     """A linear regression, or a generalised one: `link`, `family`."""
-    link, family = _LINKS[params["link"]], params.get("family")
-    low, high = _WITHIN.get(family, (_TINY, _HUGE)) if family else (-np.inf, np.inf)
+    link = _LINKS[params["link"]]
+    low, high = within(params.get("family"))
 
     def run(frame: Frame, rows: int) -> None:
         sums = frame[params["input"]].dot(arrays["weights"]) + arrays["intercepts"]

@@ -53,10 +53,20 @@ class Compiled:
     def __init__(self, card: ModelCard, inputs: Sequence[str], steps: Sequence[Described]) -> None:
         self.card, self.inputs = card, tuple(inputs)
         self.types = {name: arrow_type(card.features[name]) for name in inputs}
-        self._described = list(steps)
+        self.described = list(steps)
         self._answers = Answers.of(card)
         self._steps = [KINDS[kind](params, arrays) for kind, params, arrays in steps]
         self._used_up = _used_up(steps)
+
+    @property
+    def labels(self) -> pa.Array | None:
+        """The classes in the label's own values; None of a number."""
+        return self._answers.labels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes as text, of more than two."""
+        return tuple(self._answers.names)
 
     @property
     def schema(self) -> pa.Schema:
@@ -105,10 +115,10 @@ class Compiled:
 
     def files(self) -> dict[str, bytes]:
         """All of it as files: JSON and arrays."""
-        told = [[kind, dict(params), sorted(arrays)] for kind, params, arrays in self._described]
+        told = [[kind, dict(params), sorted(arrays)] for kind, params, arrays in self.described]
         plan = {"format": FORMAT, "card": self.card.as_dict(), "inputs": self.inputs, "steps": told}
         held = io.BytesIO()
-        every = {f"{n}:{name}": one for n, (_, _, arrays) in enumerate(self._described) for name, one in arrays.items()}
+        every = {f"{n}:{name}": one for n, (_, _, arrays) in enumerate(self.described) for name, one in arrays.items()}
         np.savez_compressed(held, **every)
         return {PLAN: json.dumps(plan, indent=1, default=str).encode(), ARRAYS: held.getvalue()}
 
