@@ -103,6 +103,19 @@ def test_every_function_and_every_step_of_the_compiled_form_is_known():
     assert set(build.KINDS) == set(KINDS)
 
 
+def test_an_empty_category_that_is_kept_is_found():
+    made = levels("select *, if(cast(`c` as string) = '', '\\u0000', cast(`c` as string)) as c_ from __THIS__")
+    (last,) = levels("select *, place + 0.0D as prediction from __THIS__")
+    steps = [
+        *[("sql", {"make": level}, {}) for level in made],
+        ("index", {"labels": ["b", "\0", "a"], "input": "c_", "output": "place"}, {}),
+        ("sql", {"make": last}, {}),
+    ]
+    scorer = Compiled(ModelCard("regression", TYPES, "double"), tuple(TYPES), steps)
+    assert {0.0, 1.0, 2.0, 3.0} == set(scorer.score(ROWS).column("prediction").to_pylist())
+    agrees(scorer, ROWS.filter(pc.not_equal(pc.coalesce(ROWS["c"], ""), "\0")))
+
+
 @pytest.mark.parametrize(
     ("sql", "why"),
     [

@@ -17,6 +17,11 @@ NO_MOMENT = np.iinfo(np.int64).min
 """The number that stands for no date and no time: as pandas has it in NaT."""
 
 
+def plain(text: str) -> str:
+    """A text as the graph has it: constants end at a NUL, which stands for an empty category in Spark's list of them."""
+    return text.replace("\0", "\ue000")
+
+
 class NotExported(Exception):
     """What a format cannot express; the text says which part of the model it is."""
 
@@ -86,7 +91,7 @@ class Graph:
         if key not in self.constants:
             name = f"{OWN}constant_{len(self.constants)}"
             if text:
-                content: Any = [str(one).encode() for one in array.ravel()]
+                content: Any = [plain(str(one)).encode() for one in array.ravel()]
                 made = helper.make_tensor(name, 8, array.shape, content)  # 8: TensorProto.STRING
             else:
                 made = numpy_helper.from_array(array, name)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headrace.models.compiled import texts
-from headrace.models.exporting.graphs.graph import Cell, Frame, Graph, NotExported, Vector
+from headrace.models.exporting.graphs.graph import Cell, Frame, Graph, NotExported, Vector, plain
 from headrace.models.exporting.graphs.sql import double, evaluate, spread
 
 Params = Mapping[str, Any]
@@ -38,8 +38,9 @@ def place(graph: Graph, labels: list[str], of: Cell) -> str:
     told: str = graph.whole(len(labels))
     if labels:
         first = {label: at for at, label in reversed(list(enumerate(labels)))}  # of two that are the same the first
+        words = [plain(label) for label in first]
         told = graph.op(
-            "LabelEncoder", of.values, domain="ai.onnx.ml", keys_strings=list(first), values_int64s=list(first.values()),
+            "LabelEncoder", of.values, domain="ai.onnx.ml", keys_strings=words, values_int64s=list(first.values()),
             default_int64=len(labels),
         )  # fmt: skip
         return told if of.nulls is None else graph.op("Where", of.nulls, graph.whole(len(labels)), told)
