@@ -68,7 +68,11 @@ def test_what_a_search_is_worth(spark, tmp_path, tmp_path_factory, monkeypatch):
         inner, judged = within(problem, fold)
         model = refitted(inner, Point(best["estimator"], json.loads(best["params"])), 42, 2).model
         values.append(model_metric(model.transform(judged), "binary", "areaUnderROC"))
-        assert f"{values[-1]:.4f}" in note, (fold, best["params"], [(row["params"], row["fold_values"]) for row in rows])
+        assert f"{values[-1]:.4f}" in note, (
+            fold,
+            best["params"],
+            [(row["params"], row["fold_values"]) for row in rows],
+        )
     assert f"nested: areaUnderROC {fmean(values):.4f} on average" in note
     parent = ModelStore(uri).client.get_run(done.outputs[-1].facts["mlflow_run_id"])
     assert parent.data.metrics["nested_areaUnderROC"] == pytest.approx(fmean(values), abs=1e-9)
