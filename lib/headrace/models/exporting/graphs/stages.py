@@ -10,7 +10,8 @@ import numpy as np
 
 from headrace.models.compiled import texts
 from headrace.models.exporting.graphs.graph import Cell, Frame, Graph, NotExported, Vector, plain
-from headrace.models.exporting.graphs.sql import double, evaluate, spread
+from headrace.models.exporting.graphs.logic import double, spread
+from headrace.models.exporting.graphs.sql import evaluate
 
 Params = Mapping[str, Any]
 Arrays = Mapping[str, Any]
