@@ -136,10 +136,16 @@ def killed(folder: Path, evals: int = 30, after: int = 10) -> dict[str, int]:
     subprocess.run(
         [command[0], str(PROJECT / "jobs" / "pipeline.py"), *command[2:], "--to", "training_set"], check=True
     )
-    run = subprocess.Popen([*command, "--only", "search"], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [*command, "--only", "search"],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     seen = 0
-    assert run.stderr is not None
-    for line in run.stderr:
+    assert run.stdout is not None
+    for line in run.stdout:
         seen += " trial " in line and "done, best" in line
         if seen >= after:
             os.killpg(run.pid, signal.SIGKILL)
