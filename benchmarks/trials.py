@@ -16,6 +16,8 @@ from typing import Any
 
 import hyperopt
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from contest import PROJECT, contest, session
 from hyperopt import hp
 
@@ -128,28 +130,24 @@ def memory(folder: Path, counts: tuple[int, int] = (20, 200)) -> dict[str, dict[
     return found
 
 
+def _written(home: Path) -> int:
+    """Trials in the table's files."""
+    files = (home / "warehouse" / "small" / "trials").glob("*.parquet")
+    return sum(int(pc.sum(pc.greater_equal(pq.read_table(file)["trial"], 0)).as_py() or 0) for file in files)
+
+
 def killed(folder: Path, evals: int = 30, after: int = 10) -> dict[str, int]:
-    """The driver killed by SIGKILL after so many trials, and started again."""
-    file = small(folder, 20_000, estimator="xgboost", evals=evals, parallelism=2)
+    """The driver killed by SIGKILL when so many trials are in the table, and started again."""
+    file = small(folder, 150_000, estimator="xgboost", evals=evals, parallelism=2)
     command = [str(PROJECT / "spark-submit.sh"), str(PROJECT / "jobs" / "train.py"), "--config", str(file)]
     subprocess.run([*command, "--to", "training_set"], check=False, capture_output=True)
     subprocess.run(
         [command[0], str(PROJECT / "jobs" / "pipeline.py"), *command[2:], "--to", "training_set"], check=True
     )
-    run = subprocess.Popen(
-        [*command, "--only", "search"],
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    seen = 0
-    assert run.stdout is not None
-    for line in run.stdout:
-        seen += " trial " in line and "done, best" in line
-        if seen >= after:
-            os.killpg(run.pid, signal.SIGKILL)
-            break
+    run = subprocess.Popen([*command, "--only", "search"], start_new_session=True)
+    while run.poll() is None and _written(Path(os.environ["HEADRACE_HOME"])) < after:
+        time.sleep(0.5)
+    os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     pipeline = headrace.Pipeline.from_yaml(file)
     there = pipeline.table("trials").where("trial >= 0").count()

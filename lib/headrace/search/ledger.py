@@ -1,4 +1,4 @@
-"""Finished trials, written at once: to the table `trials` and to MLflow, by one thread, in order.
+"""Finished trials, written at once: to the table `trials`, and when they are there to MLflow, by a thread each, in order.
 
 A lost driver loses no finished trial: those of the same attempt (see `search.attempt`) are read back and not repeated.
 """
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace.errors import HeadraceError
 from headrace.models.store import ModelStore
@@ -20,6 +20,7 @@ from headrace.runtime.step import Run
 from headrace.search.begun import STATUS, Children, Folded, Key, key_of
 from headrace.search.space import Point
 
+T = TypeVar("T")
 SCHEMA = (
     "run_id string, fingerprint string, trial bigint, estimator string, params string, status string, metric string, "
     "value double, loss double, seconds double, error string, started_at timestamp, finished_at timestamp, "
@@ -57,6 +58,14 @@ class Row:
         return Point(self.estimator, json.loads(self.params))
 
 
+def _taken(of: queue.Queue[T | None]) -> tuple[list[T], bool]:
+    """What has come, once there is something; and whether it is all."""
+    news = [of.get()]
+    while not of.empty():
+        news.append(of.get_nowait())
+    return [one for one in news if one is not None], None in news
+
+
 def begun_before(run: Run, attempt: str) -> bool:
     """Whether an earlier run has begun this attempt. Runs a Spark job."""
     return run.exists("trials") and not run.read("trials").where(f"fingerprint = '{attempt}'").isEmpty()
@@ -84,7 +93,7 @@ def _aware(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class Ledger:
-    """The one writer of finished trials; use it in a `with`.
+    """The one writer of finished trials, to the table and then to MLflow; use it in a `with`.
 
     Args:
         run: Of the step.
@@ -100,20 +109,26 @@ class Ledger:
     def __init__(self, run: Run, attempt: str, store: ModelStore, tags: Mapping[str, str]) -> None:
         self.attempt = attempt
         self._run, self._store, self._tags = run, store, dict(tags)
-        self._queue: queue.Queue[Row | Folded | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._work, name="trials-writer")
+        self._finished: queue.Queue[Row | None] = queue.Queue()
+        self._told: queue.Queue[Row | Folded | None] = queue.Queue()
+        self._threads = [
+            threading.Thread(target=self._write, name="trials-writer"),
+            threading.Thread(target=self._tell, name="trials-in-mlflow"),
+        ]
         self._error: BaseException | None = None
         self._opened = threading.Event()
         self.parent = ""
         self._children: Children | None = None
 
     def __enter__(self) -> Ledger:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._queue.put(None)
-        self._thread.join()
+        self._finished.put(None)
+        for thread in self._threads:
+            thread.join()
         if self._error and error is None:
             raise HeadraceError(f"finished trials could not be written: {self._error}") from self._error
 
@@ -125,11 +140,11 @@ class Ledger:
         """
         if self._error:
             raise HeadraceError(f"finished trials could not be written: {self._error}") from self._error
-        self._queue.put(row)
+        self._finished.put(row)
 
     def fold(self, done: Folded) -> None:
         """A fold of a trial is over; it is written while the trial goes on."""
-        self._queue.put(done)
+        self._told.put(done)
 
     def interrupted(self, metric: str) -> dict[Key, Mapping[int, float]]:
         """Finished folds of trials that a killed run of this attempt did not finish."""
@@ -144,33 +159,36 @@ class Ledger:
             raise HeadraceError(f"the model store did not answer: {self._error}") from self._error
         return self.parent
 
-    def _work(self) -> None:
+    def _write(self) -> None:
+        """The table: at once, for it is what a restart needs; what is in it goes on to MLflow."""
         self._run.spark.sparkContext.setLocalProperty("spark.scheduler.pool", "trials-writer")
+        last = False
         try:
-            # the table first: it is what a restart needs; MLflow's first use takes seconds
-            last = False
             while not last:
-                news, last = self._take()
-                rows = [one for one in news if isinstance(one, Row)]
+                rows, last = _taken(self._finished)
                 if rows:
                     self._run.append("trials", frame(self._run, rows))
-                if not self._opened.is_set():
-                    self._open()
+                for row in rows:
+                    self._told.put(row)
+        except BaseException as error:  # noqa: BLE001 (raised in the thread that uses the ledger)
+            self._error = error
+        finally:
+            self._told.put(None)
+
+    def _tell(self) -> None:
+        """MLflow: its first use takes seconds."""
+        last = False
+        try:
+            self._open()
+            while not last:
+                found: tuple[list[Row | Folded], bool] = _taken(self._told)
+                news, last = found
                 for one in news:
                     self._log(one) if isinstance(one, Row) else self._open_children.note(one)
         except BaseException as error:  # noqa: BLE001 (raised in the thread that uses the ledger)
             self._error = error
         finally:
             self._opened.set()
-
-    def _take(self) -> tuple[list[Row | Folded], bool]:
-        try:
-            news = [self._queue.get(timeout=None if self._opened.is_set() else 0.01)]
-        except queue.Empty:
-            return [], False
-        while not self._queue.empty():
-            news.append(self._queue.get_nowait())
-        return [one for one in news if one is not None], None in news
 
     def _open(self) -> None:
         client = self._store.client
