@@ -15,9 +15,7 @@ import pytest
 
 from headrace.config.strategies import Strategy
 from headrace.models.assignment import assigned
-from headrace.models.compiled import admitting
 from headrace.models.entities import entity_text, micros
-from headrace.serving import loading
 from headrace.serving.app import create
 from headrace.serving.derived import RowFeature
 from headrace.serving.inference_log import InferenceLog, recover
@@ -402,11 +400,3 @@ def test_files_are_closed_by_size_and_by_time(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("[!.]*.jsonl"))) == 4
     log.close()
     assert os.listdir(tmp_path)
-
-
-def test_what_registration_admits_is_what_is_served() -> None:
-    assert (loading.TAG, loading.FOLDER, loading.ADMITTED) == (
-        admitting.COMPILED,
-        admitting.COMPILED,
-        admitting.ADMITTED,
-    )

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 PREFIX = "headrace."
+COMPILED, ADMITTED = "compiled", "admitted"
+"""Tag of a version: `admitted`, or why there is no compiled scorer; and the folder of its run that has it."""
 
 
 @dataclass(frozen=True)

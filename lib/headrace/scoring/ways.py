@@ -10,10 +10,11 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from headrace.models.compiled import batch
-from headrace.models.compiled.admitting import COMPILED, compiled
+from headrace.models.compiled.admitting import compiled
 from headrace.models.compiled.agreement import disagreement
 from headrace.models.predict import predict
 from headrace.models.store import ModelStore
+from headrace.models.version import COMPILED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

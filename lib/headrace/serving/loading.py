@@ -7,16 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import ConfigError
-from headrace.models.version import Version
+from headrace.models.version import ADMITTED, COMPILED, Version
 from headrace.serving.models import Served
 from headrace.serving.typed import arrow_type
 
 if TYPE_CHECKING:
     from headrace.models.store import ModelStore
-
-FOLDER = "compiled"
-TAG = "compiled"
-ADMITTED = "admitted"
 
 
 def loaded(store: ModelStore, version: Version) -> Served:
@@ -31,19 +27,19 @@ def loaded(store: ModelStore, version: Version) -> Served:
     from headrace.models.answers import answered
     from headrace.models.compiled.scorer import Compiled
 
-    if version.tags.get(TAG) != ADMITTED:
+    if version.tags.get(COMPILED) != ADMITTED:
         raise ConfigError(_refusal(version))
     with answered(store.tracking_uri), tempfile.TemporaryDirectory() as folder:
         _ = store.client
         there = mlflow.artifacts.download_artifacts(
-            run_id=version.run_id, artifact_path=FOLDER, dst_path=folder, tracking_uri=store.tracking_uri
+            run_id=version.run_id, artifact_path=COMPILED, dst_path=folder, tracking_uri=store.tracking_uri
         )
         compiled = Compiled.read(Path(there))
     return check(Served(version, compiled.card, compiled))
 
 
 def _refusal(version: Version) -> str:
-    said = version.tags.get(TAG)
+    said = version.tags.get(COMPILED)
     why = f" ({said})" if said else ""
     return (
         f"{version.uri} has no form that scores without Spark{why}: headrace serve cannot serve it. Serve it with Spark: "

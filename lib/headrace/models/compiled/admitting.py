@@ -20,13 +20,11 @@ from headrace.models.compiled.builder import TASKS, build
 from headrace.models.compiled.scorer import Compiled
 from headrace.models.compiled.sql import NotCompiled
 from headrace.models.store import ModelStore
-from headrace.models.version import Version
+from headrace.models.version import ADMITTED, COMPILED, Version
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-COMPILED, ADMITTED = "compiled", "admitted"
-"""Tag of a version: `admitted`, or why there is no compiled scorer; and the folder of its run that has it."""
 _read: dict[tuple[str, str], Compiled] = {}
 
 
