@@ -44,6 +44,18 @@ def test_rows_without_an_answer_are_set_aside_once_per_version(scratch: Project)
         (300, 1), (301, 2), (302, 1), (303, 2), (304, 1)]  # fmt: skip
     assert sorted(scratch.rows("predictions_rejected", *columns)) == first
 
+    beside = YAML % "decision_tree" + "scoring: {output: tried, strategy: {canary: {challenger: 1, share: 1}}}\n"
+    scratch.run(beside, only="score")
+    assert sorted(scratch.rows("tried", "id", "model_version")) == [(300, 1), (302, 1), (304, 1)]
+    assert sorted(scratch.rows("tried_rejected", *columns)) == first
+    lines.append("305,1.7e308,")
+    scratch.write("orders.csv", "id,x,y\n" + "\n".join(lines) + "\n")
+    scratch.run(beside, to="clean")
+    scratch.run(beside, only="score")  # what the challenger has no answer for is the champion's in the next run
+    assert sorted(scratch.rows("tried", "id", "model_version")) == [
+        (300, 1), (301, 2), (302, 1), (303, 2), (304, 1)]  # fmt: skip
+    assert sorted(scratch.rows("tried_rejected", *columns)) == [*first, (305, "the prediction is infinite", 1)]
+
 
 def _environment():
     from headrace.config.types import Environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,6 +31,7 @@ STRATEGIES = {
     "arms": "{ab: {arms: {champion: 0.5, '2': 0.5}}, entity: customer, salt: spring}",
     "shadow": "{shadow: {}}",
     "nobody": "{canary: {challenger: someone, share: 0.5}}",
+    "gone": "{shadow: {challenger: 3}}",
 }
 
 
@@ -100,6 +102,17 @@ def test_each_row_is_scored_once_by_whom_the_strategy_says(
     who, notes = scored("nobody")
     assert set(who.values()) == {1}
     assert any("no version of shop is someone: the champion scores in its place" in note for note in notes)
+
+    scratch.run(YAML % "naive_bayes", to="register")
+    promote(store, "shop", 1, Word("it goes on"))
+    folder = store.client.download_artifacts(store.version("shop", 3).run_id, "")
+    for place in ("model", "compiled"):
+        shutil.rmtree(f"{folder}/{place}")
+    who, notes = scored("gone")  # a challenger that cannot be read does not keep the champion from scoring
+    assert set(who.values()) == {1}
+    assert any(
+        "3 (version 3) cannot score, the champion does in its place: it cannot be read" in note for note in notes
+    )
 
     text = YAML % "decision_tree" + f"scoring: {{strategy: {STRATEGIES['arms']}}}\n"
     experiment(str(scratch.write("pipeline.yaml", text)), 0.1)

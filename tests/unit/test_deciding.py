@@ -51,6 +51,21 @@ def test_mistakes_are_told_where_they_stand(tmp_path: Any, search: str, says: st
 
 
 @pytest.mark.parametrize(
+    ("folds", "says"),
+    [
+        ("{count: 2, by: hash}", "a search within one of two folds has none; write 3"),
+        ("{count: 4, by: time, window: sliding}", "only the stretch before it to learn from; write window: expanding"),
+    ],
+)
+def test_a_search_within_a_fold_needs_folds_of_its_own(tmp_path: Any, folds: str, says: str) -> None:
+    file = tmp_path / "p.yaml"
+    text = YAML % ('"a = 1"', "nested: true")
+    file.write_text(text.replace("label:", f"predict_at: at, split: {{folds: {folds}}}, label:"))
+    with pytest.raises(ConfigError, match=says):
+        read_pipeline(file)
+
+
+@pytest.mark.parametrize(
     ("value", "wanted"),
     [
         (0.3, {"at": 0.3}),

@@ -34,7 +34,7 @@ def _row(version: str, value: float | None, lower: float | None, upper: float | 
             "upper": upper, "labelled_rows": rows}  # fmt: skip
 
 
-def test_arms_are_held_against_the_larger_one() -> None:
+def test_arms_are_held_against_the_champion() -> None:
     rows = [
         _row("1", 0.70, 0.68, 0.72, 900),
         _row("2", 0.74, 0.71, 0.77, 300),
@@ -43,14 +43,18 @@ def test_arms_are_held_against_the_larger_one() -> None:
         _row("2", 0.1, 0.1, 0.1, 300, "rmse"),
         {**_row("2", 0.1, 0.0, 0.2, 30), "granularity": "day"},
     ]
-    assert compared(rows, "f1") == [
+    assert compared(rows, "f1", 1, [2, 3, 4, 9]) == [
         "version 2 against 1: f1 +0.0400 [+0.0039, +0.0761] (300 and 900 labelled rows): better beyond chance",
         "version 3 against 1: f1 +0.0100 [-0.1018, +0.1218] (20 and 900 labelled rows): not beyond chance",
     ]
-    assert compared(rows[:1], "f1") == []
+    assert compared(rows, "f1", 2, [1]) == [
+        "version 1 against 2: f1 -0.0400 [-0.0761, -0.0039] (900 and 300 labelled rows): worse beyond chance"
+    ]
+    assert compared(rows[:1], "f1", 1, [2]) == []
+    assert compared(rows, "f1", None, [2]) == []
     smaller = [_row("1", 5.0, 4.9, 5.1, 900, "rmse"), _row("2", 5.5, 5.4, 5.6, 900, "rmse")]
-    assert compared(smaller, "rmse")[0].endswith("worse beyond chance")
+    assert compared(smaller, "rmse", 1, [2])[0].endswith("worse beyond chance")
     bare = [_row("1", 5.0, None, None, 9, "own"), _row("2", 6.0, None, None, 8, "own")]
-    assert compared(bare, "own") == [
+    assert compared(bare, "own", 1, [2]) == [
         "version 2 against 1: own +1.0000 (8 and 9 labelled rows; the metric has no interval)"
     ]

@@ -61,6 +61,10 @@ def test_a_class_that_no_probability_was_told_of_is_certainly_wrong():
     assert value("multiclass", "logLoss", label, said) == pytest.approx((-np.log(0.9) - np.log(1e-15)) / 2)
 
 
+def test_rows_of_one_class_have_no_area() -> None:
+    assert np.isnan(value("binary", "areaUnderROC", np.zeros(3), np.ones((3, 1))))
+
+
 def test_numbers_are_measured_as_scikit_learn_does():
     rng = np.random.default_rng(0)
     label, said = rng.normal(size=50), rng.normal(size=50)

@@ -45,6 +45,8 @@ def experiment(
             "choose another --metric, or register the version anew: jobs/train.py --only register --force register"
         )
     shares = _shares(pipeline.scoring.strategy)
+    if min(shares.values()) <= 0:
+        raise ConfigError(f"scoring.strategy.ab.arms: {min(shares, key=lambda arm: shares[arm])} has no share")
     arms = needed(found["lower"], found["upper"], int(found["rows"]), detect, shares, power, alpha)
     lines = [f"{arm:<12} {shares[arm]:>6.1%}  {rows:>12,} labelled rows" for arm, rows in arms.items()]
     head = f"to see a difference of {detect:g} in {wanted} with a chance of {power:.0%} (by chance alone: {alpha:.0%})"

@@ -26,7 +26,8 @@ def value(task: str, metric: str, label: Array, said: Array, chosen: Array | Non
         return float(values(_numbers(label, said), ALONE)[metric][0])
     classes = label.astype(np.int64)
     if metric in ("areaUnderROC", "areaUnderPR"):
-        return float(areas(_cells(classes, said[:, 1]))[metric][0])
+        score = said[:, 1] if said.shape[1] > 1 else np.zeros(len(said))  # of rows of one class
+        return float(areas(_cells(classes, score))[metric][0])
     predicted = said.argmax(axis=1) if chosen is None else chosen.astype(np.int64)
     return float(values(_classes(classes, said, predicted), ALONE)[metric][0])
 

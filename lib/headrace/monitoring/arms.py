@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -11,20 +11,24 @@ from headrace.config.metrics import larger_is_better
 _Z = NormalDist().inv_cdf(0.975)
 
 
-def compared(rows: Sequence[Mapping[str, Any]], metric: str | None) -> list[str]:
-    """Each version against the one with the most labelled rows; lines for people.
+def compared(
+    rows: Sequence[Mapping[str, Any]], metric: str | None, champion: int | None, others: Collection[int]
+) -> list[str]:
+    """The versions of a test against the champion; lines for people.
 
     The arms have rows of their own, so that the variances of their metrics add up; the interval is the normal one.
 
     Args:
         rows: From `verdicts.records`.
         metric: The pipeline's own.
+        champion: Its version.
+        others: Versions that score beside it.
     """
-    arms = [r for r in rows if r["granularity"] == "all" and r["metric"] == metric and r["value"] is not None]
-    if len(arms) < 2:
-        return []
-    first, *others = sorted(arms, key=lambda r: (-r["labelled_rows"], str(r["model_version"])))
-    return [_told(one, first) for one in others]
+    judged = [r for r in rows if r["granularity"] == "all" and r["metric"] == metric and r["value"] is not None]
+    arms = {str(r["model_version"]): r for r in judged}
+    first = arms.get(str(champion))
+    wanted = sorted(number for number in set(others) - {champion} if str(number) in arms)
+    return [_told(arms[str(number)], first) for number in wanted] if first else []
 
 
 def _told(one: Mapping[str, Any], first: Mapping[str, Any]) -> str:

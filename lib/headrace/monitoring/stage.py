@@ -13,6 +13,8 @@ from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
 from headrace.config.metrics import DEFAULT_METRIC
+from headrace.config.strategies import CHAMPION
+from headrace.models.store import ModelStore
 from headrace.monitoring import arms, drift, later, quality, rows, verdicts, versions
 from headrace.monitoring.bins import CURRENT
 from headrace.runtime.step import Done, Output, Step
@@ -102,7 +104,12 @@ def monitor(run: Run, spine: Spine, features: Features) -> Done:
 
 def _arms(run: Run, judged: list[dict[str, Any]], metric: str | None) -> list[str]:
     """What versions that score side by side have shown."""
-    return arms.compared(judged, metric) if run.pipeline.scoring.strategy.kind in ("ab", "canary") else []
+    strategy, store = run.pipeline.scoring.strategy, ModelStore(run.tracking_uri)
+    if strategy.kind not in ("ab", "canary"):
+        return []
+    named = {one: None if one.isdigit() else store.alias(run.model_name, one) for one in (CHAMPION, *strategy.others)}
+    numbers = {one: int(one) if one.isdigit() else (found.number if found else 0) for one, found in named.items()}
+    return arms.compared(judged, metric, numbers.pop(CHAMPION), list(numbers.values()))
 
 
 def _drift(

@@ -214,7 +214,15 @@ class Runner:
                 note = {**run.note, **(told(step, done) if last else {})}
                 if not last or done.broken:
                     note["fingerprint"] = None
-                commit = self.tables.write(output, note, self._text(output))
+                try:
+                    commit = self.tables.write(output, note, self._text(output))
+                except Exception as error:
+                    if not output.optional:
+                        raise
+                    run.say(
+                        f"{output.table} could not be written: {secrets.redacted(str(error)).splitlines()[0][:300]}"
+                    )
+                    continue
                 record.output_versions[output.table] = commit.version
                 written = commit.rows or 0
         finally:

@@ -56,6 +56,7 @@ class Output:
         change_feed: Those who follow the table find its changes in Delta's change data feed.
         verify: Called with the rows that were written when the commit is there: None, or, where what was written is
             wrong, what is to be written in its place; the commit is undone before.
+        optional: Where it cannot be written, people are told, and the step goes on.
     """
 
     table: str
@@ -75,6 +76,7 @@ class Output:
     views: Mapping[str, str] = field(default_factory=dict)
     change_feed: bool = False
     verify: Callable[[int], Output | None] | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from headrace.config.strategies import CHAMPION
 from headrace.engine.time import moment
-from headrace.errors import ConfigError, DataError
+from headrace.errors import ConfigError, HeadraceError
 from headrace.models.assigned import assigned_column
 from headrace.models.card import ModelCard, check_columns
 from headrace.models.store import ModelStore
 from headrace.models.version import Version
 from headrace.runtime.step import Run
-from headrace.scoring.ways import Way, chosen, withdraw
+from headrace.scoring.rejected import tried
+from headrace.scoring.ways import Way, chosen, ready, withdraw
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -41,14 +43,11 @@ class Arm:
 
 
 def others(run: Run) -> dict[str, Version | None]:
-    """What the strategy's aliases and versions beside the champion stand for; None of one that is not there.
-
-    Raises:
-        ConfigError: If a number is no version.
-    """
+    """What the strategy's aliases and versions beside the champion stand for; None of one that is not there."""
     store, name = ModelStore(run.tracking_uri), run.model_name
     wanted = run.pipeline.scoring.strategy.others
-    return {one: store.resolve(name, one) if one.isdigit() else store.alias(name, one) for one in wanted}
+    numbers = {str(version.number): version for version in store.versions(name)} if wanted else {}
+    return {one: numbers.get(one) if one.isdigit() else store.alias(name, one) for one in wanted}
 
 
 def able(
@@ -72,7 +71,8 @@ def able(
             card = ModelStore(run.tracking_uri).card(version.run_id)
             check_columns(card, columns)
             warning = admit(version, card)
-        except (ConfigError, DataError) as error:
+            ready(run, version)
+        except HeadraceError as error:
             notes.append(
                 f"{name} (version {version.number}) cannot score, the champion does in its place: {error.message}"
             )
@@ -111,12 +111,26 @@ def divided(
     at = F.coalesce(F.col("predict_at"), moment(run.as_of))
     role = assigned_column(rows, strategy, entity, at)
     named = rows.withColumn(ROLE, F.when(role.isin(list(roles)), role).otherwise(F.lit(CHAMPION)))
+    for name, version in roles.items():  # what it has no answer for is the champion's
+        named = _without(named, name, tried(run, run.pipeline.scoring.output, version.number), key)
     counts = {row[ROLE]: row["count"] for row in named.groupBy(ROLE).count().collect()}  # a row per arm
     versions = {CHAMPION: champion, **roles}
     return [
         Arm(versions[name], named.where(F.col(ROLE) == name).drop(ROLE), found)
         for name, found in sorted(counts.items())
     ] or [Arm(champion, rows, 0)]
+
+
+def _without(named: DataFrame, role: str, refused: DataFrame | None, key: Sequence[str]) -> DataFrame:
+    """Rows with their role, but for those that it has refused."""
+    if refused is None:
+        return named
+    there = refused.select(*key, "predict_at").distinct().withColumn("__refused", F.lit(True))
+    same = reduce(and_, (named[name].eqNullSafe(there[name]) for name in (*key, "predict_at")))
+    kept = [named[name] for name in named.columns if name != ROLE]
+    theirs = (F.col(ROLE) == role) & F.col("__refused").isNotNull()
+    joined = named.join(there, same, "left")
+    return joined.select(*kept, F.when(theirs, F.lit(CHAMPION)).otherwise(F.col(ROLE)).alias(ROLE))
 
 
 @dataclass(frozen=True)

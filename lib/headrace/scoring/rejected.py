@@ -33,11 +33,11 @@ def reason(scored: DataFrame) -> Column:
     return why
 
 
-def tried(run: Run, table: str, versions: Sequence[int]) -> DataFrame | None:
-    """Rows that these versions had no answer for before: asked again they would have none; None: there are none."""
+def tried(run: Run, table: str, version: int) -> DataFrame | None:
+    """Rows that a version had no answer for before: asked again it would have none; None: there are none."""
     if not run.exists(f"{table}{REJECTED}"):
         return None
-    return run.read(f"{table}{REJECTED}").where(F.col("model_version").isin(list(versions)))
+    return run.read(f"{table}{REJECTED}").where(F.col("model_version") == version)
 
 
 def reject(run: Run, table: str, scored: DataFrame, key: Sequence[str]) -> int:

@@ -53,7 +53,7 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
             stage="score",
             name="score",
             inputs=inputs,
-            outputs=(*_tables(pipeline), *_shadow(pipeline), pipeline.scoring.output),
+            outputs=(*_tables(pipeline), pipeline.scoring.output),
             config=config,
             state=_state,
             run=lambda run: _score(run, spine, features, lambda: _made(run, inputs, rows)),
@@ -106,14 +106,12 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
         return Done((nothing,), rows_in=0, notes=(reason,))
     earlier = run.read(run.pipeline.scoring.output) if run.exists(run.pipeline.scoring.output) else None
 
-    numbers = [one.number for one in (version, *others(run).values()) if one]
-
     def among(spine_rows: DataFrame) -> DataFrame:
         wanted = spine_rows.where(due(run.as_of, run.since, run.until))
         if run.rescore:
             return wanted
         left = unscored(wanted, earlier, key, run.since, run.until)
-        return unscored(left, tried(run, run.pipeline.scoring.output, numbers), key, run.since, run.until)
+        return unscored(left, tried(run, run.pipeline.scoring.output, version.number), key, run.since, run.until)
 
     rows, pick = spine(run, among), _parts(run)
     count, times = span(pick(rows))
@@ -187,7 +185,7 @@ def _checked(
         return replace(revised(anew), verify=lambda rows: refused(anew, rows))
 
     whole = scorings.frame() if frame is None else frame
-    return replace(revised(whole), verify=verify)
+    return replace(revised(whole), verify=verify, optional=table != run.pipeline.scoring.output)
 
 
 def _check_kept(scored: DataFrame, count: int) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
+from headrace.config.secrets import redacted
+from headrace.errors import HeadraceError
 from headrace.models.compiled import batch
 from headrace.models.compiled.admitting import compiled
 from headrace.models.compiled.agreement import disagreement
@@ -68,14 +70,33 @@ def chosen(run: Run, version: Version, rows: DataFrame, keep: Sequence[str], cou
         told = some.select(["__prediction", "__probability"]).rename_columns(["prediction", "probability"])
         try:
             return disagreement(run.spark, store.load(version.uri), card, some.select(list(ready.inputs)), told)
+        except HeadraceError as error:  # the model store does not answer
+            run.say(f"what {version.name} version {version.number} wrote could not be compared: {error.message}")
+            return None
         except (PySparkException, Py4JError) as error:  # rows that the model refuses: it shall say so itself
             return f"transform fails ({type(error).__name__})"
 
     return Way(batch.score(ready, rows, keep, watch), wrong, transformed)
 
 
+def ready(run: Run, version: Version) -> None:
+    """Read a version, so that one that cannot be read is found before anything is written.
+
+    Raises:
+        HeadraceError: With the reason.
+    """
+    store = ModelStore(run.tracking_uri)
+    try:
+        compiled(store, version)[0] or store.load(version.uri)
+    except HeadraceError:
+        raise
+    except Exception as error:  # a missing file, a class of the user's that is no more, a package
+        raise HeadraceError(f"it cannot be read: {redacted(str(error))[:300]}") from error
+
+
 def withdraw(run: Run, version: Version, wrong: str) -> None:
     """Tell people that the compiled scorer of a version is not trusted any more, and let it be."""
+    wrong = redacted(wrong)
     run.say(
         f"the compiled scorer of {version.name} version {version.number} differs from the model: {wrong}. All rows are "
         "written anew by the model's own transform, and so are those of later runs, until the version is registered "

@@ -183,7 +183,7 @@ class DriverTrials(hyperopt.Trials):
             try:
                 trial.result = fn(sample)
             except Exception as error:  # noqa: BLE001 (any reason at all is the trial's result, not the search's end)
-                trial.error = _reason(error)
+                trial.error = reason(error)
             finally:
                 trial.over.set()
                 self._news.set()
@@ -237,7 +237,7 @@ _OVER = {"timed_out": "it took longer than search.trial_timeout", "cancelled": "
 _CAUSE = re.compile(r"^[\s:]*(Caused by: )?[\w.]*(Error|Exception)\b.*: \S")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The innermost cause of an error, short enough for a table; Spark puts it last."""
     text = redacted(str(error)).strip() or type(error).__name__
     causes = [line.strip(" :") for line in text.splitlines() if _CAUSE.match(line)]

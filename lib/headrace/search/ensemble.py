@@ -67,6 +67,11 @@ def together(run: Run, problem: Problem, rows: Sequence[Row], best: Row, slots: 
     chosen = list(points.values())[: wanted.best]
     if len(chosen) < 2:
         return None, "search.ensemble: a single trial has finished; it goes alone"
+    if wanted.by == "stacking" and any(fold.known.target.labels != problem.target.labels for fold in problem.folds):
+        return (
+            None,
+            "search.ensemble: not every fold has every class, so that nothing can be stacked; the best goes alone",
+        )
     told = [{"estimator": one.estimator, "params": dict(one.params)} for one in chosen]
     point = Point(ENSEMBLE, {"by": wanted.by, "members": told})
     run.say(f"the best {len(chosen)} trials learn together ({wanted.by})")

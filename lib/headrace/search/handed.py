@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pyspark.core.broadcast import Broadcast
     from pyspark.sql import DataFrame
 
-KEPT = 3
-"""Of how many folds, or ways to prepare them, a Python worker keeps the rows; they lie in the executor's files anyway."""
+KEPT = 192 * 2**20
+"""Bytes of rows that a Python worker keeps, and at least those of one fold; they lie in the executor's files anyway."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Handle:
             train, validation = (_rows(stream) for stream in self.streams.value)
             _read[self.name] = train, validation
         _read.move_to_end(self.name)
-        while len(_read) > KEPT:
+        while len(_read) > 1 and sum(part.features.nbytes for both in _read.values() for part in both) > KEPT:
             _read.popitem(last=False)
         return _read[self.name]
 

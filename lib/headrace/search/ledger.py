@@ -138,9 +138,9 @@ class Ledger:
         Raises:
             HeadraceError: If an earlier one could not be written.
         """
+        self._finished.put(row)  # first of all: where MLflow does not answer, the table may
         if self._error:
             raise HeadraceError(f"finished trials could not be written: {self._error}") from self._error
-        self._finished.put(row)
 
     def fold(self, done: Folded) -> None:
         """A fold of a trial is over; it is written while the trial goes on."""
@@ -227,7 +227,7 @@ class Ledger:
         found = self._open_children.taken(key_of(row.point), begun, f"trial {row.trial} {row.estimator}")
         child = found.run_id
         values = {"seconds": row.seconds} | ({row.metric: row.value} if row.value is not None else {})
-        folds = [(fold, value) for fold, value in enumerate(row.fold_values or (), 1) if fold not in found.folds]
+        folds = [] if found.folds else list(enumerate(row.fold_values or (), 1))  # else each was told as it ended
         client.log_batch(
             child,
             metrics=[

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from headrace.models.store import ModelStore
 from headrace.runtime.step import Run
-from headrace.search.ledger import Ledger, Row, begun_before, read_back
+from headrace.search.ledger import Ledger, Row, read_back
 from headrace.search.problem import Problem, within
 from headrace.search.space import Point
 from headrace.search.trial import measured
@@ -61,11 +61,11 @@ def nested(run: Run, problem: Problem, attempt: str, best: Choose, refit: Refit)
         run.say(f"nested: a search that knows nothing of fold {number}")
         inner, judged = within(problem, number)
         name = f"{attempt}{INNER}{number}"
-        again, earlier = begun_before(run, name), read_back(run, name)
+        earlier = read_back(run, name)
         tags = {"pipeline": run.pipeline.pipeline, "task": problem.target.task, "nested": str(number)}
         store = ModelStore(run.tracking_uri)
         with Ledger(run, name, store, tags) as ledger:
-            winner = best(earlier + run_trials(run, inner, earlier, ledger, again))
+            winner = best(earlier + run_trials(run, inner, earlier, ledger, again=True))
             store.client.set_terminated(ledger.wait_for_parent())
         model = refit(inner, winner.point)
         output = model.transform(judged)  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from headrace.runtime.step import Done, Output, Run
 from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
 from headrace.search.deciding import Decided, decided
+from headrace.search.driver_trials import reason
 from headrace.search.ensemble import ENSEMBLE, fit_together, points, together
 from headrace.search.ledger import Ledger, Row, begun_before, frame, read_back
 from headrace.search.nested import Nested, nested
@@ -53,22 +54,30 @@ def search(run: Run) -> Done:
         return _winner(run, problem, rows, guess, store, ledger, worth)
 
 
-def _worth(run: Run, problem: Problem, name: str) -> Nested:
-    """What the search is worth, by searches within it."""
+def _worth(run: Run, problem: Problem, name: str) -> Nested | str:
+    """What the search is worth, by searches within it; or why nobody knows."""
     slots = max(1, run.parallelism)
 
     def refit(inner: Problem, point: Point) -> PipelineModel:
         plain = replace(inner, search=inner.search.model_copy(update={"calibration": "none", "threshold": None}))
         return refitted(plain, point, problem.search.seed, slots).model
 
-    return nested(run, problem, name, best_row, refit)
+    try:
+        return nested(run, problem, name, best_row, refit)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the best trial is there)
+        return f"nested: what the search is worth could not be measured ({reason(error)})"
 
 
 def _together(run: Run, problem: Problem, rows: list[Row], best: Row) -> tuple[Row, tuple[str, ...]]:
     """The best row, or one of several trials together that are better; and what people should know."""
     if problem.search.ensemble is None:
         return best, ()
-    found, note = together(run, problem, rows, best, max(1, run.parallelism))
+    try:
+        found, note = together(run, problem, rows, best, max(1, run.parallelism))
+    except Exception as error:  # noqa: BLE001 (whatever it is, the best trial is there)
+        return best, (
+            f"search.ensemble: the best trials could not learn together ({reason(error)}); the best goes alone",
+        )
     if found is None:
         return best, (note,)
     loss = -found.value if problem.larger_is_better else found.value
@@ -103,7 +112,7 @@ def _winner(
     guess: Guess,
     store: ModelStore,
     ledger: Ledger,
-    worth: Nested | None = None,
+    worth: Nested | str | None = None,
 ) -> Done:
     best = best_row(rows)
     best, said = _together(run, problem, rows, best)
@@ -128,7 +137,9 @@ def _winner(
     uri = store.log_model(parent, again.model, card, packages(recipes), _code(run, problem, recipes))
     store.client.log_metric(parent, f"validation_{best.metric}", float(best.value or 0.0))
     _log_decided(store, parent, again.learned or {})
-    if worth:
+    if isinstance(worth, str):
+        said = (*said, worth)
+    elif worth:
         store.client.log_metric(parent, f"nested_{best.metric}", fmean(worth.values))
         said = (*said, worth.told(best.metric, float(best.value or 0.0)))
     store.client.set_terminated(parent)

@@ -119,6 +119,13 @@ class Tasks:
         return {"status": "ok", "loss": -found if larger_is_better(problem.metric) else found, "value": found}
 
 
+def few(problem: Problem) -> bool:
+    """Whether all trials are tasks, as far as rows, their features and the balance tell before they are prepared."""
+    rows, features = sum(problem.target.rows), len(problem.columns.used)
+    most = SMALL if problem.search.distribute == "auto" else MOST
+    return 8 * rows * features <= most and set(problem.search.balance) <= set(WEIGHED)
+
+
 def possible(problem: Problem, estimator: str) -> bool:
     """Whether an estimator's trials can be tasks in this search."""
     learns = problem.recipes[estimator].alone is not None and problem.special is None and problem.known.own is None

@@ -29,7 +29,7 @@ from headrace.search.problem import Problem
 from headrace.search.racing import Race
 from headrace.search.space import Point
 from headrace.search.starting import starting_points
-from headrace.search.task_trials import Tasks, possible
+from headrace.search.task_trials import Tasks, few, possible
 from headrace.search.trial import workers
 
 STARTUP = 6
@@ -109,7 +109,7 @@ def _under_way(problem: Problem, known: Mapping[Key, Any]) -> list[Point]:
 def _at_once(run: Run, problem: Problem) -> int:
     """Trials at once: as configured, else, where each takes one core, as many as there are cores."""
     conf = problem.search
-    alone = conf.distribute != "jobs" and all(possible(problem, name) for name in problem.estimators)
+    alone = conf.distribute != "jobs" and all(possible(problem, name) for name in problem.estimators) and few(problem)
     return (
         max(conf.parallelism, run.parallelism)
         if alone and "parallelism" not in conf.model_fields_set

@@ -69,6 +69,14 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
         yield "training_set.split.folds.by", f"stratified is for classes, and the task is {task}; write time or hash"
     if training and pipeline.search.nested and not training.split.folds:
         yield "search.nested", "it needs folds: write training_set.split.folds, as 5, or leave it out"
+    folds = training.split.folds if training else None
+    if training and pipeline.search.nested and folds:
+        timed = training.split.folds_by == "time"
+        if timed and folds.window == "sliding":
+            told = "a search within a fold has only the stretch before it to learn from; write window: expanding"
+            yield "training_set.split.folds.window", f"search.nested: {told}"
+        elif folds.count < (2 if timed else 3):
+            yield "training_set.split.folds.count", "search.nested: a search within one of two folds has none; write 3"
     if pipeline.search.algorithm == "optuna" and find_spec("optuna") is None:
         yield "search.algorithm", "optuna is not installed here: pip install 'headrace[optuna]', or write tpe"
     if pipeline.search.pruning == "halving" and task and (task in UNLABELLED or task == "recommendation"):
