@@ -119,7 +119,7 @@ def test_each_row_is_scored_once_by_whom_the_strategy_says(
     told = capsys.readouterr().out
     assert "to see a difference of 0.1 in areaUnderROC with a chance of 80%" in told
     assert re.search(
-        r"champion +50\.0% +\d+ labelled rows\n2 +50\.0% +\d+ labelled rows\ntogether \d+; version 1 had", told
+        r"champion +50\.0% +[\d,]+ labelled rows\n2 +50\.0% +[\d,]+ labelled rows\ntogether [\d,]+; version 1 had", told
     )
     with pytest.raises(ConfigError, match="--metric rmse: version 1 was tested by areaUnderROC"):
         experiment(str(scratch.folder / "pipeline.yaml"), 0.1, metric="rmse")
