@@ -121,7 +121,7 @@ def test_each_row_is_scored_once_by_whom_the_strategy_says(
     assert re.search(
         r"champion +50\.0% +[\d,]+ labelled rows\n2 +50\.0% +[\d,]+ labelled rows\ntogether [\d,]+; version 1 had", told
     )
-    with pytest.raises(ConfigError, match="--metric rmse: version 1 was tested by .*areaUnderROC"):
+    with pytest.raises(ConfigError, match=r"--metric rmse: version 1 was tested by .*areaUnderROC"):
         experiment(str(scratch.folder / "pipeline.yaml"), 0.1, metric="rmse")
 
     store.set_alias("shop", 1, "challenger")  # another run finds nothing to do: what was acted on stands
