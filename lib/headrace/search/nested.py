@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
+from pyspark.ml import PipelineModel
+
 from headrace.models.store import ModelStore
 from headrace.runtime.step import Run
 from headrace.search.ledger import Ledger, Row, read_back
@@ -21,7 +23,7 @@ from headrace.search.trials import run_trials
 INNER = "#"
 """In the name of an attempt: the fold of a search within it comes behind."""
 Choose = Callable[[list[Row]], Row]
-Refit = Callable[[Problem, Point], "object"]
+Refit = Callable[[Problem, Point], PipelineModel]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def nested(run: Run, problem: Problem, attempt: str, best: Choose, refit: Refit)
             winner = best(earlier + run_trials(run, inner, earlier, ledger, again=True))
             store.client.set_terminated(ledger.wait_for_parent())
         model = refit(inner, winner.point)
-        output = model.transform(judged)  # type: ignore[attr-defined]
+        output = model.transform(judged)
         values.append(measured(output, inner.target.task, problem.metric, inner.known.own))
         chosen.append(winner.estimator)
     return Nested(tuple(values), tuple(chosen))
