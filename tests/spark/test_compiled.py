@@ -20,7 +20,7 @@ from headrace.config.outliers import OutlierTreatment
 from headrace.config.reading import read_pipeline
 from headrace.engine.outliers import Thresholds
 from headrace.models.card import ModelCard
-from headrace.models.compiled import admitting, agreement, batch, extremes
+from headrace.models.compiled import admitting, agreement, batch, extremes, running
 from headrace.models.compiled.builder import NotCompiled, _needed, _steps, build
 from headrace.models.compiled.columns import arrow_type, column
 from headrace.models.compiled.saved import Saved
@@ -102,6 +102,10 @@ def agrees(spark, folder: Path, stages: list, card: ModelCard, rows: pa.Table) -
     wrong = agreement.different(card, graph, theirs, boosting.TOLERANCE if boosted else agreement.TOLERANCE)
     assert wrong is None, wrong
     np.testing.assert_equal(told.to_pydict(), made.score(rows).to_pydict())
+    if running.planned(again):
+        ours = agreement.answered(spark, card, rows, lambda frame, keep: running.score(again, frame, keep))
+        wrong = agreement.different(card, ours, theirs)
+        assert wrong is None, f"in Spark's own columns: {wrong}"
     return made
 
 
@@ -117,6 +121,12 @@ EVERY = [
 ]  # fmt: skip
 
 
+IN_SPARK = {
+    ("binary", "logistic_regression"), ("binary", "gbt"), ("regression", "linear_regression"), ("regression", "gbt"),
+    ("regression", "random_forest"), ("regression", "decision_tree"), ("regression", "generalized_linear_regression"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(("task", "name", "params"), EVERY)
 def test_every_estimator_says_the_same_compiled(spark, trained, rows, tmp_path, task, name, params):
     recipe = ESTIMATORS[name]
@@ -124,6 +134,7 @@ def test_every_estimator_says_the_same_compiled(spark, trained, rows, tmp_path, 
     model = recipe.build(task, {**recipe.first, **params}, 1, 1).fit(prepared)
     made = agrees(spark, tmp_path, [*preparation.stages, model], card, rows)
     assert set(made.inputs) == set(card.features)
+    assert bool(running.planned(made)) == ((task, name) in IN_SPARK)
 
 
 def test_naive_bayes_of_counts_refuses_rows_as_spark_does(spark, trained, rows, tmp_path):

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from headrace.config.values import moment_of
 from headrace.models.version import Version
 from headrace.runtime.runner import Options, Outcome
-from headrace.scoring import stage
+from headrace.scoring import stage, ways
 from headrace.training.spine import spine
 from tests.spark.monitored import NOW, pipeline
 from tests.support.runs import Project
@@ -94,7 +94,7 @@ def test_what_is_due_is_scored_once_labels_or_not(scratch: Project, monkeypatch:
     monkeypatch.setattr(stage, "_version", lambda run: version)
     monkeypatch.setattr(stage.ModelStore, "load", lambda self, uri: None)
     monkeypatch.setattr(stage.ModelStore, "card", lambda self, run_id: None)
-    monkeypatch.setattr(stage, "predict", lambda model, card, rows, keep: rows.select(
+    monkeypatch.setattr(ways, "predict", lambda model, card, rows, keep: rows.select(
         *keep, F.lit(True).alias("prediction"), F.lit(0.9).alias("probability")))  # fmt: skip
 
     def scored(as_of: str) -> Outcome:

@@ -246,7 +246,7 @@ def test_a_vector_is_the_same_in_parts_and_whole(rows):
     np.testing.assert_allclose(parts.dot(weights), tame @ weights.T, rtol=1e-9, atol=1e-200)
 
 
-@pytest.mark.parametrize("sql", ["rand()", "x in (1, 2)", "upper(x)", "(select 1)", "cast(x as date)", "x -> 1"])
+@pytest.mark.parametrize("sql", ["rand()", "x in (select 1)", "upper(x)", "(select 1)", "cast(x as binary)", "x -> 1"])
 def test_what_is_not_known_is_refused(sql):
     with pytest.raises(NotCompiled):
         levels(f"select *, {sql} as made from __THIS__")

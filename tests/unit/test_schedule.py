@@ -136,6 +136,23 @@ def test_arguments_are_those_of_the_job(
     assert f"schedules.x.arguments: {says}" in capsys.readouterr().err
 
 
+def test_features_are_published_after_they_are_made(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = "{job: [features, publish], every: hour, arguments: [%s]}"
+    shop.write_text(f"{SHOP[: SHOP.index('  nightly')]}\n  x: {jobs % '--set, scoring.every=day'}\n")
+    line = written(shop, "cron")["shop.crontab"]
+    assert "for j in features publish; do" in line
+    dag = written(shop, "airflow")["shop_x.py"]
+    assert "features >> publish" in dag
+    assert "jobs/publish.py" in dag
+    shop.write_text(f"{SHOP[: SHOP.index('  nightly')]}\n  x: {jobs % '--to, sqlite'}\n")
+    assert called(str(shop), "--to", "cron") == 2  # not an argument of both; the store is HEADRACE_ONLINE
+    assert "schedules.x.arguments" in capsys.readouterr().err
+    shop.write_text(
+        f"{SHOP[: SHOP.index('  nightly')]}\n  x: {{job: publish, every: day, arguments: [--to, sqlite]}}\n"
+    )
+    assert any("--to sqlite" in one for one in written(shop, "systemd").values())
+
+
 class TestInterval:
     def request(self, shop: Path, job: str, name: str, as_of: str = "2026-01-14", **more: Any) -> Request:
         pipeline, _ = read_pipeline(shop, outside=Asked())

@@ -104,14 +104,14 @@ def score(df: DataFrame, model: str, *, config: str | Path | Pipeline | None = N
     taken = [name for name in df.columns if name.lower() in ("prediction", "probability")]
     if taken:
         raise ConfigError(f"the frame has {', '.join(taken)} already, and score adds such a column; rename or drop it")
-    from headrace.models.compiled import batch
+    from headrace.models.compiled import running
     from headrace.models.compiled.admitting import compiled
     from headrace.models.predict import predict
 
     store, version = _version(model, _pipeline(config) if config is not None else None)
     ready, _ = compiled(store, version)
     if ready is not None:
-        return batch.score(ready, df, df.columns)
+        return running.score(ready, df, df.columns)
     return predict(store.load(version.uri), store.card(version.run_id), df, keep=df.columns)
 
 

@@ -14,7 +14,7 @@ Every = Literal["hour", "day", "week", "month"]
 EVERY: dict[Every, str] = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
 """The same as cron expressions; weeks begin on Monday."""
 
-Job = Literal["ingest", "clean", "features", "train", "score", "monitor", "pipeline"]
+Job = Literal["ingest", "clean", "features", "train", "score", "publish", "monitor", "pipeline"]
 GATED = ("train", "pipeline")
 """Jobs that end with exit code 4 when a gate refuses the model."""
 Jobs = Annotated[tuple[Job, ...], BeforeValidator(listed), Field(min_length=1)]

@@ -206,6 +206,10 @@ class Runner:
                 self.tables.describe(table, self._texts[table])
 
     def _work(self, step: Step, run: StepRun, record: Record) -> Done:
+        for table in step.outputs:
+            rows = self.tables.take_back(table)
+            if rows is not None:
+                run.say(f"{table}: a run was stopped before it had verified {rows:,} rows, which are made again")
         done = step.run(run)
         written = 0
         try:

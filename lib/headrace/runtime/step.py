@@ -55,7 +55,8 @@ class Output:
             of the same name, it is all of them, one below the other.
         change_feed: Those who follow the table find its changes in Delta's change data feed.
         verify: Called with the rows that were written when the commit is there: None, or, where what was written is
-            wrong, what is to be written in its place; the commit is undone before.
+            wrong, what is to be written in its place; the commit is undone before. A run that is killed before it has
+            verified what it wrote leaves a commit without a fingerprint, which the next one undoes.
         optional: Where it cannot be written, people are told, and the step goes on.
     """
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import AnalysisException
@@ -33,6 +34,8 @@ FOLLOWED = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors":
 """A table that others follow is changed row by row: a MERGE marks the rows it replaces, and leaves their files as they are."""
 FEED = ("_change_type", "_commit_version", "_commit_timestamp")
 """Columns of Delta's change data feed."""
+UNSETTLED = "unsettled"
+"""In the note of a commit: it is not verified yet."""
 RETENTION = {
     "delta.logRetentionDuration": "interval 400 days",
     "delta.deletedFileRetentionDuration": "interval 400 days",
@@ -120,14 +123,17 @@ class Tables:
             HeadraceError: If Delta wrote another number of rows than expected (the version is restored), or if
                 other writers won every time.
         """
+        said = {**note, "fingerprint": None, UNSETTLED: True} if output.verify else note
         for attempt in range(ATTEMPTS):
-            commit = self._try_write(output, note, text or TableText())
+            commit = self._try_write(output, said, text or TableText())
             if commit is not None:
                 self._check_rows(output, commit)
                 other = output.verify(commit.rows or 0) if output.verify else None
                 if other is not None:
                     self._undo(output.table, commit.version)
                     return self.write(other, note, text)
+                if output.verify:
+                    self._settle(output, commit, note)
                 if text is not None:
                     alter(self._spark, self.path(output.table), text, commit.note["described"])
                 self._register(output)
@@ -135,6 +141,29 @@ class Tables:
             if output.mode == "overwrite" and attempt:
                 break
         raise self._lost(output)
+
+    def _settle(self, output: Output, commit: Commit, note: Mapping[str, Any]) -> None:
+        """Say of what was written and verified that it stands: a commit without rows."""
+        newest = self.log.last(output.table)
+        if newest is None or newest.version != commit.version:
+            return  # another run has written since, or taken it back: it speaks for itself
+        rows = [(note.get("rows") or [None])[0], commit.rows]
+        nothing = self.read(output.table, commit.version).limit(0)
+        stands = replace(
+            output, frame=nothing, mode="append", adds_nothing=True, serializable=True, verify=None, expect_rows=None
+        )  # Delta does not enter a commit of nothing, but for a transaction's number
+        self._try_write(stands, {**note, "rows": rows}, TableText())
+
+    def take_back(self, table: str) -> int | None:
+        """Undo what a run wrote that was killed before it verified it; how many rows that were, None: there is no such run.
+
+        Of two runs at the same time it may be the other's, who is just verifying: what it wrote is written again.
+        """
+        newest = next(iter(self.log.newest_first(table)), None)
+        if newest is None or not newest.note.get(UNSETTLED):
+            return None
+        self._undo(table, newest.version)
+        return newest.rows or 0
 
     def describe(self, table: str, text: TableText) -> None:
         """Make a table that is there say what it and its columns mean."""

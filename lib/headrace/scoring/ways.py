@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 
 from headrace.config.secrets import redacted
 from headrace.errors import HeadraceError
-from headrace.models.compiled import batch
+from headrace.models.compiled import running
 from headrace.models.compiled.admitting import compiled
 from headrace.models.compiled.agreement import disagreement
 from headrace.models.predict import predict
@@ -61,7 +61,7 @@ def chosen(run: Run, version: Version, rows: DataFrame, keep: Sequence[str], cou
 
     if ready is None:
         return Way(transformed(), lambda: None, transformed, warning)
-    watch = batch.Watch(run.spark, count)
+    watch = running.watch(run.spark, ready, count)
 
     def wrong() -> str | None:
         some, failed = watch.found()
@@ -76,7 +76,7 @@ def chosen(run: Run, version: Version, rows: DataFrame, keep: Sequence[str], cou
         except (PySparkException, Py4JError) as error:  # rows that the model refuses: it shall say so itself
             return f"transform fails ({type(error).__name__})"
 
-    return Way(batch.score(ready, rows, keep, watch), wrong, transformed)
+    return Way(running.score(ready, rows, keep, watch), wrong, transformed)
 
 
 def ready(run: Run, version: Version) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -41,11 +42,13 @@ def parser() -> argparse.ArgumentParser:
     add("--env", metavar="NAME", help="overlay: env/NAME.yaml beside the file, or in conf/: where things are")
     add(
         "--to",
-        default=SQLITE,
+        default=os.environ.get("HEADRACE_ONLINE", SQLITE),
         metavar="STORE",
-        help="sqlite (default), or postgresql://user:${secret:NAME}@host/database",
+        help="sqlite, or postgresql://user:${secret:NAME}@host/database; default: HEADRACE_ONLINE, else sqlite",
     )
     add("--as-of", type=moment_argument, metavar="T", help="values of this time (UTC); default: now")
+    add("--schedule", metavar="NAME", help="the schedule that runs it; values are of now in any case")
+    add("--set", dest="sets", action="append", default=[], metavar="a.b=value", help="change a value of the YAML")
     return made
 
 
@@ -189,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     given = parser().parse_args(argv)
     secrets.guard_output()
     try:
-        pipeline, environment = read_pipeline(given.config, given.env)
+        pipeline, environment = read_pipeline(given.config, given.env, given.sets)
         from headrace.cli.running import hush
         from headrace.runtime.session import session
         from headrace.runtime.spark_errors import translated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -174,15 +175,25 @@ def planned(
     ]
 
 
+def _parser(job: str) -> ArgumentParser:
+    if job != "publish":
+        return parser(job)
+    from headrace.cli.publishing.job import parser as publishing  # and with it what serves features
+
+    return publishing()
+
+
 def _call(job: str, key: str, schedule: Schedule, given: list[str], pipeline: Pipeline) -> Call:
     arguments = (*given, *schedule.arguments)
-    understood = parser(job)
+    understood = _parser(job)
 
     def refuse(message: str) -> NoReturn:
         raise ConfigError(f"schedules.{key}.arguments: {message}; see ./spark-submit.sh jobs/{job}.py --help")
 
     understood.error = refuse  # type: ignore[method-assign]
     found = understood.parse_args(arguments)
-    if found.since or found.until or found.as_of or found.schedule:  # also where they are abbreviated
+    if any(
+        getattr(found, one, None) for one in ("since", "until", "as_of", "schedule")
+    ):  # also where they are abbreviated
         refuse("the interval is the schedule's own")
     return Call(job, arguments, has_interval(job, pipeline))

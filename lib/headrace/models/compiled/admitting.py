@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 
 from headrace.config.secrets import redacted
 from headrace.errors import HeadraceError
 from headrace.models.card import ModelCard
-from headrace.models.compiled import extremes
-from headrace.models.compiled.agreement import disagreement
+from headrace.models.compiled import extremes, running
+from headrace.models.compiled.agreement import answered, different, transformed
 from headrace.models.compiled.batch import CHECKED
 from headrace.models.compiled.builder import TASKS, build
 from headrace.models.compiled.scorer import Compiled
@@ -23,7 +25,7 @@ from headrace.models.store import ModelStore
 from headrace.models.version import ADMITTED, COMPILED, Version
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 _read: dict[tuple[str, str], Compiled] = {}
 
@@ -71,15 +73,31 @@ def _built(model_uri: str, card: ModelCard, folder: Path) -> Compiled:
 
 
 def _compared(store: ModelStore, uri: str, card: ModelCard, made: Compiled, frame: DataFrame) -> str | None:
-    """How it differs on real rows, and on rows with what seldom is in one. Runs Spark jobs."""
+    """How it differs on real rows, and on rows with what seldom is in one. Runs Spark jobs.
+
+    Where only Spark's own columns differ, these are left out.
+    """
     chosen: Any = frame.select(*[f"`{name}`" for name in card.features]).limit(CHECKED)
     real: pa.Table = chosen.toArrow()  # bounded
     odd = scorable(made, extremes.rows(real))
     for what, rows in (("real rows", real), ("made-up rows", odd)):
-        wrong = disagreement(frame.sparkSession, store.load(uri), card, rows, made.score(rows))
+        theirs = transformed(frame.sparkSession, store.load(uri), card, rows)
+        wrong = different(card, made.score(rows), theirs)
         if wrong:
             return f"{wrong} ({what})"
+        made.in_spark = made.in_spark and _in_spark(frame.sparkSession, made, rows, theirs)
     return None
+
+
+def _in_spark(spark: SparkSession, made: Compiled, rows: pa.Table, theirs: pa.Table) -> bool:
+    """Whether it can be computed by Spark's own columns, and agrees there as well."""
+    if running.planned(made) is None:
+        return False
+    try:
+        ours = answered(spark, made.card, rows, lambda frame, keep: running.score(made, frame, keep))
+    except (PySparkException, Py4JError):  # of rows that the model takes
+        return False
+    return different(made.card, ours, theirs) is None
 
 
 def scorable(made: Compiled, rows: pa.Table) -> pa.Table:

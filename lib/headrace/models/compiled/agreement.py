@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from headrace.models.predict import predict
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 TOLERANCE = 1e-6
 """Of numbers and probabilities, relative."""
@@ -46,6 +47,20 @@ def transformed(spark: SparkSession, model: PipelineModel, card: ModelCard, rows
         card: Its card.
         rows: Feature columns; those that are not there are null.
     """
+    return answered(spark, card, rows, lambda frame, keep: predict(model, card, frame, keep))
+
+
+def answered(
+    spark: SparkSession, card: ModelCard, rows: pa.Table, score: Callable[[DataFrame, list[str]], DataFrame]
+) -> pa.Table:
+    """What is said of rows, in their order: `prediction` and `probability`. Runs a Spark job.
+
+    Args:
+        spark: The session.
+        card: The model's.
+        rows: Feature columns; those that are not there are null.
+        score: From these rows and the columns to keep to rows scored.
+    """
     from pyspark.sql import functions as F
 
     frame: Any = spark.createDataFrame(rows.append_column(_ROW, pa.array(np.arange(rows.num_rows))))
@@ -54,7 +69,7 @@ def transformed(spark: SparkSession, model: PipelineModel, card: ModelCard, rows
         (F.col(f"`{name}`") if name in there else F.lit(None)).cast(kind).alias(name)
         for name, kind in card.features.items()
     ]
-    return predict(model, card, frame.select(_ROW, *columns), [_ROW]).toArrow().sort_by(_ROW).drop_columns([_ROW])
+    return score(frame.select(_ROW, *columns), [_ROW]).toArrow().sort_by(_ROW).drop_columns([_ROW])
 
 
 def different(card: ModelCard, ours: pa.Table, theirs: pa.Table, tolerance: float = TOLERANCE) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHECKED = 1_000
 """Rows of a run that are compared with `transform`."""
-_SOME_MORE = 1.2
+SOME_MORE = 1.2
 """Each row is drawn by itself, so that their number varies; this many times as many are drawn."""
 _ready: dict[str, Compiled] = {}
 """In a worker: what was read, by digest; the last one."""
@@ -42,7 +42,7 @@ class Watch:
             def addInPlace(self, value1: Any, value2: Any) -> Any:
                 return value1 + value2
 
-        self.share = min(1.0, _SOME_MORE * CHECKED / max(rows, 1))
+        self.share = min(1.0, SOME_MORE * CHECKED / max(rows, 1))
         self._heard: Any = spark.sparkContext.accumulator([], Lists())
 
     @property
@@ -81,7 +81,9 @@ def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch:
     said = PREDICTION_TYPE.get(card.task, card.label_type)
     returns = f"prediction {said}, probability {PROBABILITY_TYPE.get(card.task, 'double')}"
     make: Any = arrow_udf
-    told = make(_scores(compiled.files(), watch), returns)(*[F.col(f"`{name}`") for name in compiled.inputs])
+    # else Spark asks it once more for each filter on what it says, that it may filter before it projects
+    scores = make(_scores(compiled.files(), watch), returns).asNondeterministic()
+    told = scores(*[F.col(f"`{name}`") for name in compiled.inputs])
     kept = [F.col(f"`{name}`").alias(f"__keep_{name}") for name in keep]
     both = frame.select(*kept, told.alias("__told"))
     return both.select(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from headrace.models.compiled import texts
 from headrace.models.compiled.columns import Column, column
+from headrace.models.compiled.moments import MOMENTS, as_date
 
 
 def _nulls(*columns: Column) -> Any:
@@ -125,12 +126,16 @@ def _logarithm(one: Column) -> Column:
     return Column(np.log(one.values), nothing if one.nulls is None else nothing | one.nulls)
 
 
+def _unless(one: Column, other: Column) -> Column:
+    """Null where both are the same."""
+    same = _true(_equal(one, other))
+    if one.kind == "text":
+        return Column(pc.if_else(pa.array(same), pa.scalar(None, pa.string()), one.values), None, "text")
+    return Column(one.values, same if one.nulls is None else same | one.nulls, one.kind)
+
+
 def _whole_division(a: Any, b: Any) -> Any:
     return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))
-
-
-def _months(days: Any) -> Any:
-    return days.astype("M8[D]").astype("M8[M]").astype(np.int64)
 
 
 def _at(values: Column, place: Column) -> Column:
@@ -149,6 +154,8 @@ def cast(kind: str, of: Column) -> Column:
     if of.kind == "text":
         found = column(texts.numbers(of.values))  # only `try_cast` is of text
         return Column(found.values, found.nulls)
+    if kind == "date":
+        return as_date(of)
     if kind == "double":
         return Column(np.asarray(of.values, dtype=np.float64), of.nulls)
     if kind in ("int", "bigint"):
@@ -178,12 +185,11 @@ FUNCTIONS: dict[str, Callable[..., Column]] = {
     "abs": _plain(np.abs), "sign": _plain(np.sign), "sqrt": _plain(np.sqrt), "exp": _plain(np.exp),
     "expm1": _plain(np.expm1), "log1p": _plain(np.log1p), "ln": _logarithm, "sin": _plain(np.sin),
     "cos": _plain(np.cos), "pi": lambda: Column(np.float64(np.pi)),
-    "unix_micros": _plain(lambda a: a), "unix_date": _plain(lambda a: a),
-    "date_from_unix_date": _plain(lambda a: a, "date"), "weekday": _plain(lambda a: (a + 3) % 7),
-    "year": _plain(lambda a: _months(a) // 12 + 1970), "month": _plain(lambda a: _months(a) % 12 + 1),
-    "quarter": _plain(lambda a: _months(a) % 12 // 3 + 1),
-    "day": _plain(lambda a: a - a.astype("M8[D]").astype("M8[M]").astype("M8[D]").astype(np.int64) + 1),
+    "tan": _plain(np.tan), "radians": _plain(np.radians), "degrees": _plain(np.degrees), "power": _plain(np.power),
+    "floor": _plain(lambda a: np.floor(a).astype(np.int64)), "ceil": _plain(lambda a: np.ceil(a).astype(np.int64)),
+    "%": _plain(np.fmod), "<>": lambda one, other: _not(_equal(one, other)), "nullif": _unless,
     "element_at": _at, "json": lambda *columns: Column(texts.joined([one.values for one in columns]), None, "text"),
+    **MOMENTS,
 }  # fmt: skip
 
 

@@ -45,13 +45,16 @@ class Compiled:
         card: The model's.
         inputs: Feature columns that are read, in order.
         steps: In order.
+        in_spark: Whether it may be computed by Spark's own columns, where it is of that kind (see `native`).
 
     Raises:
         ValueError: If the model's answers have a type that is not known here.
     """
 
-    def __init__(self, card: ModelCard, inputs: Sequence[str], steps: Sequence[Described]) -> None:
-        self.card, self.inputs = card, tuple(inputs)
+    def __init__(
+        self, card: ModelCard, inputs: Sequence[str], steps: Sequence[Described], in_spark: bool = True
+    ) -> None:
+        self.card, self.inputs, self.in_spark = card, tuple(inputs), in_spark
         self.types = {name: arrow_type(card.features[name]) for name in inputs}
         self.described = list(steps)
         self._answers = Answers.of(card)
@@ -116,7 +119,9 @@ class Compiled:
     def files(self) -> dict[str, bytes]:
         """All of it as files: JSON and arrays."""
         told = [[kind, dict(params), sorted(arrays)] for kind, params, arrays in self.described]
-        plan = {"format": FORMAT, "card": self.card.as_dict(), "inputs": self.inputs, "steps": told}
+        plan = {
+            "format": FORMAT, "card": self.card.as_dict(), "inputs": self.inputs, "steps": told, "in_spark": self.in_spark
+        }  # fmt: skip
         held = io.BytesIO()
         every = {f"{n}:{name}": one for n, (_, _, arrays) in enumerate(self.described) for name, one in arrays.items()}
         np.savez_compressed(held, **every)
@@ -133,7 +138,7 @@ class Compiled:
                 (kind, params, {name: held[f"{number}:{name}"] for name in arrays})
                 for number, (kind, params, arrays) in enumerate(plan["steps"])
             ]
-        return cls(ModelCard.from_dict(plan["card"]), plan["inputs"], steps)
+        return cls(ModelCard.from_dict(plan["card"]), plan["inputs"], steps, plan.get("in_spark", False))
 
     def save(self, folder: Path) -> None:
         """Write it to a folder."""

@@ -20,16 +20,27 @@ class NotCompiled(Exception):
 
 _BINARY = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.IntDiv: "div", exp.LT: "<", exp.GT: ">", exp.LTE: "<=",
-    exp.GTE: ">=", exp.EQ: "=", exp.And: "and", exp.Or: "or",
+    exp.GTE: ">=", exp.EQ: "=", exp.NEQ: "<>", exp.And: "and", exp.Or: "or", exp.Mod: "%", exp.Pow: "power",
+    exp.Nullif: "nullif",
 }  # fmt: skip
 _NAMED = {
     exp.Abs: "abs", exp.Sign: "sign", exp.Sqrt: "sqrt", exp.Exp: "exp", exp.Ln: "ln", exp.Sin: "sin", exp.Cos: "cos",
     exp.Pi: "pi", exp.Not: "not", exp.Neg: "neg", exp.IsNan: "isnan", exp.Coalesce: "coalesce", exp.Least: "least",
     exp.Greatest: "greatest", exp.UnixMicros: "unix_micros", exp.UnixDate: "unix_date", exp.Year: "year",
     exp.DateFromUnixDate: "date_from_unix_date", exp.Quarter: "quarter", exp.Month: "month", exp.Day: "day",
+    exp.DayOfMonth: "day", exp.DayOfYear: "dayofyear", exp.DayOfWeek: "dayofweek", exp.Hour: "hour",
+    exp.Minute: "minute", exp.Second: "second", exp.UnixSeconds: "unix_seconds", exp.Tan: "tan",
+    exp.Radians: "radians", exp.Degrees: "degrees",
 }  # fmt: skip
 _PASSED = (exp.Paren, exp.TsOrDsToDate)
-_TYPES = {"DOUBLE": "double", "INT": "int", "BIGINT": "bigint", "TEXT": "string", "TIMESTAMPTZ": "timestamp"}
+_TYPES = {
+    "DOUBLE": "double",
+    "INT": "int",
+    "BIGINT": "bigint",
+    "TEXT": "string",
+    "TIMESTAMPTZ": "timestamp",
+    "DATE": "date",
+}
 
 
 def levels(statement: str) -> list[Level]:
@@ -127,6 +138,38 @@ def _anonymous(of: exp.Anonymous) -> Node:
     return [name, *[_node(one) for one in of.expressions]]
 
 
+def _whole(name: str) -> Any:
+    def made(of: Any) -> Node:
+        if of.args.get("decimals") is not None or of.args.get("to") is not None:
+            raise NotCompiled(f"SQL with {of.sql(dialect='spark')[:60]}")
+        return [name, _node(of.this)]
+
+    return made
+
+
+def _local(of: exp.AtTimeZone) -> Node:
+    moment, zone = of.this, of.args["zone"]
+    if isinstance(moment, exp.Cast) and moment.to.this.name.startswith("TIMESTAMP"):
+        moment = moment.this  # sqlglot's own
+    if not isinstance(zone, exp.Literal):
+        raise NotCompiled(f"SQL with {of.sql(dialect='spark')[:60]}")
+    return ["from_utc_timestamp", _node(moment), ["lit", zone.this]]
+
+
+def _between(of: exp.Between) -> Node:
+    value = _node(of.this)
+    return ["and", [">=", value, _node(of.args["low"])], ["<=", value, _node(of.args["high"])]]
+
+
+def _among(of: exp.In) -> Node:
+    if not of.expressions:
+        raise NotCompiled(f"SQL with {of.sql(dialect='spark')[:60]}")
+    found, *others = [["=", _node(of.this), _node(one)] for one in of.expressions]
+    for one in others:
+        found = ["or", found, one]
+    return found
+
+
 def _is(of: exp.Is) -> Node:
     if not isinstance(of.expression, exp.Null):
         raise NotCompiled(f"SQL with {of.sql(dialect='spark')[:60]}")
@@ -147,4 +190,9 @@ _OTHER: dict[type, Any] = {
     exp.JSONFormat: _json,
     exp.Anonymous: _anonymous,
     exp.Is: _is,
+    exp.Floor: _whole("floor"),
+    exp.Ceil: _whole("ceil"),
+    exp.AtTimeZone: _local,
+    exp.Between: _between,
+    exp.In: _among,
 }

@@ -33,6 +33,8 @@ def evaluate(graph: Graph, node: list[Any], frame: Frame) -> Any:
     special = _SPECIAL.get(name)
     if special:
         return special(graph, parts, frame)
+    if name not in _FUNCTIONS:
+        raise NotExported(f"SQL with {name}")
     return _FUNCTIONS[name](graph, *[evaluate(graph, part, frame) for part in parts])
 
 

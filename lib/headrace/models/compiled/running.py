@@ -1,0 +1,50 @@
+"""The compiled scorer over rows of Spark: in Spark's own columns where it can be, else in Python by Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from headrace.models.compiled import batch
+from headrace.models.compiled.native import scoring
+from headrace.models.compiled.native.plan import Plan, plan
+from headrace.models.compiled.scorer import Compiled
+from headrace.models.compiled.sql import NotCompiled
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+Watch = batch.Watch | scoring.Watch
+
+
+def planned(compiled: Compiled) -> Plan | None:
+    """A scorer as SQL; None where it is not of that kind, or was not admitted as such."""
+    if not compiled.in_spark:
+        return None
+    try:
+        return plan(compiled)
+    except NotCompiled:
+        return None
+
+
+def watch(spark: SparkSession, compiled: Compiled, count: int) -> Watch:
+    """Who hears what some of so many rows were given."""
+    return batch.Watch(spark, count) if planned(compiled) is None else scoring.Watch(compiled, count)
+
+
+def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch: Watch | None = None) -> DataFrame:
+    """Score rows; a pure transformation, to the same columns as `models.predict.predict`.
+
+    Args:
+        compiled: The model.
+        frame: Feature columns as trained, and the columns to keep.
+        keep: Columns carried over.
+        watch: Told of some rows. Rows that cannot be scored have no answer then, and it hears of them; else they raise.
+
+    Raises:
+        DataError: If the feature columns differ from those of the training.
+    """
+    made = None if isinstance(watch, batch.Watch) else planned(compiled)
+    if made is None:
+        return batch.score(compiled, frame, keep, watch if isinstance(watch, batch.Watch) else None)
+    return scoring.score(compiled, made, frame, keep, watch if isinstance(watch, scoring.Watch) else None)
