@@ -1,6 +1,7 @@
 """Searches: against Spark's CrossValidator and hyperopt's SparkTrials; what a trial costs, pruning, a kill, many trials.
 
     .venv/bin/python benchmarks/search.py [--what validator|tasks|cost|memory|killed|halving] [--rounds 3] [--parallelism 2]
+        [--pruning halving|hyperband] [--over rows|iterations] [--estimator xgboost]   (of `halving`)
 
 `validator`: 18 fits (6 settings, 3 folds) of the whole pipeline (preparation and estimator) on the flights of January to
 October, and the refit of the best. CrossValidator fits the preparation again for each; it is Headrace's own, so that both do the
@@ -81,6 +82,9 @@ def main() -> int:
     parser.add_argument("--what", default="validator", choices=["validator", *PARTS])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parallelism", type=int, default=2)
+    parser.add_argument("--pruning", default="halving", choices=["halving", "hyperband"])
+    parser.add_argument("--over", default="rows", choices=["rows", "iterations"])
+    parser.add_argument("--estimator", default="xgboost")
     given = parser.parse_args()
     if given.what == "validator":
         return against_validator(given)
@@ -106,11 +110,13 @@ def _told(found: Any) -> None:
 def _halving(place: Path, given: argparse.Namespace) -> None:
     file = Path(place, "flights.yaml")
     file.write_text(
-        f"extends: {PROJECT / 'conf' / 'flights.yaml'}\nsearch: {{estimators: [xgboost], timeout: 1 hour}}\n"
+        f"extends: {PROJECT / 'conf' / 'flights.yaml'}\nsearch: {{estimators: [{given.estimator}], timeout: 1 hour}}\n"
     )
     headrace.Pipeline.from_yaml(file).run(to="training_set", sample="25%")
-    print("| seed | 30 trials, s | their best found, s | halving finds as good a one, s |\n| --- | --- | --- | --- |")
-    for row in trials.halving(file, os.environ["HEADRACE_HOME"], 5, "25%"):
+    how = f"{given.pruning} over {given.over}"
+    print(f"| seed | 30 trials, s | their best found, s | {how} finds as good a one, s |\n| --- | --- | --- | --- |")
+    pruning = f"{{{given.pruning}: {{over: {given.over}}}}}"
+    for row in trials.halving(file, os.environ["HEADRACE_HOME"], 5, "25%", pruning):
         print("| {} | {:.0f} | {:.0f} | {:.0f} |".format(*row))
 
 

@@ -162,12 +162,22 @@ def killed(folder: Path, evals: int = 30, after: int = 10) -> dict[str, int]:
     }
 
 
-def halving(pipeline_file: Path, home: str, seeds: int, sample: str) -> list[tuple[int, float, float, float]]:
-    """Per seed: seconds of 30 trials without pruning, until the best of them was found, until halving found as good a one."""
+def halving(
+    pipeline_file: Path, home: str, seeds: int, sample: str, pruning: str
+) -> list[tuple[int, float, float, float]]:
+    """Per seed: seconds of 30 trials without pruning, until the best of them was found, until pruned ones had as good a one.
+
+    Args:
+        pipeline_file: With what is searched.
+        home: With the warehouse.
+        seeds: So many searches of each kind.
+        sample: Of the rows.
+        pruning: As `search.pruning` has it, YAML.
+    """
     found = []
     for seed in range(1, seeds + 1):
         took: dict[str, list[tuple[float, float | None]]] = {}
-        for how, evals in (("none", 30), ("halving", 90)):
+        for how, evals in (("none", 30), (pruning, 90)):
             sets = [f"search.seed={seed}", f"search.pruning={how}", f"search.max_evals={evals}"]
             pipeline = headrace.Pipeline.from_yaml(pipeline_file, sets=sets)
             pipeline.run(only="search", force="search", sample=sample)
@@ -179,7 +189,7 @@ def halving(pipeline_file: Path, home: str, seeds: int, sample: str) -> list[tup
             took[how] = [((row["finished_at"] - began).total_seconds(), row["value"]) for row in newest]
         goal = max(value for _, value in took["none"] if value is not None)
         first = min(at for at, value in took["none"] if value is not None and value >= goal)
-        reached = [at for at, value in took["halving"] if value is not None and value >= goal]
+        reached = [at for at, value in took[pruning] if value is not None and value >= goal]
         found.append((seed, max(at for at, _ in took["none"]), first, min(reached, default=float("inf"))))
         print(f"  seed {seed}: {found[-1][1:]}", file=sys.stderr)
     return found

@@ -140,8 +140,8 @@ SEARCH = {
 }
 
 
-def searched(spark, home, folder, pruning):
-    run = FakeRun(spark, folder, pipeline(SEARCH | {"pruning": pruning}), sqlite(home), run_id=pruning, name=pruning)
+def searched(spark, home, folder, name, **more):
+    run = FakeRun(spark, folder, pipeline(SEARCH | {"pruning": name} | more), sqlite(home), run_id=name, name=name)
     run.put("training_set", folded(spark, HASHED).coalesce(2), facts() | {"folds": HASHED.as_dict()})
     run.finish(steps(run.pipeline)[0].run(run))
     return run
@@ -283,3 +283,20 @@ def test_folds_of_a_killed_trial_are_not_tried_again(spark, home, tmp_path, monk
     assert sorted((one.step, one.value) for one in history) == list(enumerate(first["fold_values"], 1))
     assert whole.data.params == {"estimator": "decision_tree", "depth": "5", "min_rows": "7.5"}
     assert {one.info.status for one in children} == {"FINISHED", "KILLED"}
+
+
+def test_halving_over_folds_judges_in_few_first_and_fits_nothing_twice(spark, home, tmp_path, both):
+    """The mean of the first fold alone decides who sees the others."""
+    run = searched(spark, home, tmp_path, "halving", pruning={"halving": {"over": "folds"}}, max_evals=6)
+    rows, seen = trials(run), []
+    assert [row["params"] for row in rows][:3] == [row["params"] for row in trials(both["none"])]
+    for row in rows:
+        assert row["rungs"] == [-row["fold_values"][0]]  # larger is better
+        seen.append(row["rungs"][0])
+        pruned = len(seen) >= 3 and row["rungs"][0] > sorted(seen)[-(-len(seen) // 3) - 1]
+        assert row["status"] == ("pruned" if pruned else "ok")
+        assert len(row["fold_values"]) == (1 if pruned else 4)
+        assert row["bracket"] is None
+        if pruned:
+            assert row["error"].startswith("halving: with 1 of 4 folds ")
+    assert any(row["status"] == "pruned" for row in rows)

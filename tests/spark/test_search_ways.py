@@ -9,6 +9,7 @@ from statistics import median
 import pytest
 
 from headrace.search import halving
+from headrace.search.brackets import turns
 from headrace.search.stage import steps
 from tests.spark.fake_run import FakeRun
 from tests.spark.modelling import facts, pipeline, shared_home, sqlite, training_set
@@ -117,3 +118,40 @@ def test_a_trial_that_is_behind_with_few_rows_learns_from_no_more(searched, monk
     _, whole = searched("unpruned", conf)
     assert best["loss"] == pytest.approx(min(loss for _, loss in whole), abs=0.02)
     assert "best 0." in said[-1]
+
+
+def _by_the_rule(rows, kind):
+    """Whether each trial, in order, ended as it must: among those of its bracket and kind that were at its rungs before."""
+    there = {}
+    for row in rows:
+        stopped = False
+        for place, loss in enumerate(row["rungs"] or []):
+            seen = there.setdefault((row["bracket"], kind(row), place), [])
+            seen.append(loss)
+            stopped = len(seen) >= 3 and loss > sorted(seen)[-(-len(seen) // 3) - 1]
+            assert stopped == (row["status"] == "pruned" and place == len(row["rungs"]) - 1)
+        yield stopped
+
+
+def test_hyperband_over_iterations_learns_with_few_trees_first_and_remembers_who_was_where(searched):
+    points = [{"estimator": "hist_gradient_boosting", "trees": 90, "learning_rate": 0.05}]
+    trees = {"name": "hist_gradient_boosting", "space": {"learning_rate": {"loguniform": [1e-3, 0.5]}}}
+    conf = {"estimators": [trees, _logistic()], "algorithm": "random", "parallelism": 1, "points": points}
+    hyperband = conf | {"pruning": {"hyperband": {"over": "iterations"}}}
+    searched("hyperband", hyperband | {"max_evals": 9})
+    searched("hyperband", hyperband | {"max_evals": 24})  # goes on where the first ended
+    rows = searched.rows("hyperband")
+    assert [row["trial"] for row in rows] == list(range(24))
+    assert [row["bracket"] for row in rows] == [turns(2)[number % 17] for number in range(24)]
+    for row in rows:  # 600 rows are too few for a share of them
+        most = row["bracket"] if row["estimator"] == "hist_gradient_boosting" else 0
+        assert len(row["rungs"] or []) == most or (row["status"] == "pruned" and len(row["rungs"]) <= most)
+    stopped = list(_by_the_rule(rows, lambda row: row["estimator"]))
+    assert sum(stopped) >= 3
+
+    first = rows[0]
+    assert json.loads(first["params"])["trees"] == 90
+    fewer = [{**points[0], "trees": count} for count in (10, 30)]
+    _, found = searched("fewer", conf | {"points": fewer, "max_evals": 2})
+    assert [params["trees"] for params, _ in found] == [10, 30]
+    assert first["rungs"] == pytest.approx([loss for _, loss in found], abs=1e-12)

@@ -13,6 +13,7 @@ from headrace.config.hook_types import Estimator, Hook, OwnTransformer, Scalar
 from headrace.config.leakage import Leakage
 from headrace.config.outliers import OutlierTreatment
 from headrace.config.preparation import Balance, OneOf, Preparation
+from headrace.config.pruning import Pruned, Pruning
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
@@ -193,10 +194,9 @@ class Search(Section):
     patience: Whole | None = Field(
         None, ge=1, description="the search ends when so many trials in a row were no better than the best before"
     )
-    pruning: Literal["none", "racing", "halving"] = Field(
-        "none",
-        description="racing: a trial that is worse than the best, fold by fold and beyond chance, is stopped; halving: a "
-        "trial learns from few rows first, and of three that did so the best goes on",
+    pruning: Pruned = Field(
+        Pruning(),
+        description="none (default), racing, halving or hyperband: which trials are stopped before their end",
     )
     distribute: Literal["auto", "jobs", "tasks"] = Field(
         "auto",

@@ -145,6 +145,7 @@ CLASSIC: dict[str, Recipe] = {
             "iterations": Parameter(30, 150, "int"),
         },
         build=_perceptron,
+        iterations="iterations",
     ),
     "isotonic_regression": Recipe(tasks=("regression",), kind="tree", first={}, space={}, build=_isotonic),
     "factorization_machines": Recipe(

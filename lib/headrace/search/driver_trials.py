@@ -94,9 +94,15 @@ class DriverTrials(hyperopt.Trials):
         self._trial_timeout, self._deadline, self._finished = trial_timeout, deadline, finished
         self._ready, self._hopeful, self._tried, self._enough = ready, hopeful, False, enough
         self._running: list[Trial] = []
+        self._mine = threading.local()
         self._stop, self._news = threading.Event(), threading.Event()
         self._broken: BaseException | None = None
         self._fmin_cancelled = False  # hyperopt looks at this name
+
+    @property
+    def number(self) -> int:
+        """Number of the trial whose objective asks, hyperopt's; other threads have none."""
+        return int(self._mine.number)
 
     def fmin(self, fn: Callable[[Any], Mapping[str, Any]], space: Any, **options: Any) -> Any:
         """Called by `hyperopt.fmin`; runs the search with this object's threads."""
@@ -180,6 +186,7 @@ class DriverTrials(hyperopt.Trials):
         def body() -> None:
             self._context.setJobGroup(trial.group, trial.group, interruptOnCancel=True)
             self._context.setLocalProperty("spark.scheduler.pool", trial.group)
+            self._mine.number = trial.tid
             try:
                 trial.result = fn(sample)
             except Exception as error:  # noqa: BLE001 (any reason at all is the trial's result, not the search's end)

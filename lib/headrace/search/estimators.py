@@ -138,6 +138,7 @@ ESTIMATORS: dict[str, Recipe] = {
             "regularization": Parameter(1.0, 20.0, "log"),
         },
         build=_xgboost,
+        iterations="trees",
         alone=_xgboost_alone,
         packages=("xgboost-cpu",),
     ),
@@ -165,6 +166,7 @@ ESTIMATORS: dict[str, Recipe] = {
             "learning_rate": Parameter(0.05, 0.4, "log"),
         },
         build=_gbt,
+        iterations="trees",
     ),
     "random_forest": Recipe(
         tasks=("binary", "multiclass", "regression"),
@@ -176,6 +178,7 @@ ESTIMATORS: dict[str, Recipe] = {
             "min_rows": Parameter(1, 50, "log"),
         },
         build=_random_forest,
+        iterations="trees",
     ),
     **CLASSIC,
     **ONE_CORE,

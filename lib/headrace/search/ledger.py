@@ -24,7 +24,8 @@ T = TypeVar("T")
 SCHEMA = (
     "run_id string, fingerprint string, trial bigint, estimator string, params string, status string, metric string, "
     "value double, loss double, seconds double, error string, started_at timestamp, finished_at timestamp, "
-    "model_uri string, fold_values array<double>, rungs array<double>"
+    "model_uri string, fold_values array<double>, rungs array<double>, "
+    "bracket bigint"
 )
 
 BASELINE = "baseline"
@@ -51,6 +52,7 @@ class Row:
     model_uri: str | None = None
     fold_values: Sequence[float] | None = None
     rungs: Sequence[float] | None = None
+    bracket: int | None = None
 
     @property
     def point(self) -> Point:

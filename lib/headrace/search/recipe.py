@@ -79,6 +79,8 @@ class Recipe:
         build: From (task, parameters, seed, workers) to an unfitted Spark ML estimator.
         alone: From (task, parameters, seed) to an unfitted learner of one core, where there is one: see `models.learner`.
         packages: What a reader of the model needs besides Spark.
+        iterations: Which hyperparameter is how often it goes on from where it is: trees, rounds; None: it has none, or
+            stopped early it says nothing of where it would end.
         use: Where the YAML names the class, if it is the user's own.
     """
 
@@ -90,6 +92,7 @@ class Recipe:
     packages: tuple[str, ...] = ()
     alone: Callable[[str, Mapping[str, Any], int], Any] | None = None
     use: Use | None = None
+    iterations: str | None = None
 
     def holds(self, params: Mapping[str, Any]) -> bool:
         """Whether all values lie within the space; those of the user's own points need not."""

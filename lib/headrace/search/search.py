@@ -83,7 +83,14 @@ def _together(run: Run, problem: Problem, rows: list[Row], best: Row) -> tuple[R
     loss = -found.value if problem.larger_is_better else found.value
     params = json.dumps(dict(found.point.params), sort_keys=True)
     return replace(
-        best, estimator=ENSEMBLE, params=params, value=found.value, loss=loss, fold_values=None, rungs=None
+        best,
+        estimator=ENSEMBLE,
+        params=params,
+        value=found.value,
+        loss=loss,
+        fold_values=None,
+        rungs=None,
+        bracket=None,
     ), (note,)
 
 
@@ -255,7 +262,7 @@ def _notes(problem: Problem, best: Row, rows: list[Row], guess: Guess) -> list[s
         notes.append("trials without a result: " + ", ".join(f"{n} {status}" for status, n in bad.items() if n))
     stopped = sum(row.status == "pruned" for row in rows)
     if stopped:
-        notes.append(f"{stopped} trials lost the race and were stopped before their last fold")
+        notes.append(f"{stopped} trials were behind, and stopped before their end")
     if problem.columns.dropped:
         dropped = ", ".join(f"{name} ({why})" for name, why in list(problem.columns.dropped.items())[:10])
         notes.append(f"{len(problem.columns.dropped)} columns are no features: {dropped}")

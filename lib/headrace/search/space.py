@@ -31,6 +31,20 @@ class Point:
         return cls(estimator, {name: _rounded(space[name], sample[name]) for name in space})
 
 
+def lessened(point: Point, recipe: Recipe, share: float) -> Point:
+    """A point with a share of its iterations, at least one; as it is, if its estimator has none.
+
+    >>> lessened(Point("gbt", {"trees": 20, "depth": 3}), ESTIMATORS["gbt"], 1 / 9).params
+    {'trees': 2, 'depth': 3}
+    """
+    if recipe.iterations is None:
+        return point
+    return Point(
+        point.estimator,
+        {**point.params, recipe.iterations: max(1, round(share * point.params[recipe.iterations]))},
+    )
+
+
 def _rounded(parameter: Parameter, value: Any) -> Any:
     if parameter.scale == "choice":
         return value

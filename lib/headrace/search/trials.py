@@ -17,11 +17,11 @@ from headrace.config.durations import SECOND, microseconds
 from headrace.runtime.step import Run
 from headrace.search import annealing, space
 from headrace.search.begun import Key, key_of
+from headrace.search.brackets import Brackets, brackets
 from headrace.search.by_optuna import Optuna
 from headrace.search.driver_trials import DriverTrials, Trial
 from headrace.search.genetic import Genetic
 from headrace.search.grid import Grid
-from headrace.search.halving import Halving
 from headrace.search.judging import Judge
 from headrace.search.ledger import Ledger, Row
 from headrace.search.prepared import Prepared
@@ -59,12 +59,12 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, a
     if conf.distribute == "tasks" and not any(possible(problem, name) for name in problem.estimators):
         run.say("search.distribute: tasks is for learners of one core, and none of these is one: trials run as jobs")
     prepared = Prepared(problem.folds, wanted, most=min(conf.parallelism, at_once) + 1)
-    book = _Book(run, problem, earlier, ledger, began + limit if limit else None)
+    rungs = brackets(problem, earlier, run.say)
+    book = _Book(run, problem, earlier, ledger, began + limit if limit else None, rungs)
     slots = workers(run.parallelism, conf.parallelism)
     tasks = Tasks(problem, run.spark.sparkContext)
-    pruning = (_race(problem, book), _halving(run, problem, earlier))
     note = ledger.fold if problem.cut else None
-    judge = Judge(problem, prepared, conf.seed, slots, *pruning, tasks, known, note)
+    judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), rungs, tasks, known, note)
     trials = DriverTrials(
         run.spark.sparkContext,
         f"headrace-{run.run_id}",
@@ -79,7 +79,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, a
     book.open(trials, first)
 
     def objective(sample: Mapping[str, Any]) -> dict[str, Any]:
-        return judge.result(Point.of(sample, problem.recipes))
+        return judge.result(Point.of(sample, problem.recipes), book.numbered(trials.number))
 
     prepared.start()
     try:
@@ -119,33 +119,33 @@ def _at_once(run: Run, problem: Problem) -> int:
 
 def _race(problem: Problem, book: _Book) -> Race | None:
     cut = problem.cut
-    if cut is None or problem.search.pruning != "racing":
+    if cut is None or problem.search.pruning.kind != "racing":
         return None
     shared = 1 / (cut.count - 1) if cut.by != "time" else 1.0  # by time at least a stretch trains: rather too much
     return Race(cut.count, shared, problem.larger_is_better, book.best)
 
 
-def _halving(run: Run, problem: Problem, earlier: Sequence[Row]) -> Halving | None:
-    if problem.search.pruning != "halving" or problem.special:
-        return None
-    made = Halving(
-        problem.folds[0].known.target.rows,
-        [(row.rungs, row.loss if row.status == "ok" else None) for row in earlier if row.rungs],
-    )
-    if not made.shares:
-        run.say("search.pruning: halving stops no trial here: a share of the training rows is too few to learn from")
-    return made
-
-
 class _Book:
     """Numbers trials, keeps and reports their rows."""
 
-    def __init__(self, run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, deadline: float | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        problem: Problem,
+        earlier: list[Row],
+        ledger: Ledger,
+        deadline: float | None,
+        rungs: Brackets | None,
+    ) -> None:
         self._run, self._problem, self._earlier, self._ledger = run, problem, earlier, ledger
-        self._deadline, self._starting = deadline, 0
+        self._deadline, self._brackets, self._starting = deadline, rungs, 0
         self._lock = threading.Lock()
         self._offset = max((row.trial for row in earlier), default=-1) + 1 - len(earlier)
         self.rows: list[Row] = []
+
+    def numbered(self, tid: int) -> int:
+        """The number of a trial in the table, of hyperopt's."""
+        return tid + self._offset
 
     def open(self, trials: DriverTrials, first: Sequence[Point]) -> None:
         """Put earlier trials into hyperopt's history, then the points to start with that are not among them."""
@@ -174,12 +174,12 @@ class _Book:
 
     def enter(self, trial: Trial) -> None:
         """A trial is over."""
-        point = Point.of(trial.sample, self._problem.recipes)
+        point, number = Point.of(trial.sample, self._problem.recipes), self.numbered(trial.tid)
         result = trial.result if trial.status in ("ok", "pruned") else {}
         row = Row(
             run_id=self._run.run_id,
             fingerprint=self._ledger.attempt,
-            trial=trial.tid + self._offset,
+            trial=number,
             estimator=point.estimator,
             params=json.dumps(dict(point.params), sort_keys=True),
             status=trial.status,
@@ -192,6 +192,7 @@ class _Book:
             finished_at=datetime.now(UTC),
             fold_values=result.get("fold_values") if self._problem.cut else None,
             rungs=result.get("rungs"),
+            bracket=self._brackets.bracket(number) if self._brackets and self._brackets.several else None,
         )
         with self._lock:
             self.rows.append(row)

@@ -79,13 +79,7 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
             yield "training_set.split.folds.count", "search.nested: a search within one of two folds has none; write 3"
     if pipeline.search.algorithm == "optuna" and find_spec("optuna") is None:
         yield "search.algorithm", "optuna is not installed here: pip install 'headrace[optuna]', or write tpe"
-    if pipeline.search.pruning == "halving" and task and (task in UNLABELLED or task == "recommendation"):
-        yield "search.pruning", f"halving learns from a share of the rows, which says little of a {task}; leave it out"
-    if training and pipeline.search.pruning == "racing" and not training.split.folds:
-        yield (
-            "search.pruning",
-            "racing compares trials fold by fold; write training_set.split.folds: 5, or leave it out",
-        )
+    yield from _pruning(pipeline, task)
     yield from _estimators(pipeline, task)
     yield from _points(pipeline)
     yield from preparing.check(pipeline.search, task)
@@ -105,6 +99,24 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
         if first and not tasks & first[1]:
             yield where, f"{metric!r} is no metric of the task that has {first[0]!r}; take two of one task"
         first = (metric, tasks & first[1] if first and tasks & first[1] else tasks)
+
+
+def _pruning(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
+    """Ways of pruning that the search cannot have."""
+    pruning, training = pipeline.search.pruning, pipeline.training_set
+    folds = training.split.folds if training else None
+    if pruning.over and task and (task in UNLABELLED or task == "recommendation"):
+        few = {"rows": "learns from a share of the rows", "folds": "judges by some of the folds"}
+        what = few.get(pruning.over, "learns in a share of the iterations")
+        yield "search.pruning", f"{pruning.kind} {what}, which says little of a {task}; leave it out"
+    if not training or folds:
+        return
+    if pruning.kind == "racing":
+        compares = "racing compares trials fold by fold"
+        yield "search.pruning", f"{compares}; write training_set.split.folds: 5, or leave it out"
+    elif pruning.over == "folds":
+        needs = f"{pruning.kind} over folds needs some; write training_set.split.folds: 5"
+        yield f"search.pruning.{pruning.kind}.over", f"{needs}, or over: rows"
 
 
 def task_of(pipeline: Pipeline) -> str | None:
