@@ -15,7 +15,7 @@ AVAILABLE_NOW = "available-now"
 CONTINUOUS = "continuous"
 
 
-def trigger(text: str) -> str:
+def trigger_of(text: str) -> str:
     """A trigger, checked.
 
     Raises:
@@ -42,7 +42,7 @@ class Stream(Section):
         description="a Delta table (path or table) or a topic of Kafka (JSON), with the columns of the cleaned table that "
         "`training_set.from` names"
     )
-    trigger: Annotated[str, AfterValidator(trigger)] = Field(
+    trigger: Annotated[str, AfterValidator(trigger_of)] = Field(
         AVAILABLE_NOW,
         description="available-now: all that is there, then the job ends; continuous: batch after batch, until it is "
         "stopped; `30 seconds`: the same, a batch at most so often",

@@ -83,8 +83,8 @@ def _table(
     if stream.start == "latest":
         reader = reader.option("startingVersion", "latest")
     frame = reader.load(path)
-    frame = frame.toDF(*column_names(frame.columns))
-    told = frame.withColumns({PLACE: F.lit(source.path), SENT: F.lit(None).cast("timestamp")})
+    told = frame.withColumns({PLACE: F.lit(source.path), SENT: F.col("_metadata.file_modification_time")})
+    told = told.toDF(*column_names(frame.columns), PLACE, SENT)
     return told, {"format": "delta", "name": source.path}
 
 

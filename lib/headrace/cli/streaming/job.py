@@ -11,7 +11,7 @@ from headrace.cli.job import check_writable, report_to
 from headrace.cli.running import hush
 from headrace.config import secrets
 from headrace.config.reading import read_pipeline
-from headrace.config.streaming import AVAILABLE_NOW, CONTINUOUS, trigger
+from headrace.config.streaming import AVAILABLE_NOW, CONTINUOUS, trigger_of
 from headrace.errors import ConfigError, HeadraceError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _run(pipeline: Pipeline, environment: Environment, when: str | None, summary: str | None) -> None:
     if when is not None:
         try:
-            trigger(when)
+            trigger_of(when)
         except ValueError as error:
             raise ConfigError(f"--trigger: {error}") from None
     hush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from headrace.config.checks import sources
@@ -23,6 +24,9 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     else:
         yield f"{WHERE}.source.format", f"{stream.source.format!r} is not followed as it grows; write delta or kafka"
     yield from _spine(pipeline)
+    if stream.checkpoint and not re.match(r"/|[A-Za-z][A-Za-z0-9+.-]+:", stream.checkpoint):
+        told = "a relative path would be another folder wherever the job is started, and the stream begin anew"
+        yield f"{WHERE}.checkpoint", f"{stream.checkpoint!r}: {told}; write an absolute one, or a URI"
     if stream.on_change != "fail" and stream.source.kind != "delta":
         yield f"{WHERE}.on_change", "messages are never updated; leave it out"
 
