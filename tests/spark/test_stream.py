@@ -118,7 +118,7 @@ def numbers(totals: Totals) -> tuple[int, int, int]:
 def test_what_a_stream_predicts_is_what_the_batch_job_does(shop: Shop) -> None:
     shop.put("in_p", shop.new[:50])
     shop.put("in_p", shop.new[50:80])
-    first = shop.stream("p", "max_rows: 50")
+    first = shop.stream("p", "max_rows: 20")
     assert (*numbers(first), first.batches) == (80, 80, 0, 2)
     assert shop.rows("p") == shop.reference[:80]
     assert shop.stream("p").batches == 0
@@ -148,9 +148,9 @@ def test_it_goes_on_where_it_was_killed(shop: Shop, monkeypatch: pytest.MonkeyPa
         with monkeypatch.context() as patch:
             patch.setattr(place, name, function)
             with pytest.raises(KeyboardInterrupt):
-                shop.stream("killed", "max_rows: 50")
+                shop.stream("killed", "max_rows: 20")
     assert shop.rows("killed") == shop.reference[:50]  # written, and not noted by Spark
-    assert numbers(shop.stream("killed", "max_rows: 50")) == (101, 50, 1)
+    assert numbers(shop.stream("killed", "max_rows: 20")) == (101, 50, 1)
     assert shop.rows("killed") == shop.reference
     assert shop.scratch.table("killed_unread").count() == 1
 
@@ -158,7 +158,7 @@ def test_it_goes_on_where_it_was_killed(shop: Shop, monkeypatch: pytest.MonkeyPa
 def test_two_at_once_score_each_row_once(shop: Shop) -> None:
     for part in range(0, 100, 25):
         shop.put("in_twice", shop.new[part : part + 25])
-    scorers = [shop.scorer("twice", f"max_rows: 25, checkpoint: {shop.scratch.folder}/twice_{n}") for n in range(2)]
+    scorers = [shop.scorer("twice", f"max_rows: 20, checkpoint: {shop.scratch.folder}/twice_{n}") for n in range(2)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda one: one.run(), scorers))
     assert shop.rows("twice") == shop.reference

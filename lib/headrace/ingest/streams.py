@@ -64,7 +64,8 @@ def arriving(spark: SparkSession, pipeline: Pipeline, want: StructType, needed: 
     read = _messages if stream.source.kind == "kafka" else _table
     frame, origin = read(spark, stream, want, needed)
     table = pipeline.tables[training.spine]
-    safe = protected(frame, table.sensitive, key_of(pipeline, table), f"tables.{training.spine}")
+    sensitive = {c: kind for c, kind in table.sensitive.items() if c in frame.columns}
+    safe = protected(frame, sensitive, key_of(pipeline, table), f"tables.{training.spine}")
     return Arriving(_aligned(safe, want, needed, str(origin["name"])), origin)
 
 
@@ -83,8 +84,8 @@ def _table(
     if stream.start == "latest":
         reader = reader.option("startingVersion", "latest")
     frame = reader.load(path)
-    told = frame.withColumns({PLACE: F.lit(source.path), SENT: F.col("_metadata.file_modification_time")})
-    told = told.toDF(*column_names(frame.columns), PLACE, SENT)
+    frame = frame.toDF(*column_names(frame.columns))
+    told = frame.withColumns({PLACE: F.lit(source.path), SENT: F.lit(None).cast("timestamp")})
     return told, {"format": "delta", "name": source.path}
 
 
@@ -92,7 +93,7 @@ def _bytes(spark: SparkSession, path: str, most: int) -> str:
     """About how many bytes so many rows of a table take; Delta counts a micro-batch in bytes."""
     detail: Any = spark.sql(f"DESCRIBE DETAIL delta.`{path.replace('`', '``')}`").first()
     count = spark.read.format("delta").load(path).count()  # from the table's statistics
-    return f"{max(1, int(detail['sizeInBytes'] or 0) * most // max(1, count))}b"
+    return f"{max(1, int(detail['sizeInBytes']) * most // count)}b" if count else "1g"
 
 
 def _messages(

@@ -108,7 +108,7 @@ def _kept(run: Run, given: Given, came: DataFrame, tally: Tally) -> Done:
     """Score rows that are read once."""
     judged = _judged(run, given, came).persist()
     try:
-        done = _scored(run, given, judged, tally)
+        done = _scored(run, given, came, judged, tally)
     except BaseException:
         judged.unpersist()
         raise
@@ -138,7 +138,7 @@ def _judged(run: Run, given: Given, came: DataFrame) -> DataFrame:
     return told.withColumn(_AGAIN, again)
 
 
-def _scored(run: Run, given: Given, judged: DataFrame, tally: Tally) -> Done:
+def _scored(run: Run, given: Given, came: DataFrame, judged: DataFrame, tally: Tally) -> Done:
     version = pinned(run)
     if version is None:
         raise ConfigError(
@@ -154,7 +154,7 @@ def _scored(run: Run, given: Given, judged: DataFrame, tally: Tally) -> Done:
     if last is not None and last > as_of:
         time.sleep((last - as_of).total_seconds())
         as_of = last
-    right = judged.where(F.col(WRONG).isNull() & ~F.col(_AGAIN)).select(*_columns(judged))
+    right = judged.where(F.col(WRONG).isNull() & ~F.col(_AGAIN)).select(*_columns(came))
     brought = run.bringing(right, as_of, first, None if last is None else last + timedelta(microseconds=1))
     done = _answered(brought, given, version, tally)
     return Done((*unread, *done.outputs), rows_out=done.rows_out, notes=done.notes, cleanup=done.cleanup)
@@ -190,7 +190,7 @@ def _counted(judged: DataFrame, tally: Tally) -> tuple[datetime | None, datetime
     """Count the rows; the first and last time of those that can be predicted. Runs a Spark job, which reads the rows."""
     right = F.col(WRONG).isNull()
     times = [F.unix_micros(f(F.when(right, F.col("predict_at")))) for f in (F.min, F.max)]
-    newest = F.unix_micros(F.max(F.coalesce(F.col(SENT), F.col("predict_at"))))
+    newest = F.unix_micros(F.max(F.when(right, F.coalesce(F.col(SENT), F.col("predict_at")))))
     counts = [F.count("*"), F.count_if(~right), F.count_if(F.col(_AGAIN))]
     found: Any = judged.agg(*[c.alias(f"c{n}") for n, c in enumerate([*counts, *times, newest])]).first()
     tally.came, tally.unread, tally.again = (int(n) for n in found[:3])
@@ -198,10 +198,9 @@ def _counted(judged: DataFrame, tally: Tally) -> tuple[datetime | None, datetime
     return first, last
 
 
-def _columns(judged: DataFrame) -> Sequence[str]:
+def _columns(came: DataFrame) -> Sequence[str]:
     """The columns of the cleaned table."""
-    service = (PLACE, TEXT, SENT, WRONG, _AGAIN, "predict_at", "label_known_at")
-    return [f"`{c}`" for c in judged.columns if c not in service]
+    return [f"`{c}`" for c in came.columns if c not in (PLACE, TEXT, SENT, WRONG)]
 
 
 def _unread(run: Run, judged: DataFrame) -> Output:
