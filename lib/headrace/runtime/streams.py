@@ -176,14 +176,15 @@ def claim(spark: SparkSession, checkpoint: str, origin: Mapping[str, Any]) -> No
     path = jvm.org.apache.hadoop.fs.Path(f"{checkpoint}/{ORIGIN}")
     system = path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
     offsets = jvm.org.apache.hadoop.fs.Path(f"{checkpoint}/offsets")
-    if not system.exists(path) and not system.exists(offsets):
+    text = files_for(checkpoint, spark).text(f"{checkpoint}/{ORIGIN}") if system.exists(path) else ""
+    if not text and not system.exists(offsets):  # or it was killed before it had written this
         stream = system.create(path, True)
         try:
             stream.write(bytearray(json.dumps(origin), "utf-8"))
         finally:
             stream.close()
         return
-    known = json.loads(files_for(checkpoint, spark).text(f"{checkpoint}/{ORIGIN}")) if system.exists(path) else {}
+    known = json.loads(text) if text else {}
     if known != dict(origin):
         told = f"{known['format']} {known['name']} of {known['pipeline']}" if known else "something else"
         raise ConfigError(
