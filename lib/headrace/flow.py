@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from headrace.clean import stage as clean
 from headrace.clean.increments import base_of
@@ -15,17 +16,25 @@ from headrace.errors import ConfigError, Mistake
 from headrace.evaluation import stage as evaluation
 from headrace.features import stage as features
 from headrace.ingest import stage as ingest
+from headrace.ingest.streams import Arriving, arriving
 from headrace.leakage import stage as leakage
 from headrace.monitoring import stage as monitoring
 from headrace.registry import stage as registry
 from headrace.runtime.held import Held
 from headrace.runtime.step import STAGES, Step
 from headrace.scoring import stage as scoring
+from headrace.scoring import stream
 from headrace.search import stage as search
 from headrace.training import definition
 from headrace.training import stage as training
+from headrace.training.spine import needed_columns, with_times
 from headrace.validate import stage as validate
 from headrace.validate.rules import judge
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from headrace.runtime.tables import Tables
 
 ROOMS = {
     "ingest": (),  # a file that has landed is not read again because the code has changed
@@ -90,6 +99,44 @@ def _scoring(pipeline: Pipeline) -> tuple[Step, ...]:
         return ()
     inputs, rows = definition.inputs(pipeline), definition.config_of(pipeline)
     return scoring.steps(pipeline, inputs, rows, training.split_spine, training.training_rows)
+
+
+def stream_step(pipeline: Pipeline, came: DataFrame, tally: stream.Tally) -> Step:
+    """The step that scores a micro-batch of a stream, by the functions by which the batch job scores.
+
+    Args:
+        pipeline: The configuration.
+        came: The rows of the micro-batch, as `ingest.streams` gives them.
+        tally: Is told what became of them.
+    """
+    given = stream.Given(
+        definition.inputs(pipeline),
+        definition.config_of(pipeline),
+        with_times,
+        training.split_spine,
+        training.training_rows,
+    )
+    return replace(
+        stream.step(pipeline, given, came, tally),
+        code=ROOMS["score"],
+        hooks=hooks.code(pipeline, "search", "training_set"),
+    )
+
+
+def streamed(spark: SparkSession, pipeline: Pipeline, tables: Tables) -> Arriving:
+    """The rows that a stream brings, in the columns of the cleaned table of the spine.
+
+    Raises:
+        ConfigError: If the pipeline has no stream or has not run yet, or the source has not these columns.
+    """
+    if pipeline.scoring.stream is None or pipeline.training_set is None:
+        raise ConfigError(
+            "the YAML has no scoring.stream, which says where rows come from; write scoring: {stream: {source: {format: "
+            "delta, path: FOLDER}}}, or of Kafka format, options and schema"
+        )
+    spine = pipeline.training_set.spine
+    cleaned = tables.read(spine, tables.last(spine).version).schema
+    return arriving(spark, pipeline, cleaned, needed_columns(cleaned.names, pipeline))
 
 
 def _monitoring(pipeline: Pipeline) -> tuple[Step, ...]:

@@ -33,6 +33,9 @@ class FakeRun:
     def read(self, table: str) -> DataFrame:
         return self.spark.read.format("delta").load(self._path(table))
 
+    def spine_rows(self, table: str) -> DataFrame:
+        return self.read(table)
+
     def exists(self, table: str) -> bool:
         return (self.home / table / "_delta_log").exists()
 

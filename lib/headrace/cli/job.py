@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -106,22 +106,28 @@ def main(job: str, argv: Sequence[str] | None = None) -> NoReturn:
 
 def _run(job: str, arguments: argparse.Namespace) -> None:
     pipeline, environment = read_pipeline(arguments.config, env=arguments.env, sets=arguments.sets)
-    _check_writable(arguments.summary)
+    check_writable(arguments.summary)
 
     def started(name: str) -> SparkSession:
         from headrace.runtime.session import session
 
         return session(name)
 
-    def report(content: dict[str, Any]) -> None:
-        if arguments.summary:
-            text = json.dumps(content, indent=2, default=str)
-            Path(arguments.summary).write_text(text + "\n", encoding="utf-8")
-
+    report = report_to(arguments.summary)
     perform(pipeline, environment, request_of(job, arguments, pipeline), arguments.config, started, report)
 
 
-def _check_writable(path: str | None) -> None:
+def report_to(path: str | None) -> Callable[[dict[str, Any]], None]:
+    """What writes a summary into a file, where one is named."""
+
+    def report(content: dict[str, Any]) -> None:
+        if path:
+            Path(path).write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+
+    return report
+
+
+def check_writable(path: str | None) -> None:
     """Before the work begins, not after it."""
     if path is None:
         return

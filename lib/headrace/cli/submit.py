@@ -81,7 +81,7 @@ def submit(arguments: Sequence[str], quick: bool = False) -> NoReturn:
     job, own = find_job(line.job)
     if own and {"--help", "-h"} & set(line.arguments):  # what a job says about itself needs no Spark
         os.execv(sys.executable, [sys.executable, job, *line.arguments])
-    quick = quick or (own and Path(job).stem not in JOBS)  # helpers of commands, as init
+    quick = quick or (own and Path(job).stem not in (*JOBS, "stream"))  # helpers of commands, as init
     ready = launch.prepare(home(), wishes_of(line, own, quick))
     if ready.notice:
         sys.stderr.write(f"headrace: {ready.notice}\n")

@@ -75,10 +75,15 @@ def closing(progress: Progress, outcome: Outcome, places: Places, seconds: float
         progress.say(
             f"model: {model['name']} version {model['version']}{', ' + model['alias'] if model.get('alias') else ''}"
         )
-    progress.heading("look at")
-    progress.say(f'headrace sql "{_example(outcome, places)}"')
+    looked_at(progress, _example(outcome, places))
     if any(r.stage in ("search", "register") for r in outcome.records):
         progress.say(f"mlflow ui --backend-store-uri {places.tracking_uri}")
+
+
+def looked_at(progress: Progress, query: str) -> None:
+    """What to look at next."""
+    progress.heading("look at")
+    progress.say(f'headrace sql "{query}"')
 
 
 def _example(outcome: Outcome, places: Places) -> str:

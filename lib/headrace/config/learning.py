@@ -18,6 +18,7 @@ from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
 from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
 from headrace.config.strategies import Strategic, Strategy
+from headrace.config.streaming import Stream
 from headrace.config.values import Column, Columns, Moment, Sql, listed, number, whole
 
 LARGEST = 2**31 - 1
@@ -249,6 +250,7 @@ class Scoring(Section):
     strategy: Strategic = Field(
         Strategy(), description="which version answers for which entity: champion (default), shadow, canary, ab"
     )
+    stream: Stream | None = Field(None, description="rows that are scored as they come, by jobs/stream.py")
 
 
 class Alarm(Section):

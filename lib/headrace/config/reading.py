@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -195,15 +195,23 @@ def _put(data: Any, loc: Loc, value: Any) -> None:
 
 def _resolve(document: Document, folder: Path) -> None:
     """Make the relative paths of file sources absolute: in the current folder, else beside the YAML that has them."""
-    tables = document.data.get("tables")
-    for name, table in tables.items() if isinstance(tables, dict) else ():
-        source = table.get("source") if isinstance(table, dict) else None
+    for loc, source in _sources(document.data):
         if not isinstance(source, dict) or str(source.get("format")).lower() not in FILE_FORMATS:
             continue
         if isinstance(source.get("path"), str):
-            written = document.place(("tables", name, "source", "path")).file  # also what the file extends, or a flag
+            written = document.place((*loc, "path")).file  # also what the file extends, or a flag
             beside = Path(written).resolve().parent if is_file(written) else folder
             source["path"] = absolute(source["path"], beside)
+
+
+def _sources(data: Any) -> Iterator[tuple[Loc, Any]]:
+    """What a file says of sources, and where: of its tables, and of a stream."""
+    tables, scoring = data.get("tables"), data.get("scoring")
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        yield ("tables", name, "source"), table.get("source") if isinstance(table, dict) else None
+    stream = scoring.get("stream") if isinstance(scoring, dict) else None
+    if isinstance(stream, dict):
+        yield ("scoring", "stream", "source"), stream.get("source")
 
 
 def absolute(path: str, folder: Path) -> str:

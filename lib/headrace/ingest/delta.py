@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CHANGE, _VERSION = "_change_type", "_commit_version"
 
 
-def _location(spark: SparkSession, source: Source) -> str | None:
+def location(spark: SparkSession, source: Source) -> str | None:
     """The folder of a Delta table; None for a table of the catalogue that is none.
 
     Raises:
@@ -46,7 +46,7 @@ def state(spark: SparkSession, source: Source) -> list[Any] | None:
     Raises:
         ConfigError: If there is no Delta table.
     """
-    path = _location(spark, source)
+    path = location(spark, source)
     if path is None:
         return None
     newest = DeltaLog(spark, path).newest()
@@ -57,7 +57,7 @@ def state(spark: SparkSession, source: Source) -> list[Any] | None:
 
 def whole(spark: SparkSession, source: Source, version: int | None) -> DataFrame:
     """The whole table, at a version where it has versions."""
-    path, options = _location(spark, source), secrets.revealed(source.options)
+    path, options = location(spark, source), secrets.revealed(source.options)
     if path is None:
         return spark.table(source.path)
     options |= {"versionAsOf": str(version)} if version is not None else {}
@@ -71,7 +71,7 @@ def ingest_versions(run: Run, name: str, declared: Table) -> Done:
         DataError: If it holds no row, or a column's type is another one than before.
     """
     source = declared.source
-    raw, path = f"raw_{name}", _location(run.spark, source) or ""
+    raw, path = f"raw_{name}", location(run.spark, source) or ""
     table = DeltaLog(run.spark, path)
     found = table.newest()
     assert found is not None  # `state` has asked before

@@ -53,6 +53,7 @@ _OF_S3A = ("commons-*:*", "io.netty:*", "org.apache.httpcomponents:*", "software
 def coordinates(pipeline: Pipeline, environment: Environment | None = None) -> tuple[str, ...]:
     """What the pipeline's own tables and its places need, by coordinates: as the YAML says, else what a url asks for."""
     sources = [table.source for table in pipeline.tables.values() if not table.shared]
+    sources += [pipeline.scoring.stream.source] if pipeline.scoring.stream else []
     elsewhere = [sink.path for sink in pipeline.sinks.values()] + [environment.warehouse if environment else None]
     found = (*(package for source in sources for package in needed(source)), *of_places(*elsewhere))
     return tuple(dict.fromkeys(found))

@@ -92,9 +92,8 @@ class Runner:
         self._settings = {s: pipeline.spark.of_stage(s) | environment.spark.of_stage(s) for s in STAGES}
         self.tables = Tables(spark, self._places.root, self._places.schema, self._places.elsewhere)
         self._progress = progress or Progress()
-        now = datetime.now(UTC)
-        self._as_of = options.as_of or now
-        self._run_id = f"{now:%Y%m%dT%H%M%S}-{hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:6]}"
+        self._as_of = options.as_of or datetime.now(UTC)
+        self._run_id = run_id()
         self._flushed = time.monotonic()
         self.outcome = Outcome(self._run_id, self._places.schema)
 
@@ -104,6 +103,25 @@ class Runner:
             self._one(step)
         self._flush()
         return self.outcome
+
+    def again(self, step: Step) -> int:
+        """Run a step as a run of its own: another id, the clock of now. For steps that are run without end.
+
+        What has been recorded in `runs` is forgotten here.
+
+        Returns:
+            How many rows it has written.
+        """
+        self._as_of, self._run_id = self._options.as_of or datetime.now(UTC), run_id()
+        self._one(step)
+        self.outcome.done.clear()
+        written = self.outcome.records[-1].rows_out
+        self.outcome.records = [record for record in self.outcome.records if not record.written]
+        return written or 0
+
+    def close(self) -> None:
+        """Write the records that are not written yet."""
+        self._flush()
 
     def _one(self, step: Step) -> None:
         started, clock = datetime.now(UTC), time.monotonic()
@@ -238,6 +256,11 @@ class Runner:
         if done.broken:
             raise DataError(done.broken)
         return done
+
+
+def run_id() -> str:
+    """A name for a run: when it began, and what tells it from others of that second."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:6]}"
 
 
 def expired(commit: Commit, as_of: datetime) -> bool:

@@ -40,7 +40,7 @@ class Output:
         mode: `overwrite` the table, `append`, `insert`: add rows whose `keys` are not there yet, or `merge`: put in,
             replace and take out rows by their `keys`, as the column `_change` says (insert, update, delete).
         keys: With `insert` and `merge`, the columns that make a row unique; a `merge` without is of whole rows.
-        only: With `merge`, SQL over the table (`t`) that all rows fulfil which can be concerned.
+        only: With `insert` and `merge`, SQL over the table (`t`) that all rows fulfil which can be concerned.
         counts: Row counts known before the commit, written into it.
         expect_rows: What Delta must say it wrote; on a difference the version is restored and the run fails.
         merge_schema: Columns that are new are added to the table.
@@ -188,6 +188,20 @@ class Run(Protocol):
 
     def read(self, table: str) -> DataFrame:
         """A table, at the version pinned for this step."""
+
+    def spine_rows(self, table: str) -> DataFrame:
+        """Rows of the table that is the spine: all of them, or those that a stream has brought."""
+
+    def bringing(self, rows: DataFrame, as_of: datetime, since: datetime | None, until: datetime | None) -> Run:
+        """The same run for rows that a stream has brought, in place of those of the spine's table.
+
+        Args:
+            rows: With the columns of that table.
+            as_of: The logical now.
+            since: None of them lies before it.
+            until: None of them lies at or after it.
+        """
+        ...
 
     def read_version(self, table: str, version: int) -> DataFrame:
         """A table, at a version."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +39,19 @@ class StepRun:
     note: dict[str, Any]
     progress: Progress
     forced: bool = False
+    brought: DataFrame | None = None
 
     def read(self, table: str) -> DataFrame:
         """A table, at the version pinned for this step."""
         return self.tables.read(table, self._pin(table).version)
+
+    def spine_rows(self, table: str) -> DataFrame:
+        """Rows of the table that is the spine: all of them, or those that a stream has brought."""
+        return self.read(table) if self.brought is None else self.brought
+
+    def bringing(self, rows: DataFrame, as_of: datetime, since: datetime | None, until: datetime | None) -> StepRun:
+        """The same run for rows that a stream has brought, in place of those of the spine's table."""
+        return replace(self, brought=rows, as_of=as_of, since=since, until=until)
 
     def read_version(self, table: str, version: int) -> DataFrame:
         """A table, at a version."""

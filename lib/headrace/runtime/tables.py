@@ -234,7 +234,8 @@ class Tables:
         writer.save(self.path(output.table))
 
     def _new_rows(self, frame: DataFrame, output: Output, version: int) -> DataFrame:
-        there = self.read(output.table, version).select(*output.keys)
+        there = self.read(output.table, version).alias("t")
+        there = (there.where(output.only) if output.only else there).select(*output.keys)
         condition = [frame[k].eqNullSafe(there[k]) for k in output.keys]
         joined = condition[0]
         for part in condition[1:]:

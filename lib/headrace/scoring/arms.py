@@ -171,7 +171,10 @@ class Scorings:
                 withdraw(run, arm.version, why)
         return self.frame([why is not None for why in wrong]) if any(wrong) else None
 
-    def notes(self) -> list[str]:
-        """Lines for people."""
-        told = [f"{arm.count:,} rows scored by {arm.version.name} version {arm.version.number}" for arm in self.arms]
-        return told + [way.warning for way in self.ways if way.warning]
+    def counted(self) -> list[str]:
+        """For people: who has scored how many rows."""
+        return [f"{arm.count:,} rows scored by {arm.version.name} version {arm.version.number}" for arm in self.arms]
+
+    def warnings(self) -> list[str]:
+        """For people: why rows take a slower way."""
+        return [way.warning for way in self.ways if way.warning]

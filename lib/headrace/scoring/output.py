@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -45,8 +46,22 @@ def no_rows(run: Run, rows: DataFrame, key: tuple[str, ...]) -> DataFrame:
     )  # fmt: skip
 
 
-def predictions(table: str, frame: DataFrame, key: tuple[str, ...], versions: Sequence[Version] = ()) -> Output:
-    """The table, inserted into by its keys."""
+def predictions(
+    table: str,
+    frame: DataFrame,
+    key: tuple[str, ...],
+    versions: Sequence[Version] = (),
+    window: tuple[datetime | None, datetime | None] = (None, None),
+) -> Output:
+    """The table, inserted into by its keys.
+
+    Args:
+        table: Its name.
+        frame: Its new rows.
+        key: Of the spine.
+        versions: That scored them.
+        window: Between which times all of them lie, the second exclusive: what is there of others is not looked at.
+    """
     keys = (*key, "predict_at", "revision")
     newest = ", ".join((*key, "predict_at"))
     view = (
@@ -58,6 +73,12 @@ def predictions(table: str, frame: DataFrame, key: tuple[str, ...], versions: Se
         frame,
         mode="insert",
         keys=keys,
+        only=" AND ".join(
+            f"t.predict_at {sign} timestamp_micros({round(at.timestamp() * 1_000_000)})"
+            for sign, at in zip((">=", "<"), window, strict=True)
+            if at
+        )
+        or None,
         serializable=True,
         facts={
             "model_version": versions[0].number if versions else None,

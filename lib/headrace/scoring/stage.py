@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -13,17 +11,16 @@ from pyspark.sql import functions as F
 from headrace.config import hooks
 from headrace.config.types import Pipeline
 from headrace.engine.time import moment, span, utc
-from headrace.errors import DataError
 from headrace.models.admission import admitted
 from headrace.models.made import Made, made
 from headrace.models.store import CHAMPION, ModelStore
 from headrace.models.version import Version
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.runtime.transforms import TRANSFORM, proven
-from headrace.scoring.arms import Arm, Scorings, able, divided, others
-from headrace.scoring.candidates import changed, due, unscored
-from headrace.scoring.output import no_rows, predictions, stamped_rows
-from headrace.scoring.rejected import reason, reject, tried
+from headrace.scoring.answers import Rows, answers
+from headrace.scoring.arms import others
+from headrace.scoring.candidates import due, unscored
+from headrace.scoring.output import no_rows, predictions
+from headrace.scoring.rejected import tried
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -47,7 +44,7 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
     """
     if pipeline.training_set is None:
         return ()
-    config = {"scoring": pipeline.scoring.model_dump(mode="json"), **rows}
+    config = {"scoring": pipeline.scoring.model_dump(mode="json", exclude={"stream"}), **rows}
     return (
         Step(
             stage="score",
@@ -66,19 +63,14 @@ def _tables(pipeline: Pipeline) -> tuple[str, ...]:
     return ("recommendations",) if recommends else ()
 
 
-def _shadow(pipeline: Pipeline) -> tuple[str, ...]:
-    """Where predictions lie that nobody acts on."""
-    return (f"{pipeline.scoring.output}_shadow",) if pipeline.scoring.strategy.kind == "shadow" else ()
-
-
 def _state(run: Run) -> list[Any]:
     """What else decides what is scored, and by whom."""
     beside = {name: _number(found) for name, found in others(run).items()}
-    found = [_number(_version(run)), str(run.since), str(run.until), run.rescore]
+    found = [_number(pinned(run)), str(run.since), str(run.until), run.rescore]
     return [*found, beside] if beside else found
 
 
-def _version(run: Run) -> Version | None:
+def pinned(run: Run) -> Version | None:
     """The version that this run scores with; None where no version is champion yet."""
     store, wanted = ModelStore(run.tracking_uri), run.pipeline.scoring.model
     return store.alias(run.model_name) if wanted == CHAMPION else store.resolve(run.model_name, wanted)
@@ -95,8 +87,8 @@ def _made(run: Run, inputs: tuple[str, ...], rows: Any) -> Made:
 
 
 def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Made]) -> Done:
-    version = _version(run)
-    key = _key(run)
+    version = pinned(run)
+    key = key_of(run)
     if version is None:
         reason = f"no version of {run.model_name} is champion: nothing was scored"
         if not (run.exists(run.pipeline.scoring.output) or run.exists("training_set")):
@@ -124,78 +116,9 @@ def _score(run: Run, spine: Spine, features: Features, made_of: Callable[[], Mad
     if count == 0:
         nothing = predictions(run.pipeline.scoring.output, no_rows(run, rows, key), key)
         return Done((*lists, nothing), rows_in=0, notes=("nothing new to score",), expires=later)
-    frame, release = features(run, pick, times, among), None
-    if run.pipeline.training_set and run.pipeline.training_set.transform:
-        frame, release = proven(run.pipeline, TRANSFORM, pick(rows), frame, (*key, "predict_at"))
-    try:
-        beside, told = able(
-            run, others(run), frame, lambda one, card: admitted(ModelStore(run.tracking_uri), one, card, made_of())
-        )
-        arms = divided(run, version, beside, frame, key, count)
-        main = _scorings(run, arms, key)
-        shadows = (
-            [_scorings(run, [Arm(one, frame, count)], key) for one in beside.values()] if _shadow(run.pipeline) else []
-        )
-        scored = main.frame()
-    except BaseException:
-        if release:
-            release()
-        raise
-    if run.pipeline.search.transformers:
-        _check_kept(scored, count)
-    notes = [*main.notes(), *([warning] if warning else []), *told]
-    outputs = [_checked(run, table, one, key) for table, one in zip(_shadow(run.pipeline), shadows, strict=False)]
-    outputs.append(_checked(run, run.pipeline.scoring.output, main, key, scored, None if run.rescore else count))
-    return Done((*lists, *outputs), rows_in=count, notes=tuple(notes), expires=later, cleanup=release)
-
-
-def _scorings(run: Run, arms: list[Arm], key: tuple[str, ...]) -> Scorings:
-    stamped = partial(stamped_rows, run, key=key)
-    return Scorings.of(run, arms, (*key, "predict_at"), stamped)
-
-
-def _checked(
-    run: Run,
-    table: str,
-    scorings: Scorings,
-    key: tuple[str, ...],
-    frame: DataFrame | None = None,
-    count: int | None = None,
-) -> Output:
-    """The table of predictions; when it is written, some rows are compared with `transform`.
-
-    `count`: of the rows to be scored; where fewer were written, some may have no answer, and are entered as rejected.
-    """
-    earlier = run.read(table) if run.rescore and run.exists(table) else None
-    versions = [arm.version for arm in scorings.arms]
-
-    def revised(scored: DataFrame) -> Output:
-        rows = scored if earlier is None else changed(scored, earlier, key)
-        return predictions(table, rows.where(reason(rows).isNull()), key, versions)
-
-    def refused(scored: DataFrame, written: int) -> None:
-        if count is not None and written < count:  # or another run was faster with some of them
-            reject(run, table, scored, key)
-
-    def verify(written: int) -> Output | None:
-        anew = scorings.checked(run)
-        if anew is None:
-            refused(whole, written)
-            return None
-        return replace(revised(anew), verify=lambda rows: refused(anew, rows))
-
-    whole = scorings.frame() if frame is None else frame
-    return replace(revised(whole), verify=verify, optional=table != run.pipeline.scoring.output)
-
-
-def _check_kept(scored: DataFrame, count: int) -> None:
-    """Stop where Python of the user's has dropped or doubled rows. Runs a Spark job."""
-    left = scored.count()
-    if left != count:
-        raise DataError(
-            f"search.transformers: {count:,} rows were to be scored and {left:,} came back; a transformer keeps rows. "
-            "Nothing was written"
-        )
+    found = answers(run, version, Rows(pick(rows), features(run, pick, times, among), key, count), made_of)
+    notes = (*found.counted, *([warning] if warning else []), *found.notes)
+    return Done((*lists, *found.outputs), rows_in=count, notes=notes, expires=later, cleanup=found.release)
 
 
 def _lists(run: Run, version: Version, spine: Spine) -> tuple[Output, ...]:
@@ -213,7 +136,8 @@ def _lists(run: Run, version: Version, spine: Spine) -> tuple[Output, ...]:
     return (Output("recommendations", stamped, description=told, facts={"model_version": version.number}),)
 
 
-def _key(run: Run) -> tuple[str, ...]:
+def key_of(run: Run) -> tuple[str, ...]:
+    """Columns that tell rows of the spine apart."""
     training = run.pipeline.training_set
     assert training is not None, "the flow makes no such step without a training_set"
     return run.pipeline.tables[training.spine].key or ("row_id",)

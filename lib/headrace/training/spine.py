@@ -13,6 +13,7 @@ from headrace.config.checks.leaks import hidden_columns
 from headrace.config.durations import microseconds
 from headrace.config.folds import FOLD
 from headrace.config.learning import TrainingSet
+from headrace.config.sql.expressions import columns
 from headrace.config.types import Pipeline, Table
 from headrace.engine.time import moment
 from headrace.errors import ConfigError
@@ -60,6 +61,17 @@ def usable_columns(cleaned: list[str], pipeline: Pipeline) -> tuple[str, ...]:
         return tuple(c for c in cleaned if c not in hidden)
     early = [*table.key, table.event_time, *table.known_early]
     return tuple(c for c in cleaned if c in early and c not in hidden)
+
+
+def needed_columns(cleaned: list[str], pipeline: Pipeline) -> set[str]:
+    """Columns of the cleaned table without which a row cannot be scored: what names it, times it, and predicts it."""
+    training, table = spine_table(pipeline)
+    asked = {*table.key, *pipeline.scoring.strategy.entity}
+    asked |= {c for name in training.features for c in pipeline.feature_tables[name].entity}
+    texts = [training.predict_at or table.event_time, *training.row_features.values()]
+    asked |= {c.lower() for text in texts if text for c in columns(text)}
+    usable = [c for c in usable_columns(cleaned, pipeline) if c not in training.exclude]
+    return {*usable, *(c for c in cleaned if c in asked)}
 
 
 def _own_columns(cleaned: list[str], pipeline: Pipeline) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def training_rows(
     """
     pipeline = run.pipeline
     training, table = spine_table(pipeline)
-    cleaned = run.read(training.spine)
+    cleaned = run.spine_rows(training.spine)
     rows = split_spine(run, among)
     rows = rows if fold is None else rows.withColumn(FOLD, fold)
     joined = add_features(
@@ -94,7 +94,7 @@ def split_spine(run: Run, among: Pick | None = None) -> DataFrame:
         among: Chooses rows by key and times, before labels are made; default: all.
     """
     training, table = spine_table(run.pipeline)
-    rows = spine(run.read(training.spine), run.pipeline, run.as_of, run.read, among)
+    rows = spine(run.spine_rows(training.spine), run.pipeline, run.as_of, run.read, among)
     return rows.withColumn("split", split_column(training.split, spine_key(table), run.as_of, training.labelled))
 
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from headrace.config.checks import aggregates, leaks, modelling, privacy, rules, scopes, sinks, sources, spines, syntax
+from headrace.config.checks import (
+    aggregates,
+    leaks,
+    modelling,
+    privacy,
+    rules,
+    scopes,
+    sinks,
+    sources,
+    spines,
+    streams,
+    syntax,
+)
 from headrace.config.checks.unknown import no_such
 from headrace.config.file.complaints import meant
 from headrace.config.folds import FOLD
@@ -44,6 +56,7 @@ def check(pipeline: Pipeline) -> list[Found]:
     found += modelling.check(pipeline)
     found += privacy.check(pipeline)
     found += sinks.check(pipeline)
+    found += streams.check(pipeline)
     found += scopes.check(pipeline)
     return found
 
