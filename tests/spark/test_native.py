@@ -64,7 +64,7 @@ def test_numbers_are_written_as_they_are(spark: SparkSession) -> None:
 @pytest.mark.parametrize("bends", [1, 2, 3, 8, 101])
 def test_between_bends_it_is_straight(spark: SparkSession, bends: int) -> None:
     rng = np.random.default_rng(bends)
-    x, y = np.sort(np.round(rng.random(bends), 2)), np.sort(rng.random(bends))
+    x, y = np.sort(rng.random(bends)), np.sort(rng.random(bends))
     step = ("rising", {"input": "probability", "place": 1, "output": "made"}, {"boundaries": x, "predictions": y})
     asked = np.concatenate([x, rng.random(50), [0.0, 1.0, np.nan]])
     frame = spark.createDataFrame(pa.table({"n": np.arange(len(asked)), YES: asked}))
@@ -117,7 +117,7 @@ def test_rows_that_the_model_refuses_are_heard_of_or_raise(spark: SparkSession) 
         assert found[1] == 4.25
         some, wrong = watch.found()
         assert some is not None
-        assert sorted(some.column("a").to_pylist(), key=str) == sorted([1.0, None, float("nan")], key=str)
+        assert sorted(map(str, some.column("a").to_pylist())) == ["1.0", "None", "nan"]
         if keep:
             assert (np.isnan(found[2]), np.isnan(found[3]), wrong) == (True, True, None)
             assert running.score(made, frame, ["id"]).count() == 3

@@ -61,8 +61,8 @@ def number(value: float) -> str:
 
 
 def text(value: str) -> str:
-    """A text as SQL."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    """A text as SQL; `${NAME}` in it is no variable of Spark's."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024")
     return f"'{escaped}'"
 
 
