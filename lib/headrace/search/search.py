@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from headrace.config import modules
 from headrace.errors import HeadraceError
 from headrace.models.card import ModelCard
+from headrace.models.segmented import SEGMENTS
 from headrace.models.store import ModelStore
 from headrace.runtime.checkpoints import checkpoints
 from headrace.runtime.step import Done, Output, Run
@@ -30,6 +31,8 @@ from headrace.search.nested import Nested, nested
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
+from headrace.search.segment_fits import Fitted, fit_segmented
+from headrace.search.segments import divided
 from headrace.search.space import Point
 from headrace.search.trial import fit_special, fit_whole
 from headrace.search.trials import run_trials
@@ -80,11 +83,28 @@ def _together(run: Run, problem: Problem, rows: list[Row], best: Row) -> tuple[R
         )
     if found is None:
         return best, (note,)
-    loss = -found.value if problem.larger_is_better else found.value
-    params = json.dumps(dict(found.point.params), sort_keys=True)
-    return replace(
-        best, estimator=ENSEMBLE, params=params, value=found.value, loss=loss, fold_values=None, rungs=None
-    ), (note,)
+    return _instead(problem, best, found.point, found.value), (note,)
+
+
+def _divided(run: Run, problem: Problem, best: Row) -> tuple[Row, Mapping[str, Any], tuple[str, ...]]:
+    """The best row, or one with models per segment that are better; what is known of segments; what people should know."""
+    if problem.search.segments is None:
+        return best, {}, ()
+    try:
+        found, notes = divided(run, problem, best.point, max(1, run.parallelism))
+    except Exception as error:  # noqa: BLE001 (whatever it is, the best trial is there)
+        told = f"search.segments: segments could not learn alone ({reason(error)}); all rows have the general model"
+        return best, {}, (told,)
+    if found is None:
+        return best, {}, notes
+    return _instead(problem, best, found.point, found.value), {"segments": found.told}, notes
+
+
+def _instead(problem: Problem, best: Row, point: Point, value: float) -> Row:
+    """The best row, of a point that is made of others."""
+    params = json.dumps(dict(point.params), sort_keys=True)
+    loss = -value if problem.larger_is_better else value
+    return replace(best, estimator=point.estimator, params=params, value=value, loss=loss, fold_values=None, rungs=None)
 
 
 def best_row(rows: list[Row]) -> Row:
@@ -116,6 +136,7 @@ def _winner(
 ) -> Done:
     best = best_row(rows)
     best, said = _together(run, problem, rows, best)
+    best, segments, more = _divided(run, problem, best)
     began, clock = datetime.now(UTC), time.monotonic()
     conf, task = run.pipeline.search, problem.target.task
     slots = max(1, run.parallelism)
@@ -129,7 +150,7 @@ def _winner(
         estimator=best.estimator,
         params=dict(best.point.params),
         validation={best.metric: float(best.value or 0.0)},
-        learned=again.learned,
+        learned={**(again.learned or {}), **segments} or None,
         trained={"seed": conf.seed, "slots": slots, "parallelism": run.parallelism, "partitions": again.partitions},
     )
     parent = ledger.wait_for_parent()
@@ -161,7 +182,7 @@ def _winner(
             Output("trials", frame(run, [row]), mode="append", serializable=True, facts=facts, merge_schema=True),
         ),
         rows_in=sum(problem.target.rows),
-        notes=(*_notes(problem, best, rows, guess), *said, *again.notes),
+        notes=(*_notes(problem, best, rows, guess), *said, *more, *again.notes),
         metrics={"validation": {best.metric: _against(problem, best, guess)}},
     )
 
@@ -203,6 +224,12 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
         after = decided(problem, point, seed, slots) or Decided((), None)
         model = PipelineModel([*own.stages, *fit_together(problem, point, used, seed, slots), *after.stages])
         return Refit(model, after.learned, used.rdd.getNumPartitions(), after.notes)
+    if point.estimator == SEGMENTS:
+        after = decided(problem, point, seed, slots) or Decided((), None)
+        made = fit_segmented(problem, point, used, problem.known, seed, slots)
+        model = PipelineModel([*own.stages, made.model, *after.stages])
+        notes = (*after.notes, *Fitted.told(made.failed))
+        return Refit(model, after.learned, used.rdd.getNumPartitions(), notes)
     known, plan = problem.columns, problem.plan(point)
     if problem.special:
         fitted, learned = fit_special(point, task, used, known, plan, seed, slots, problem.special)
