@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,14 +24,14 @@ from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
 from headrace.search.deciding import Decided, decided
 from headrace.search.driver_trials import reason
-from headrace.search.ensemble import ENSEMBLE, fit_together, points, together
+from headrace.search.ensemble import ENSEMBLE, fit_together, points
+from headrace.search.improved import with_ensemble, with_segments
 from headrace.search.ledger import Ledger, Row, begun_before, frame, read_back
 from headrace.search.nested import Nested, nested
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
 from headrace.search.segment_fits import Fitted, fit_segmented
-from headrace.search.segments import divided
 from headrace.search.space import Point
 from headrace.search.trial import fit_special, fit_whole
 from headrace.search.trials import run_trials
@@ -71,42 +70,6 @@ def _worth(run: Run, problem: Problem, name: str) -> Nested | str:
         return f"nested: what the search is worth could not be measured ({reason(error)})"
 
 
-def _together(run: Run, problem: Problem, rows: list[Row], best: Row) -> tuple[Row, tuple[str, ...]]:
-    """The best row, or one of several trials together that are better; and what people should know."""
-    if problem.search.ensemble is None:
-        return best, ()
-    try:
-        found, note = together(run, problem, rows, best, max(1, run.parallelism))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the best trial is there)
-        return best, (
-            f"search.ensemble: the best trials could not learn together ({reason(error)}); the best goes alone",
-        )
-    if found is None:
-        return best, (note,)
-    return _instead(problem, best, found.point, found.value), (note,)
-
-
-def _divided(run: Run, problem: Problem, best: Row) -> tuple[Row, Mapping[str, Any], tuple[str, ...]]:
-    """The best row, or one with models per segment that are better; what is known of segments; what people should know."""
-    if problem.search.segments is None:
-        return best, {}, ()
-    try:
-        found, notes = divided(run, problem, best.point, max(1, run.parallelism))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the best trial is there)
-        told = f"search.segments: segments could not learn alone ({reason(error)}); all rows have the general model"
-        return best, {}, (told,)
-    if found is None:
-        return best, {}, notes
-    return _instead(problem, best, found.point, found.value), {"segments": found.told}, notes
-
-
-def _instead(problem: Problem, best: Row, point: Point, value: float) -> Row:
-    """The best row, of a point that is made of others."""
-    params = json.dumps(dict(point.params), sort_keys=True)
-    loss = -value if problem.larger_is_better else value
-    return replace(best, estimator=point.estimator, params=params, value=value, loss=loss, fold_values=None, rungs=None)
-
-
 def best_row(rows: list[Row]) -> Row:
     """The finished trial with the least loss; of equals the first.
 
@@ -135,8 +98,8 @@ def _winner(
     worth: Nested | str | None = None,
 ) -> Done:
     best = best_row(rows)
-    best, said = _together(run, problem, rows, best)
-    best, segments, more = _divided(run, problem, best)
+    best, said = with_ensemble(run, problem, rows, best)
+    best, segments, more = with_segments(run, problem, best)
     began, clock = datetime.now(UTC), time.monotonic()
     conf, task = run.pipeline.search, problem.target.task
     slots = max(1, run.parallelism)
