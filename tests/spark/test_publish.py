@@ -221,7 +221,11 @@ def test_a_server_makes_of_a_request_what_training_would(shop: Project) -> None:
     found = store.publish()
     assert found
     computed = [one.name for one in found.row_features]
-    assert set(training.row_features) - set(computed) == {"shouted", "thrice"}
+    assert set(training.row_features) - set(computed) == {
+        "shouted",
+        "thrice",
+        "late",
+    }  # functions of text; a mark of a feature
 
     spine = tables.read("orders", tables.last("orders").version).select("id", "customer", "shop", "at").limit(40)
     read = reader(pipeline, lambda name: tables.read(name, tables.last(name).version), at)

@@ -133,8 +133,10 @@ def of_then(store: ModelStore, version: Version, pipeline: Pipeline, record: dic
     search = pipeline.search if told is None else Search.model_validate(told.get("search", {}))
     learned = (told or {}).get("training_set")
     training = TrainingSet.model_validate(learned) if learned else pipeline.training_set
-    own = tuple(one for one in search.estimators if one.name == card.estimator)
-    only = own or Search.model_validate({"estimators": card.estimator}).estimators
+    own = tuple(one for one in search.estimators if one.name in card.estimators)
+    named = {one.name for one in own}
+    rest = [name for name in card.estimators if name not in named]
+    only = own + (Search.model_validate({"estimators": rest}).estimators if rest else ())
     winner = search.model_copy(update={"estimators": only, "metric": None})
     code = own_code(version.uri, folder)
     changed = pipeline.model_copy(update={"search": winner, "training_set": training})

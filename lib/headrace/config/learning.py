@@ -16,6 +16,7 @@ from headrace.config.preparation import Balance, OneOf, Preparation
 from headrace.config.pruning import Pruned, Pruning
 from headrace.config.schedules import Every
 from headrace.config.section import Name, Section
+from headrace.config.segments import BySegment
 from headrace.config.spines import EntityGrid, FutureLabel, Label, Spine
 from headrace.config.strategies import Strategic, Strategy
 from headrace.config.streaming import Stream
@@ -179,6 +180,9 @@ class Search(Section):
     threshold: Cut | None = None
     ensemble: Ensemble | None = Field(
         None, description="the best trials together, judged on the rows that validate; {} for three by their mean"
+    )
+    segments: BySegment | None = Field(
+        None, description="a model of its own for each value of a column, as country, in one registered model"
     )
     algorithm: Literal["tpe", "random", "anneal", "genetic", "optuna", "grid"] = Field(
         "tpe",

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from headrace.config.types import Pipeline
 
 
+LEAST = 100
+"""Rows of a segment that is judged, where no gate says otherwise."""
+
+
 def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """The evaluation, where there is a training set."""
     if pipeline.training_set is None:
@@ -27,8 +31,9 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
 
 
 def slices_of(pipeline: Pipeline) -> dict[str, int]:
-    """Columns whose values the gates judge one by one, with the least rows any gate asks for."""
-    slices: dict[str, int] = {}
+    """Columns whose values are judged one by one, with the least rows: those of the gates, and that of the segments."""
+    segments = pipeline.search.segments
+    slices: dict[str, int] = {segments.by: LEAST} if segments else {}
     for gate in pipeline.gates:
         if gate.slice:
             slices[gate.slice] = min(gate.min_rows, slices.get(gate.slice, gate.min_rows))

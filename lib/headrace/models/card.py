@@ -26,7 +26,8 @@ class ModelCard:
         learned: What the task learns beside the model. Of an anomaly: `threshold`, `contamination` (see
             `models.density`); of a recommendation: `user`, `item`, `implicit`, `top_k`, `relevant`;
             of two classes, where they are wanted: `calibration`, `threshold` (`prediction` is `probability >= threshold`),
-            `threshold_by`, `held_out_rows` that both were learned from.
+            `threshold_by`, `held_out_rows` that both were learned from; of a model per segment `segments`: which have
+            their own (see `search.segments`).
         trained: What else decides the result of training again: `seed`, `slots` of XGBoost, `parallelism` and
             `partitions` of the rows.
     """
@@ -41,6 +42,11 @@ class ModelCard:
     validation: Mapping[str, float] | None = None
     learned: Mapping[str, Any] | None = None
     trained: Mapping[str, int] | None = None
+
+    @property
+    def estimators(self) -> tuple[str, ...]:
+        """Names of the estimators that it is of: of a model per segment, or of several trials together, theirs."""
+        return _names(self.estimator, self.params or {})
 
     @property
     def positive(self) -> Any:
@@ -62,6 +68,13 @@ class ModelCard:
     def to_json(self) -> str:
         """One line of JSON."""
         return json.dumps(self.as_dict(), sort_keys=True)
+
+
+def _names(estimator: str, params: Mapping[str, Any]) -> tuple[str, ...]:
+    members = [params["of"]] if "of" in params else params.get("members", ())
+    if not members:
+        return (estimator,)
+    return tuple(dict.fromkeys(name for one in members for name in _names(one["estimator"], one["params"])))
 
 
 def check_columns(card: ModelCard, columns: Mapping[str, str]) -> None:

@@ -51,6 +51,8 @@ def page(record: Mapping[str, Any], card: ModelCard) -> str:
     parts.append(f"## What it does\n{_purpose(record, card)}")
     parts.append("## How it was tested\n" + _tested(record))
     gates = [f"- {'passed' if one['passed'] else '**refused**'}: {one['text']}" for one in record["gates"]]
+    if "segments" in (card.learned or {}):
+        parts.append("## Segments\n" + _segments((card.learned or {})["segments"]))
     parts.append("## Gates\n" + ("\n".join(gates) or "None."))
     params = [f"- {name}: {value}" for name, value in {"estimator": card.estimator, **(card.params or {})}.items()]
     parts.append("## Leaks\n" + _leaks(record))
@@ -113,6 +115,20 @@ def _tested(record: Mapping[str, Any]) -> str:
         for name, one in record["metrics"].items()
     ]
     return "On the test part, with 95 % intervals:\n\n" + _table(("metric", "value", "lower", "upper"), rows)
+
+
+def _segments(told: Mapping[str, Any]) -> str:
+    rows = [
+        (one["value"], f"{one['rows']:,}", *("" if one[k] is None else f"{one[k]:.4f}" for k in ("own", "general")),
+         "its own" if one["kept"] else "general")
+        for one in told["each"]
+    ]  # fmt: skip
+    head = (told["by"], "rows", f"{told['metric']} of its own", "of the general model", "answered by")
+    where = (
+        "there were rows enough" if told["keep"] == "all" else "that was better on rows that neither had learned from"
+    )
+    text = f"Each `{told['by']}` has a model of its own where {where}; all others, null and what is new have the general one."
+    return f"{text}\n\n{_table(head, rows)}"
 
 
 def _leaks(record: Mapping[str, Any]) -> str:

@@ -13,6 +13,8 @@ from pyspark.ml import Transformer
 from pyspark.sql import DataFrame
 
 from headrace.config.deciding import Threshold
+from headrace.models.segmented import SEGMENTS
+from headrace.search import segments
 from headrace.search.calibration import calibrator, untouched
 from headrace.search.cuts import HALF, Best, Counts, best, counts_at
 from headrace.search.ensemble import ENSEMBLE, decided_by, heard
@@ -72,6 +74,10 @@ def held_out(problem: Problem, point: Point, seed: int, slots: int) -> Iterator[
     if point.estimator == ENSEMBLE:
         with heard(problem, point, seed, slots) as said:
             yield decided_by(problem, point, said).select("label", "probability")
+        return
+    if point.estimator == SEGMENTS:
+        with segments.heard(problem, point, seed, slots) as said:
+            yield said
         return
     prepared, frames = Prepared(problem.folds, []), list[DataFrame]()
     prepared.start()

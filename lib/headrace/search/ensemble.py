@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.models.blend import SAID, Blend
+from headrace.models.segmented import SEGMENTS
 from headrace.runtime.step import Run
 from headrace.search.fold import Known
 from headrace.search.ledger import Row
@@ -53,9 +54,18 @@ def members(point: Point) -> tuple[Point, ...]:
     return tuple(Point(one["estimator"], one["params"]) for one in point.params["members"])
 
 
+def inner(point: Point) -> Point:
+    """The point that the models of all segments are fitted with; of any other point itself."""
+    if point.estimator != SEGMENTS:
+        return point
+    of = point.params["of"]
+    return Point(of["estimator"], of["params"])
+
+
 def points(point: Point) -> tuple[Point, ...]:
     """The members of an ensemble; of any other point itself."""
-    return members(point) if point.estimator == ENSEMBLE else (point,)
+    one = inner(point)
+    return members(one) if one.estimator == ENSEMBLE else (one,)
 
 
 def together(run: Run, problem: Problem, rows: Sequence[Row], best: Row, slots: int) -> tuple[Together | None, str]:
@@ -97,7 +107,7 @@ def heard(problem: Problem, point: Point, seed: int, slots: int) -> Iterator[Dat
     frames: list[DataFrame] = []
     try:
         for fold in problem.folds:
-            blend = _blend(problem, point, fold.parts.train, fold.known, seed, slots)
+            blend = blended(problem, point, fold.parts.train, fold.known, seed, slots)
             kept = ["label", "prediction", *(["probability"] if blend.classes else []), SAID]
             said = blend.transform(fold.parts.validation).select(*kept, F.lit(fold.number).alias(_FOLD))
             frames.append(said.persist(StorageLevel.MEMORY_AND_DISK))
@@ -108,7 +118,7 @@ def heard(problem: Problem, point: Point, seed: int, slots: int) -> Iterator[Dat
             frame.unpersist()
 
 
-def _blend(problem: Problem, point: Point, rows: DataFrame, known: Known, seed: int, slots: int) -> Blend:
+def blended(problem: Problem, point: Point, rows: DataFrame, known: Known, seed: int, slots: int) -> Blend:
     """The members, fitted on the same rows."""
     task, recipes, balance = known.target.task, problem.recipes, problem.balance
     fitted = [
@@ -120,7 +130,7 @@ def _blend(problem: Problem, point: Point, rows: DataFrame, known: Known, seed: 
 
 def fit_together(problem: Problem, point: Point, rows: DataFrame, seed: int, slots: int) -> list[Any]:
     """Stages of an ensemble: members fitted on these rows; of a stack what is learned of those that validate. Runs jobs."""
-    blend = _blend(problem, point, rows, problem.known, seed, slots)
+    blend = blended(problem, point, rows, problem.known, seed, slots)
     if point.params["by"] == "average":
         return [blend]
     with heard(problem, point, seed, slots) as said:

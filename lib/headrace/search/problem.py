@@ -25,7 +25,7 @@ from headrace.search.space import Point
 from headrace.search.special import Special
 from headrace.search.tallies import ROW
 from headrace.search.target import Target
-from headrace.search.wanted import check_task
+from headrace.search.wanted import check_segments, check_task
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,9 @@ def look(run: Run, judged: bool = True) -> Problem:
     if wrong:
         raise ConfigError(f"search.metric: {wrong}")
     check_task(conf, found.task)
+    check_segments(
+        conf, {one.name: one.dataType.simpleString() for one in whole.schema if one.name in facts["features"]}
+    )
     every = with_choices(recipes(run.spark, run.pipeline), conf)
     stages = own_stages(run.spark, run.pipeline)
     names = chosen(conf.names, found.task, "estimators" in conf.model_fields_set, every)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,6 +16,7 @@ from pyspark.sql import SparkSession
 from headrace.config import modules
 from headrace.errors import HeadraceError
 from headrace.models.card import ModelCard
+from headrace.models.segmented import SEGMENTS
 from headrace.models.store import ModelStore
 from headrace.runtime.checkpoints import checkpoints
 from headrace.runtime.step import Done, Output, Run
@@ -24,12 +24,14 @@ from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
 from headrace.search.deciding import Decided, decided
 from headrace.search.driver_trials import reason
-from headrace.search.ensemble import ENSEMBLE, fit_together, points, together
+from headrace.search.ensemble import ENSEMBLE, fit_together, points
+from headrace.search.improved import with_ensemble, with_segments
 from headrace.search.ledger import Ledger, Row, begun_before, frame, read_back
 from headrace.search.nested import Nested, nested
 from headrace.search.own import fit_stages
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
+from headrace.search.segment_fits import Fitted, fit_segmented
 from headrace.search.space import Point
 from headrace.search.trial import fit_special, fit_whole
 from headrace.search.trials import run_trials
@@ -68,32 +70,6 @@ def _worth(run: Run, problem: Problem, name: str) -> Nested | str:
         return f"nested: what the search is worth could not be measured ({reason(error)})"
 
 
-def _together(run: Run, problem: Problem, rows: list[Row], best: Row) -> tuple[Row, tuple[str, ...]]:
-    """The best row, or one of several trials together that are better; and what people should know."""
-    if problem.search.ensemble is None:
-        return best, ()
-    try:
-        found, note = together(run, problem, rows, best, max(1, run.parallelism))
-    except Exception as error:  # noqa: BLE001 (whatever it is, the best trial is there)
-        return best, (
-            f"search.ensemble: the best trials could not learn together ({reason(error)}); the best goes alone",
-        )
-    if found is None:
-        return best, (note,)
-    loss = -found.value if problem.larger_is_better else found.value
-    params = json.dumps(dict(found.point.params), sort_keys=True)
-    return replace(
-        best,
-        estimator=ENSEMBLE,
-        params=params,
-        value=found.value,
-        loss=loss,
-        fold_values=None,
-        rungs=None,
-        bracket=None,
-    ), (note,)
-
-
 def best_row(rows: list[Row]) -> Row:
     """The finished trial with the least loss; of equals the first.
 
@@ -122,7 +98,8 @@ def _winner(
     worth: Nested | str | None = None,
 ) -> Done:
     best = best_row(rows)
-    best, said = _together(run, problem, rows, best)
+    best, said = with_ensemble(run, problem, rows, best)
+    best, segments, more = with_segments(run, problem, best)
     began, clock = datetime.now(UTC), time.monotonic()
     conf, task = run.pipeline.search, problem.target.task
     slots = max(1, run.parallelism)
@@ -136,7 +113,7 @@ def _winner(
         estimator=best.estimator,
         params=dict(best.point.params),
         validation={best.metric: float(best.value or 0.0)},
-        learned=again.learned,
+        learned={**(again.learned or {}), **segments} or None,
         trained={"seed": conf.seed, "slots": slots, "parallelism": run.parallelism, "partitions": again.partitions},
     )
     parent = ledger.wait_for_parent()
@@ -168,7 +145,7 @@ def _winner(
             Output("trials", frame(run, [row]), mode="append", serializable=True, facts=facts, merge_schema=True),
         ),
         rows_in=sum(problem.target.rows),
-        notes=(*_notes(problem, best, rows, guess), *said, *again.notes),
+        notes=(*_notes(problem, best, rows, guess), *said, *more, *again.notes),
         metrics={"validation": {best.metric: _against(problem, best, guess)}},
     )
 
@@ -210,6 +187,12 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
         after = decided(problem, point, seed, slots) or Decided((), None)
         model = PipelineModel([*own.stages, *fit_together(problem, point, used, seed, slots), *after.stages])
         return Refit(model, after.learned, used.rdd.getNumPartitions(), after.notes)
+    if point.estimator == SEGMENTS:
+        after = decided(problem, point, seed, slots) or Decided((), None)
+        made = fit_segmented(problem, point, used, problem.known, seed, slots)
+        model = PipelineModel([*own.stages, made.model, *after.stages])
+        notes = (*after.notes, *Fitted.told(made.failed))
+        return Refit(model, after.learned, used.rdd.getNumPartitions(), notes)
     known, plan = problem.columns, problem.plan(point)
     if problem.special:
         fitted, learned = fit_special(point, task, used, known, plan, seed, slots, problem.special)

@@ -1,16 +1,19 @@
-"""What the configuration of preparation and balance asks of the task, and of the rows."""
+"""What the configuration of preparation, balance and segments asks of the task, and of the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import DataFrame
 
 from headrace.config.checks import preparing
+from headrace.config.file.complaints import meant
 from headrace.config.learning import Search, TrainingSet
 from headrace.errors import ConfigError
 from headrace.search.balance import SAMPLES
 from headrace.search.tallies import ROW, with_rows
+
+SEGMENT_TYPES = ("string", "boolean", "tinyint", "smallint", "int", "bigint")
 
 
 def check_task(search: Search, task: str) -> None:
@@ -21,6 +24,27 @@ def check_task(search: Search, task: str) -> None:
     """
     for where, message in preparing.check(search, task):
         raise ConfigError(f"{where}: {message}")
+
+
+def check_segments(search: Search, types: Mapping[str, str]) -> None:
+    """Refuse a column of segments that is no feature, or of which two rows seldom have the same.
+
+    Args:
+        search: The configuration.
+        types: Of the features.
+
+    Raises:
+        ConfigError: With what is allowed.
+    """
+    by = search.segments.by if search.segments else None
+    able = [name for name, kind in types.items() if kind in SEGMENT_TYPES]
+    if by is None or by in able:
+        return
+    came = f"{by!r} is {types[by]}" if by in types else f"no feature is called {by!r}"
+    raise ConfigError(
+        f"search.segments.by: {came}; write a feature of text, whole numbers, or true and false: "
+        f"{', '.join(able) or 'there is none'}{meant(by, able)}"
+    )
 
 
 def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, key: Sequence[str]) -> DataFrame:

@@ -1,4 +1,4 @@
-"""Whether calibration, threshold and ensemble go with the task."""
+"""Whether calibration, threshold, ensemble and segments go with the task, and with each other."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
         yield "search.nested", f"it needs a label, and the task is {task}; leave it out"
     if search.ensemble and task in (*UNLABELLED, "recommendation"):
         yield "search.ensemble", f"it needs a label, and the task is {task}; leave it out"
+    if search.segments and task in (*UNLABELLED, "recommendation"):
+        yield "search.segments", f"it needs a label, and the task is {task}; leave it out"
+    if search.segments and search.ensemble and search.ensemble.by == "stacking":
+        told = "few rows of a segment are left to learn from what members say; write average, or leave segments out"
+        yield "search.ensemble.by", f"stacking does not go with search.segments: {told}"
     if task in (None, "binary"):
         return
     why = _WHY.get(str(task), "it learns without a label")

@@ -48,6 +48,7 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
     yield from scope.excluded()
     yield from scope.chosen()
     yield from scope.outliers()
+    yield from scope.segments()
 
 
 def _scope(pipeline: Pipeline, training: TrainingSet, there: Columns) -> _Scope:
@@ -182,6 +183,19 @@ class _Scope:
             for part in ("column", "by"):
                 for name in getattr(treatment, part):
                     yield from self._used(f"search.outliers[{number}].{part}", name, made)
+
+    def segments(self) -> Iterator[Found]:
+        """The column of the segments is a feature: the general model learns from it too."""
+        segments, never = self.pipeline.search.segments, (*self.spine.key, "row_id", *MADE, *self.folds)
+        if segments is None:
+            return
+        where, name = "search.segments.by", segments.by
+        made = self.features | frozenset(self.training.row_features)
+        if name in never and name not in self.training.row_features:
+            told = f"make it one, as training_set.row_features: {{segment: {name}}}, and write by: segment"
+            yield where, f"{name!r} is a column of the training set, but no feature; {told}"
+        else:
+            yield from self._used(where, name, made)
 
     def _used(self, where: str, name: str, made: frozenset[str]) -> Iterator[Found]:
         """A column that the training set has to have."""

@@ -14,6 +14,7 @@ from headrace.models.compiled import facts
 from headrace.models.compiled.columns import arrow_type
 from headrace.models.compiled.expressions import names
 from headrace.models.compiled.facts import Facts
+from headrace.models.compiled.members import packed
 from headrace.models.compiled.saved import Saved, matrix, vector
 from headrace.models.compiled.scorer import Compiled
 from headrace.models.compiled.sql import NotCompiled, levels
@@ -53,8 +54,8 @@ def build(model: Path, card: ModelCard) -> Compiled:
     if card.task not in TASKS:
         raise NotCompiled(f"task {card.task}")
     try:
-        kept = _needed(_steps(Saved(model)), "prediction" if card.task == "regression" else "probability")
-        read = set[str]().union(*[one.reads for one in kept]) - set[str]().union(*[one.writes for one in kept])
+        kept = _needed(_steps(Saved(model)), _last(card.task != "regression"))
+        read = _reads(kept)
         inputs = {name: kind for name, kind in card.features.items() if name in read}
         for kind in inputs.values():
             arrow_type(kind)
@@ -63,6 +64,11 @@ def build(model: Path, card: ModelCard) -> Compiled:
         return Compiled(card, tuple(inputs), [(one.kind, one.params, one.arrays) for one in kept])
     except ValueError as error:
         raise NotCompiled(str(error)) from error
+
+
+def _last(classes: bool) -> str:
+    """What is read of a model besides its prediction."""
+    return "probability" if classes else "prediction"
 
 
 def _needed(made: list[Made], last: str) -> list[Made]:
@@ -172,6 +178,35 @@ def _against_the_rest(stage: Saved) -> list[Made]:
     return [*found, Made("against_the_rest", params, frozenset(margins), writes)]
 
 
+def _several(kind: str, folders: list[Path], classes: bool, more: dict[str, Any], read: set[str]) -> Made:
+    """A model that is made of others."""
+    every = [_needed(_steps(Saved(folder)), _last(classes)) for folder in folders]
+    reads = [_reads(one) for one in every]
+    told, arrays = packed([[(one.kind, one.params, one.arrays) for one in steps] for steps in every])
+    inputs = sorted(read.union(*reads))
+    params = {"members": told, "reads": [sorted(one) for one in reads], "inputs": inputs, **more}
+    writes = {"prediction", _last(classes)}
+    return Made(kind, params, frozenset(inputs), frozenset(writes), arrays)
+
+
+def _reads(steps: list[Made]) -> set[str]:
+    """Columns that must be there before."""
+    return set[str]().union(*[one.reads for one in steps]) - set[str]().union(*[one.writes for one in steps])
+
+
+def _per_segment(stage: Saved) -> Made:
+    told = stage.metadata
+    folders = [stage.folder / "members" / str(number) for number in range(len(told["values"]) + 1)]
+    more = {"by": told["by"], "values": told["values"], "classes": told["classes"]}
+    return _several("segments", folders, bool(told["classes"]), more, {told["by"]})
+
+
+def _mean(stage: Saved) -> Made:
+    told = stage.metadata
+    folders = [stage.folder / "members" / str(number) for number in range(told["members"])]
+    return _several("mean", folders, bool(told["classes"]), {"classes": told["classes"]}, set())
+
+
 _STAGES: dict[str, Callable[[Saved], Made | list[Made]]] = {
     "SQLTransformer": _sql,
     "StringIndexerModel": _between("index", _index),
@@ -197,6 +232,8 @@ _STAGES: dict[str, Callable[[Saved], Made | list[Made]]] = {
     "SparkXGBClassifierModel": _learner("xgboost", facts.xgboost),
     "SparkXGBRegressorModel": _learner("xgboost", facts.xgboost),
     "OneVsRestModel": _against_the_rest,
+    "Segmented": _per_segment,
+    "Blend": _mean,
 }
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from headrace.errors import DataError
 from headrace.models.card import ModelCard
-from headrace.models.compiled import boosting, learners, stages, trees
+from headrace.models.compiled import boosting, learners, members, stages, trees
 from headrace.models.compiled.answers import Answers
 from headrace.models.compiled.columns import Frame, arrow_type, column
 from headrace.models.compiled.expressions import names
@@ -34,8 +34,19 @@ KINDS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Step]] = {
     "bayes": learners.bayes, "against_the_rest": learners.against_the_rest, "forest": trees.forest,
     "boosted": trees.boosted, "values": trees.values, "xgboost": boosting.xgboost,
 }  # fmt: skip
+MADE_OF_OTHERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any], members.Build], Step]] = {
+    "segments": members.segments,
+    "mean": members.mean,
+}
 Described = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 """A step: its kind, what JSON holds of it, and its arrays."""
+
+
+def step(kind: str, params: Mapping[str, Any], arrays: Mapping[str, Any]) -> Step:
+    """A step, ready to run."""
+    if kind in MADE_OF_OTHERS:
+        return MADE_OF_OTHERS[kind](params, arrays, step)
+    return KINDS[kind](params, arrays)
 
 
 class Compiled:
@@ -58,7 +69,7 @@ class Compiled:
         self.types = {name: arrow_type(card.features[name]) for name in inputs}
         self.described = list(steps)
         self._answers = Answers.of(card)
-        self._steps = [KINDS[kind](params, arrays) for kind, params, arrays in steps]
+        self._steps = [step(kind, params, arrays) for kind, params, arrays in steps]
         self._used_up = _used_up(steps)
 
     @property
@@ -96,8 +107,8 @@ class Compiled:
         there = {name: place for place, name in enumerate(table.schema.names)}
         frame: Frame = {name: column(self._taken(table, there.get(name), name)) for name in self.inputs}
         with np.errstate(all="ignore"):  # what is no number is NaN, as in Spark
-            for step, used_up in zip(self._steps, self._used_up, strict=True):
-                step(frame, rows)
+            for run, used_up in zip(self._steps, self._used_up, strict=True):
+                run(frame, rows)
                 for name in used_up:
                     frame.pop(name, None)
             return self._answers.table(frame, rows)

@@ -91,4 +91,5 @@ def table() -> Iterator[tuple[str, str, tuple[str, ...]]]:
         for formats, tasks in found.items():
             yield name, ", ".join(tasks), formats
     yield "ensemble", "", ("spark",)
+    yield "segments", "", ("spark",)
     yield "one of your own", "", ("spark",)

@@ -28,7 +28,8 @@ NEEDS = (("numpy",), ("pandas",), ("pyarrow",), ("scipy",), ("xgboost-cpu", "xgb
 _MODULES = (
     "__init__", "errors", "models/__init__", "models/card", "models/exporting/__init__", "models/exporting/portable",
     *(f"models/compiled/{name}" for name in (
-        "__init__", "answers", "boosting", "columns", "expressions", "functions", "learners", "moments", "ranks", "scorer", "stages",
+        "__init__", "answers", "boosting", "columns", "expressions", "functions", "learners", "members", "moments", "ranks",
+        "scorer", "stages",
         "texts", "trees",
     )),
 )  # fmt: skip
