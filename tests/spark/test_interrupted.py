@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pyspark.sql import SparkSession
@@ -11,6 +12,7 @@ from pyspark.sql import functions as F
 from headrace.config.types import Environment
 from headrace.runtime.progress import Progress
 from headrace.runtime.runner import Options, Outcome, Runner
+from headrace.runtime.settling import unsettled
 from headrace.runtime.step import Done, Output, Run, Step
 from headrace.scoring.candidates import changed
 from tests.support.runs import Project
@@ -68,9 +70,10 @@ def test_what_a_killed_run_had_not_verified_is_taken_back_and_made_again(scratch
     def scored(by: str, last: int, verify: Callable[[int], Output | None] = lambda rows: None) -> Outcome:
         def work(run: Run) -> Done:
             frame = run.spark.range(1, last + 1).select("id", F.lit(by).alias("by"))
-            return Done((Output("scored", frame, "insert", ("id",), verify=verify),), rows_in=last)
+            made = f"by = '{by}'"
+            return Done((Output("scored", frame, "insert", ("id",), verify=verify, made=made),), rows_in=last)
 
-        step = Step("score", "score", ("a",), ("scored",), {"last": last}, run=work)
+        step = Step("score", "score", ("a",), ("scored",), {"last": last}, run=work, verifies=True)
         return Runner(scratch.spark, scratch.pipeline, Environment(), Options(), Progress()).run([step])
 
     for by, last, before in (("first", 2, []), ("later", 3, [(1, "first"), (2, "first")])):
@@ -87,21 +90,68 @@ def test_what_a_killed_run_had_not_verified_is_taken_back_and_made_again(scratch
 
 
 def test_while_one_run_verifies_another_may_take_it_back(scratch: Project) -> None:
-    """Both end; each row is there once, and what stands was verified."""
+    """Both end; each row is there once, and what stands was verified. The other writes other rows as well, or before."""
+    scratch.write("a.csv", "id\n1\n")
+    scratch.run("pipeline: p\ntables: {a: {source: {format: csv, path: a.csv}}}\n")
+    tables = Runner(scratch.spark, scratch.pipeline, Environment(), Options(), Progress()).tables
+    tables.write(Output("scored", scratch.spark.range(0).select("id", F.lit("").alias("by"))), {})
+    heard: list[tuple[str, int]] = []
+
+    def write(by: str, ids: range, verify: Callable[[int], Output | None] = lambda rows: None) -> None:
+        frame = scratch.spark.range(ids.start, ids.stop).select("id", F.lit(by).alias("by"))
+        output = Output("scored", frame, "insert", ("id",), serializable=True, verify=verify, made=f"by = '{by}'")
+        tables.write(output, {"fingerprint": by})
+
+    def takes_back(rows: int) -> None:
+        heard.append(("one", rows))
+        if len(heard) == 1:
+            assert tables.take_back("scored") == 3
+            assert tables.take_back("scored") is None
+            write("other", range(2, 5))
+
+    write("one", range(3), takes_back)
+    assert sorted(scratch.rows("scored", "id", "by")) == [(0, "one"), (1, "one"), *[(n, "other") for n in (2, 3, 4)]]
+    assert heard == [("one", 3), ("one", 2)]  # it saw it, and wrote what was missing again
+    assert tables.log.last("scored").note["fingerprint"] == "one"
+
+    def goes_on(rows: int) -> None:
+        write("beside", range(20, 22))
+
+    write("third", range(10, 12), goes_on)  # another one writes in between, and takes nothing back: it had begun before
+    assert {row[0] for row in scratch.rows("scored", "id")} == {0, 1, 2, 3, 4, 10, 11, 20, 21}
+    assert unsettled(tables.log, "scored") == []
+
+    def wrong(rows: int) -> Output:
+        write("between", range(40, 42))
+        frame = scratch.spark.range(30, 33).select("id", F.lit("right").alias("by"))
+        return Output("scored", frame, "insert", ("id",), serializable=True)
+
+    write("wrong", range(30, 33), wrong)
+    assert sorted(row for row in scratch.rows("scored", "id", "by") if row[0] >= 30) == [
+        (30, "right"), (31, "right"), (32, "right"), (40, "between"), (41, "between")]  # fmt: skip
+    assert unsettled(tables.log, "scored") == []
+
+
+def test_of_settling_and_taking_back_one_wins(scratch: Project) -> None:
+    """A run that is killed below what another one wrote is found as well; of two that take it back one does."""
     scratch.write("a.csv", "id\n1\n")
     scratch.run("pipeline: p\ntables: {a: {source: {format: csv, path: a.csv}}}\n")
     tables = Runner(scratch.spark, scratch.pipeline, Environment(), Options(), Progress()).tables
 
     def write(by: str, verify: Callable[[int], Output | None]) -> None:
-        frame = scratch.spark.range(3).select("id", F.lit(by).alias("by"))
-        tables.write(Output("scored", frame, "insert", ("id",), verify=verify), {"fingerprint": by})
+        frame = scratch.spark.range(3).select((F.col("id") + 10 * len(by)).alias("id"), F.lit(by).alias("by"))
+        tables.write(
+            Output("scored", frame, "insert", ("id",), serializable=True, verify=verify, made=f"by = '{by}'"), {}
+        )
 
-    def other(rows: int) -> None:
-        assert tables.take_back("scored") == 3
-        write("other", lambda rows: None)
-
-    tables.write(Output("scored", scratch.spark.range(0).select("id", F.lit("").alias("by"))), {})
-    write("one", other)
-    assert sorted(scratch.rows("scored", "id", "by")) == [(0, "other"), (1, "other"), (2, "other")]
-    assert tables.log.last("scored").note["fingerprint"] == "other"
-    assert tables.take_back("scored") is None
+    with pytest.raises(Killed):
+        write("killed", kill)
+    (left,) = unsettled(tables.log, "scored")
+    write("fine", lambda rows: None)
+    assert unsettled(tables.log, "scored") == [left]
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(lambda _: tables.take_back("scored"), range(2)))
+    assert sorted(told, key=str) in ([3, None], [None, None])  # the loser leaves it to the winner, and to the next run
+    tables.take_back("scored")
+    assert {row[0] for row in scratch.rows("scored", "by")} == {"fine"}
+    assert unsettled(tables.log, "scored") == []

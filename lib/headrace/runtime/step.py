@@ -55,8 +55,9 @@ class Output:
             of the same name, it is all of them, one below the other.
         change_feed: Those who follow the table find its changes in Delta's change data feed.
         verify: Called with the rows that were written when the commit is there: None, or, where what was written is
-            wrong, what is to be written in its place; the commit is undone before. A run that is killed before it has
-            verified what it wrote leaves a commit without a fingerprint, which the next one undoes.
+            wrong, what is to be written in its place; its rows are taken out before. A run that is killed before it has
+            verified what it wrote leaves a commit without a fingerprint, whose rows the next one takes out.
+        made: With `verify`, SQL that the rows written fulfil, and no others of the table.
         optional: Where it cannot be written, people are told, and the step goes on.
     """
 
@@ -77,6 +78,7 @@ class Output:
     views: Mapping[str, str] = field(default_factory=dict)
     change_feed: bool = False
     verify: Callable[[int], Output | None] | None = None
+    made: str | None = None
     optional: bool = False
 
 
@@ -254,6 +256,7 @@ class Step:
         done: For a step that writes no table of its own: what an earlier run with this fingerprint brought about,
             or None.
         always: Run even when unchanged (cheap steps that look for new work themselves).
+        verifies: Whether what it writes is verified afterwards (`Output.verify`).
         code: Packages whose code, with all it imports, decides whether the step is unchanged (set by the flow, where
             the step does not say it: then they are those of its stage).
         hooks: Hash of the user's Python that the step runs, to the same end; empty where it runs none (set by the flow).
@@ -268,5 +271,6 @@ class Step:
     state: Callable[[Run], Any] | None = None
     done: Callable[[Run], Done | None] | None = None
     always: bool = False
+    verifies: bool = False
     code: tuple[str, ...] = ()
     hooks: str = ""

@@ -22,6 +22,7 @@ from headrace.errors import ConfigError, HeadraceError
 from headrace.runtime.comments import alter, commented, digests, lost_race
 from headrace.runtime.commits import Commit, CommitLog, files_for
 from headrace.runtime.merging import merge
+from headrace.runtime.settling import SETTLES, UNSETTLED, stands, taken_back, unsettled
 from headrace.runtime.spark_errors import history_gone
 from headrace.runtime.step import Output
 from headrace.runtime.views import united
@@ -34,8 +35,6 @@ FOLLOWED = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors":
 """A table that others follow is changed row by row: a MERGE marks the rows it replaces, and leaves their files as they are."""
 FEED = ("_change_type", "_commit_version", "_commit_timestamp")
 """Columns of Delta's change data feed."""
-UNSETTLED = "unsettled"
-"""In the note of a commit: it is not verified yet."""
 RETENTION = {
     "delta.logRetentionDuration": "interval 400 days",
     "delta.deletedFileRetentionDuration": "interval 400 days",
@@ -123,17 +122,18 @@ class Tables:
             HeadraceError: If Delta wrote another number of rows than expected (the version is restored), or if
                 other writers won every time.
         """
-        said = {**note, "fingerprint": None, UNSETTLED: True} if output.verify else note
+        said = {**note, "fingerprint": None, UNSETTLED: output.made} if output.verify else note
         for attempt in range(ATTEMPTS):
             commit = self._try_write(output, said, text or TableText())
             if commit is not None:
                 self._check_rows(output, commit)
-                other = output.verify(commit.rows or 0) if output.verify else None
-                if other is not None:
-                    self._undo(output.table, commit.version)
-                    return self.write(other, note, text)
                 if output.verify:
-                    self._settle(output, commit, note)
+                    other = output.verify(commit.rows or 0)
+                    if other is not None:
+                        self._take_out(output, commit)
+                        return self.write(other, note, text)
+                    if not self._settle(output, commit, note):
+                        return self.write(output, note, text)
                 if text is not None:
                     alter(self._spark, self.path(output.table), text, commit.note["described"])
                 self._register(output)
@@ -142,28 +142,43 @@ class Tables:
                 break
         raise self._lost(output)
 
-    def _settle(self, output: Output, commit: Commit, note: Mapping[str, Any]) -> None:
-        """Say of what was written and verified that it stands: a commit without rows."""
-        newest = self.log.last(output.table)
-        if newest is None or newest.version != commit.version:
-            return  # another run has written since, or taken it back: it speaks for itself
+    def _settle(self, output: Output, commit: Commit, note: Mapping[str, Any]) -> bool:
+        """Say of what was written and verified that it stands: a commit without rows. False: another run took it back."""
         rows = [(note.get("rows") or [None])[0], commit.rows]
-        nothing = self.read(output.table, commit.version).limit(0)
-        stands = replace(
-            output, frame=nothing, mode="append", adds_nothing=True, serializable=True, verify=None, expect_rows=None
-        )  # Delta does not enter a commit of nothing, but for a transaction's number
-        self._try_write(stands, {**note, "rows": rows}, TableText())
+        told = {**note, SETTLES: [commit.version], "rows": rows}
+        for _ in range(ATTEMPTS):
+            newest = self.last(output.table)
+            if not stands(self.log, output.table, commit):
+                return False
+            nothing = self.read(output.table, newest.version).limit(0)
+            settling = replace(
+                output, frame=nothing, mode="append", adds_nothing=True, serializable=True, verify=None,
+                expect_rows=None, based_on=newest.version,
+            )  # fmt: skip
+            try:
+                if self._try_write(settling, told, TableText()) is not None:
+                    return True
+            except LostRaceError:
+                continue
+        raise self._lost(output)
+
+    def _take_out(self, output: Output, commit: Commit) -> None:
+        """Take out the rows of a commit of this run."""
+        for _ in range(ATTEMPTS):
+            if not stands(self.log, output.table, commit) or self._taken_back(output.table, commit):
+                return
+        raise self._lost(output)
+
+    def _taken_back(self, table: str, commit: Commit) -> bool:
+        return taken_back(self._spark, self.log, f"headrace/{self.schema}/{table}", table, commit)
 
     def take_back(self, table: str) -> int | None:
-        """Undo what a run wrote that was killed before it verified it; how many rows that were, None: there is no such run.
+        """Take out what runs wrote that were killed before they verified it; how many rows, None: there is no such run.
 
-        Of two runs at the same time it may be the other's, who is just verifying: what it wrote is written again.
+        Of two runs at the same time it may be the other's, who is just verifying: that one sees it, and writes again.
         """
-        newest = next(iter(self.log.newest_first(table)), None)
-        if newest is None or not newest.note.get(UNSETTLED):
-            return None
-        self._undo(table, newest.version)
-        return newest.rows or 0
+        gone = [one for one in unsettled(self.log, table) if self._taken_back(table, one)]
+        return sum(one.rows or 0 for one in gone) if gone else None
 
     def describe(self, table: str, text: TableText) -> None:
         """Make a table that is there say what it and its columns mean."""

@@ -129,10 +129,11 @@ def _checked(
         if anew is None:
             refused(whole, written)
             return None
-        return replace(revised(anew), verify=lambda rows: refused(anew, rows))
+        return replace(revised(anew), verify=lambda rows: refused(anew, rows), made=made)
 
+    made = f"run_id = '{run.run_id}'"
     whole = scorings.frame() if frame is None else frame
-    return replace(revised(whole), verify=verify, optional=table != run.pipeline.scoring.output)
+    return replace(revised(whole), verify=verify, made=made, optional=table != run.pipeline.scoring.output)
 
 
 def _check_kept(scored: DataFrame, count: int) -> None:

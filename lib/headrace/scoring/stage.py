@@ -53,6 +53,7 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
             outputs=(*_tables(pipeline), pipeline.scoring.output),
             config=config,
             state=_state,
+            verifies=True,
             run=lambda run: _score(run, spine, features, lambda: _made(run, inputs, rows)),
         ),
     )

@@ -101,6 +101,7 @@ def step(pipeline: Pipeline, given: Given, came: DataFrame, tally: Tally) -> Ste
         config={"stream": True, "scoring": pipeline.scoring.model_dump(mode="json", exclude={"stream"}), **given.rows},
         run=lambda run: _kept(run, given, came, tally),
         always=True,
+        verifies=True,
     )
 
 
