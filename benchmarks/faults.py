@@ -39,6 +39,7 @@ search: {{estimators: [{estimator}], max_evals: 1}}
 """
 FIRST, EACH = 3_000, 400
 HOME = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")).absolute()
+FAILED = "failed"
 LEAN = ("--master", "local[2]", "--driver-memory", "2g", "--conf", "spark.sql.shuffle.partitions=2")
 START = datetime(2024, 1, 1)
 
@@ -126,24 +127,31 @@ def _round(place: Path, chance: random.Random, usual: float, promotes: bool) -> 
     jobs = [
         subprocess.Popen(
             _command(place, "score.py"), env=_environment(place), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdout=(place / f"job{number}.log").open("wb"), stderr=subprocess.STDOUT,
         )
-        for _ in range(2)
+        for number in range(2)
     ]  # fmt: skip
     ends = [begun + chance.uniform(0.3, 1.9) * usual for _ in jobs]  # two at a time are slower than one
     if promotes:
         time.sleep(chance.uniform(0.3, 1.0) * usual)
         _promoted(place)
     found = []
-    for end, job in sorted(zip(ends, jobs, strict=True), key=lambda one: one[0]):
+    for end, job, number in sorted(zip(ends, jobs, range(2), strict=True), key=lambda one: one[0]):
         try:
             code = job.wait(max(0.0, end - time.monotonic()))
-            found.append("ended before" if code == 0 else f"failed with {code}")
+            found.append("ended before" if code == 0 else _failed((place / f"job{number}.log").read_text()))
         except subprocess.TimeoutExpired:
             os.killpg(job.pid, signal.SIGKILL)
             job.wait()
             found.append("killed")
     return found
+
+
+def _failed(log: str) -> str:
+    if "gave way" in log:
+        return "gave way"
+    print(log[-2000:], flush=True)
+    return FAILED
 
 
 def _promoted(place: Path) -> None:
@@ -184,7 +192,7 @@ def _told(place: Path, rows: int, ended: Counter[str], quiet: bool) -> int:
     told = ", ".join(f"{count} {how}" for how, count in ended.items())
     print(f"| {told} | {len(due):,} | {len(lost)} | {len(doubled)} | {len(strange)} | {wrong} | {mixed} | {versions} |")
     print("a run without anything new found nothing" if quiet else "A RUN WITHOUT ANYTHING NEW WROTE SOMETHING")
-    return 1 if lost or doubled or strange or mixed or wrong or not quiet else 0
+    return 1 if ended[FAILED] or lost or doubled or strange or mixed or wrong or not quiet else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,7 @@
-"""The compiled scorer says what `transform` says: all estimators, all preparations, odd rows; a run checks it."""
+"""The compiled scorer says what `transform` says: all estimators, all preparations, odd rows."""
 
 from __future__ import annotations
 
-import io
-import random
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +12,17 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.classification import NaiveBayes
 from pyspark.sql import DataFrame
 
-import headrace
 from headrace.config.outliers import OutlierTreatment
-from headrace.config.reading import read_pipeline
 from headrace.engine.outliers import Thresholds
 from headrace.models.card import ModelCard
 from headrace.models.compiled import admitting, agreement, batch, extremes, running
 from headrace.models.compiled.builder import NotCompiled, _needed, _steps, build
 from headrace.models.compiled.columns import arrow_type, column
 from headrace.models.compiled.saved import Saved
-from headrace.models.compiled.scorer import KINDS, PLAN, Compiled
+from headrace.models.compiled.scorer import KINDS, Compiled
 from headrace.models.exporting.graphs import boosting, run
 from headrace.models.exporting.graphs import build as graphs
 from headrace.models.exporting.graphs.graph import NotExported
-from headrace.models.predict import predict
-from headrace.models.store import ModelStore
-from headrace.runtime.home import places
 from headrace.runtime.settings import held
 from headrace.search import outliers
 from headrace.search.balance import fit_balanced
@@ -44,7 +36,6 @@ from headrace.search.target import target
 from tests.spark import preparing
 from tests.spark.conftest import INTERPRETED
 from tests.spark.modelling import FEATURES, training_set
-from tests.support.runs import Project
 
 BANDS = "case when x0 < -0.5 then 'low' when x0 < 0.5 then 'mid' else 'top' end"
 LABELS = {"binary": "late", "multiclass": BANDS, "regression": "exp(x0)"}
@@ -260,92 +251,6 @@ def test_what_is_not_compiled_says_why(spark, trained, tmp_path):
         build(tmp_path / "model", card)
     with pytest.raises(NotCompiled, match="task clustering"):
         build(tmp_path / "model", ModelCard("clustering", {}, ""))
-
-
-YAML = """
-pipeline: shop
-tables:
-  orders:
-    source: {format: csv, path: orders.csv}
-    key: id
-    event_time: at
-training_set: {from: orders, label: late}
-search: {estimators: random_forest, max_evals: 1}
-"""
-
-
-def write(scratch: Project, unlabelled: int) -> None:
-    rng, lines = random.Random(5), ["id,customer,at,cents,late"]
-    for i in range(300 + unlabelled):
-        cents, at = rng.randint(100, 9999), datetime(2024, 1, 1) + timedelta(minutes=37 * i)
-        late = "" if i >= 300 else str(rng.random() < (0.8 if cents > 6000 else 0.2)).lower()
-        lines.append(f"{i},c{rng.randint(0, 9)},{at.isoformat()},{cents},{late}")
-    scratch.write("orders.csv", "\n".join(lines) + "\n")
-
-
-def test_a_run_scores_by_the_admitted_scorer_and_writes_anew_what_it_got_wrong(
-    spark, scratch: Project, capsys, monkeypatch
-):
-    used: list[str] = []
-    whole = batch.score
-    monkeypatch.setattr(batch, "score", lambda *a, **k: used.append("compiled") or whole(*a, **k))
-    with held(spark, INTERPRETED):
-        write(scratch, 60)
-        scratch.run(YAML, to="score")
-        pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
-        store = ModelStore(places(pipeline, environment).tracking_uri)
-        version = store.resolve("shop")
-        card = store.card(version.run_id)
-        assert (version.tags["compiled"], used) == ("admitted", ["compiled"])
-
-        def expected() -> list[tuple]:
-            rows = scratch.table("training_set").where("split = 'score'") if scratch else None
-            scored = predict(store.load(version.uri), card, rows, ["id"])
-            return sorted(tuple(row) for row in scored.collect())
-
-        def found(below: int = 10**6) -> list[tuple]:
-            return [row for row in scratch.rows("predictions", "id", "prediction", "probability") if row[0] < below]
-
-        first = sorted(found())
-        assert first == expected()
-        again = headrace.score(scratch.table("training_set").where("split = 'score'"), "models:/shop@champion")
-        assert sorted(tuple(row) for row in again.select("id", "prediction", "probability").collect()) == first
-
-        folder = Path(store.client.get_run(version.run_id).info.artifact_uri.removeprefix("file://")) / "compiled"
-        _tampered(folder)
-        admitting._read.clear()
-        write(scratch, 90)
-        scratch.run(YAML, to="clean")
-        capsys.readouterr()
-        scratch.run(YAML, only="score")
-        said = capsys.readouterr()
-        assert (
-            "the compiled scorer of shop version 1 differs from the model: 30 of 30 rows have another"
-            in said.out + said.err
-        )
-        assert store.version("shop", 1).tags["compiled"].startswith("differs from transform: 30 of 30 rows")
-        assert len(found()) == 90
-        assert sorted(found(360)) == first
-        scratch.run(YAML, to="training_set")
-        assert sorted(found()) == expected()
-
-        store.tag(version, {"compiled": "admitted"})
-        (folder / PLAN).write_text("{")
-        admitting._read.clear()
-        write(scratch, 95)
-        scratch.run(YAML, to="clean")
-        scratch.run(YAML, only="score")
-        assert "the compiled scorer cannot be read (JSONDecodeError" in "".join(capsys.readouterr())
-        assert len(found()) == 95
-
-
-def _tampered(folder: Path) -> None:
-    """Another value in each leaf."""
-    with np.load(io.BytesIO((folder / "arrays.npz").read_bytes())) as held_:
-        arrays = {name: held_[name] for name in held_.files}
-    name = next(one for one in arrays if one.endswith(":value"))
-    arrays[name] = arrays[name][:, ::-1] * 0.5 + 0.01
-    np.savez_compressed(folder / "arrays.npz", **arrays)
 
 
 def test_a_worker_that_fails_is_heard_and_without_a_watch_it_raises(spark, trained, tmp_path):

@@ -73,7 +73,7 @@ def test_what_a_killed_run_had_not_verified_is_taken_back_and_made_again(scratch
             made = f"by = '{by}'"
             return Done((Output("scored", frame, "insert", ("id",), verify=verify, made=made),), rows_in=last)
 
-        step = Step("score", "score", ("a",), ("scored",), {"last": last}, run=work, verifies=True)
+        step = Step("score", "score", ("a",), ("scored",), {"last": last}, run=work, verified=("scored",))
         return Runner(scratch.spark, scratch.pipeline, Environment(), Options(), Progress()).run([step])
 
     for by, last, before in (("first", 2, []), ("later", 3, [(1, "first"), (2, "first")])):

@@ -49,6 +49,22 @@ def look(spark: SparkSession, source: Source, where: str) -> dict[str, Topic]:
             admin.close(jvm.java.time.Duration.ofSeconds(1))
 
 
+def cluster(spark: SparkSession, source: Source, where: str) -> str:
+    """What tells the cluster of a source from others.
+
+    Raises:
+        ConfigError: If the brokers do not answer.
+    """
+    options = {name.lower(): value for name, value in options_of(source).items()}
+    jvm: Any = spark.sparkContext._jvm
+    with _told(source, where):
+        admin = _client(jvm, where, options)
+        try:
+            return str(admin.describeCluster().clusterId().get())
+        finally:
+            admin.close(jvm.java.time.Duration.ofSeconds(1))
+
+
 def _client(jvm: Any, where: str, options: Mapping[str, str]) -> Any:
     made = jvm.org.apache.kafka.clients.admin.Admin
     if type(made).__name__ == "JavaPackage":

@@ -16,12 +16,12 @@ from headrace.config.streaming import Stream
 from headrace.config.types import Pipeline, Source
 from headrace.engine.time import EXACT_JSON
 from headrace.errors import ConfigError
-from headrace.ingest.brokers import look, options_of
+from headrace.ingest.brokers import cluster, look, options_of
 from headrace.ingest.delta import location
 from headrace.ingest.delta_log import DeltaLog
 from headrace.ingest.drift import NESTED, RESCUED, fits
 from headrace.ingest.messages import OWN, rows
-from headrace.ingest.privacy import key_of, protected
+from headrace.ingest.privacy import WHOLE_LINES, WITHHELD, key_of, protected
 from headrace.ingest.schemas import CORRUPT
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ def arriving(spark: SparkSession, pipeline: Pipeline, want: StructType, needed: 
     table = pipeline.tables[training.spine]
     sensitive = {c: kind for c, kind in table.sensitive.items() if c in frame.columns}
     safe = protected(frame, sensitive, key_of(pipeline, table), f"tables.{training.spine}")
+    if table.sensitive:  # a whole line may hold what is no column here
+        lines = [name for name in WHOLE_LINES if name in safe.columns]
+        safe = safe.withColumns({name: F.when(F.col(name).isNotNull(), F.lit(WITHHELD)) for name in lines})
     return Arriving(_aligned(safe, want, needed, str(origin["name"])), origin)
 
 
@@ -115,7 +118,7 @@ def _messages(
     fields = column_names(list(source.schema_ or {}))
     own = [name for name in OWN if name in fields and f"value_{name}" not in want.names]  # the row's, not Kafka's
     frame = frame.drop(*own).withColumnsRenamed({f"value_{name}": name for name in own})
-    return frame, {"format": "kafka", "name": topics}
+    return frame, {"format": "kafka", "name": topics, "cluster": cluster(spark, source, WHERE)}
 
 
 def _with_schema(source: Source, want: StructType, needed: Collection[str]) -> Source:

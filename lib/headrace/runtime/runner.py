@@ -224,7 +224,7 @@ class Runner:
                 self.tables.describe(table, self._texts[table])
 
     def _work(self, step: Step, run: StepRun, record: Record) -> Done:
-        for table in step.outputs if step.verifies else ():
+        for table in step.verified:
             rows = self.tables.take_back(table)
             if rows is not None:
                 run.say(f"{table}: a run was stopped before it had verified {rows:,} rows, which are made again")

@@ -256,7 +256,7 @@ class Step:
         done: For a step that writes no table of its own: what an earlier run with this fingerprint brought about,
             or None.
         always: Run even when unchanged (cheap steps that look for new work themselves).
-        verifies: Whether what it writes is verified afterwards (`Output.verify`).
+        verified: Tables, by name, of which what it writes is verified afterwards (`Output.verify`).
         code: Packages whose code, with all it imports, decides whether the step is unchanged (set by the flow, where
             the step does not say it: then they are those of its stage).
         hooks: Hash of the user's Python that the step runs, to the same end; empty where it runs none (set by the flow).
@@ -271,6 +271,6 @@ class Step:
     state: Callable[[Run], Any] | None = None
     done: Callable[[Run], Done | None] | None = None
     always: bool = False
-    verifies: bool = False
+    verified: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     hooks: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import threading
 import time
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 ORIGIN = "headrace.json"
 """In a checkpoint: what it is a checkpoint of."""
+TWICE = 2.0
+"""Seconds after which a signal is another one: a terminal sends the same to several processes."""
 POLL, GRACE = 1, 15
 """Seconds between two looks at a query, and those that Spark has to note a micro-batch that is done."""
 
@@ -70,9 +73,13 @@ class Stop:
 
     def __init__(self) -> None:
         self.wanted = threading.Event()
+        self._asked = 0.0
 
     def handle(self, _signal: Any) -> None:
-        """Called by the JVM, which signals reach first."""
+        """Called by the JVM, which signals reach first. Who asks twice does not want to wait."""
+        if self.wanted.is_set() and time.monotonic() - self._asked > TWICE:
+            os._exit(130)
+        self._asked = self._asked or time.monotonic()
         self.wanted.set()
 
     class Java:
@@ -87,7 +94,7 @@ class Stop:
         gateway: Any = spark.sparkContext._gateway
         ensure_callback_server_started(gateway)
         for name in ("TERM", "INT"):
-            signal.signal(getattr(signal, f"SIG{name}"), lambda *_: self.wanted.set())
+            signal.signal(getattr(signal, f"SIG{name}"), lambda *_: self.handle(None))
             gateway.jvm.sun.misc.Signal.handle(gateway.jvm.sun.misc.Signal(name), self)
 
 
@@ -127,6 +134,8 @@ def follow(
     query = writer.trigger(**_trigger(trigger)).start()
     try:
         _wait(query, stop, busy)
+        if failed:  # the last one, when it was to end
+            raise failed[0]
     except PySparkException as error:
         if failed:
             raise failed[0] from None
@@ -187,6 +196,7 @@ def claim(spark: SparkSession, checkpoint: str, origin: Mapping[str, Any]) -> No
     known = json.loads(text) if text else {}
     if known != dict(origin):
         told = f"{known['format']} {known['name']} of {known['pipeline']}" if known else "something else"
+        told += " in another cluster" if known and known.get("cluster") != origin.get("cluster") else ""
         raise ConfigError(
             f"scoring.stream.checkpoint: {checkpoint} tells how far {told} was read, and now it is {origin['format']} "
             f"{origin['name']} of {origin['pipeline']}; give another folder, or remove this one: what has been scored is "

@@ -91,6 +91,11 @@ def answers(run: Run, version: Version, rows: Rows, made_of: Callable[[], Made])
     return Answers(tuple(outputs), tuple(main.counted()), (*main.warnings(), *told), release)
 
 
+def verified(pipeline: Pipeline) -> tuple[str, ...]:
+    """Tables of predictions, of which some rows are compared with `transform` when they are written."""
+    return (*_shadow(pipeline), pipeline.scoring.output)
+
+
 def _shadow(pipeline: Pipeline) -> tuple[str, ...]:
     """Where predictions lie that nobody acts on."""
     return (f"{pipeline.scoring.output}_shadow",) if pipeline.scoring.strategy.kind == "shadow" else ()

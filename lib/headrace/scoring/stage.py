@@ -16,7 +16,7 @@ from headrace.models.made import Made, made
 from headrace.models.store import CHAMPION, ModelStore
 from headrace.models.version import Version
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.scoring.answers import Rows, answers
+from headrace.scoring.answers import Rows, answers, verified
 from headrace.scoring.arms import others
 from headrace.scoring.candidates import due, unscored
 from headrace.scoring.output import no_rows, predictions
@@ -53,7 +53,7 @@ def steps(pipeline: Pipeline, inputs: tuple[str, ...], rows: Any, spine: Spine, 
             outputs=(*_tables(pipeline), pipeline.scoring.output),
             config=config,
             state=_state,
-            verifies=True,
+            verified=verified(pipeline),
             run=lambda run: _score(run, spine, features, lambda: _made(run, inputs, rows)),
         ),
     )

@@ -25,7 +25,7 @@ from headrace.models.made import Made, made
 from headrace.models.store import ModelStore
 from headrace.models.version import Version
 from headrace.runtime.step import Done, Output, Run, Step
-from headrace.scoring.answers import Rows, answers
+from headrace.scoring.answers import Rows, answers, verified
 from headrace.scoring.candidates import due, unscored
 from headrace.scoring.rejected import tried
 from headrace.scoring.stage import Features, Spine, key_of, pinned
@@ -101,7 +101,7 @@ def step(pipeline: Pipeline, given: Given, came: DataFrame, tally: Tally) -> Ste
         config={"stream": True, "scoring": pipeline.scoring.model_dump(mode="json", exclude={"stream"}), **given.rows},
         run=lambda run: _kept(run, given, came, tally),
         always=True,
-        verifies=True,
+        verified=verified(pipeline),
     )
 
 

@@ -65,6 +65,8 @@ def chosen(run: Run, version: Version, rows: DataFrame, keep: Sequence[str], cou
 
     def wrong() -> str | None:
         some, failed = watch.found()
+        if some is None and not failed and count:
+            run.say(f"what {version.name} version {version.number} wrote was not compared: no row of it was heard of")
         if failed or some is None:
             return failed
         told = some.select(["__prediction", "__probability"]).rename_columns(["prediction", "probability"])

@@ -120,6 +120,8 @@ class Halving:
         >>> [halving.lost(0, loss) is None for loss in (0.5, 0.4, 0.6, 0.3, 0.45)]
         [True, True, False, True, False]
         """
+        if loss != loss:
+            return "halving: its loss is no number"
         with self._lock:
             seen = self._seen[rung]
             seen.append(loss)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from headrace.models.compiled import batch
@@ -19,11 +20,14 @@ Watch = batch.Watch | scoring.Watch
 
 def planned(compiled: Compiled) -> Plan | None:
     """A scorer as SQL; None where it is not of that kind, or was not admitted as such."""
-    if not compiled.in_spark:
-        return None
+    return _planned(compiled) if compiled.in_spark else None
+
+
+@lru_cache(maxsize=8)
+def _planned(compiled: Compiled) -> Plan | None:
     try:
         return plan(compiled)
-    except NotCompiled:
+    except (NotCompiled, ValueError, RecursionError):  # texts that are no Unicode, trees without end: Python takes them
         return None
 
 

@@ -114,16 +114,19 @@ def _hot(params: Mapping[str, Any], columns: dict[str, Node], vectors: dict[str,
 
 def _assemble(params: Mapping[str, Any], columns: dict[str, Node], vectors: dict[str, Any]) -> None:
     parts: list[Any] = []
+    refuses = not params["keep"]
     for name in params["inputs"]:
         there = vectors.get(name)
         if isinstance(there, Hot):  # an index as it is
             parts.append(Number(there.place))
         elif there is not None:
-            parts += there[0] if isinstance(there, tuple) else there
+            inner, refusing = there if isinstance(there, tuple) else (there, False)
+            parts += inner
+            refuses |= refusing
         else:
             made = sql(inlined(["col", name], columns))
             parts.append(Number(f"coalesce(cast({made} as double), {number(np.nan)})"))
-    vectors[params["output"]] = (parts, not params["keep"])
+    vectors[params["output"]] = (parts, refuses)
 
 
 _STEPS: dict[str, Callable[[Mapping[str, Any], dict[str, Node], dict[str, Any]], None]] = {
@@ -145,15 +148,15 @@ def _sum(parts: list[Any], weights: Any, intercept: float) -> str:
         else:
             terms.append(f"{part.sql} * {number(float(weights[at]))}")
             at += 1
-    return _added(terms)
+    return _joined(terms, "+")
 
 
-def _added(terms: list[str]) -> str:
+def _joined(terms: list[str], by: str) -> str:
     """Halves of halves: Spark walks down expressions, and thousands of sums one in the other are too deep."""
     if len(terms) == 1:
         return terms[0]
     middle = len(terms) // 2
-    return f"({_added(terms[:middle])} + {_added(terms[middle:])})"
+    return f"({_joined(terms[:middle], by)} {by} {_joined(terms[middle:], by)})"
 
 
 def _logistic(params: Mapping[str, Any], arrays: Any, parts: list[Any], refuses: bool) -> Said:
@@ -206,9 +209,11 @@ def _trees(arrays: Any, parts: list[Any], refuses: bool) -> tuple[tuple[str, ...
     said = []
     for start, weight in zip(starts, arrays["weights"], strict=True):
         said.append(f"({_tree(arrays, int(start), 0, names)}) * {number(float(weight))}")
-    if refuses:  # a comparison with NaN has an answer, a sum with it is NaN
-        said.append(f"({_added(list(names.values()))}) * 0D")
-    return tuple(parts[place].sql for place in used), _added(said)
+    total = _joined(said, "+")
+    if refuses:  # a comparison with NaN has an answer
+        missing = _joined([f"isnan({name})" for name in names.values()], "or")
+        total = f"if({missing}, {number(np.nan)}, {total})"
+    return tuple(parts[place].sql for place in used), total
 
 
 def _tree(arrays: Any, start: int, node: int, names: Mapping[int, str]) -> str:
