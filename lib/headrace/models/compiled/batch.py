@@ -62,17 +62,7 @@ class Watch:
 
 
 def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch: Watch | None = None) -> DataFrame:
-    """Score rows; a pure transformation, to the same columns as `models.predict.predict`.
-
-    Args:
-        compiled: The model.
-        frame: Feature columns as trained, and the columns to keep.
-        keep: Columns carried over.
-        watch: Told of some rows. Rows that cannot be scored have no answer then, and it hears of them; else they raise.
-
-    Raises:
-        DataError: If the feature columns differ from those of the training.
-    """
+    """Score rows by a function of Python; see `running.score`."""
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.functions import arrow_udf
 

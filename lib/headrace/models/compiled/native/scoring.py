@@ -78,18 +78,7 @@ def _table(compiled: Compiled, some: Sequence[Any]) -> pa.Table:
 def score(
     compiled: Compiled, made: Plan, frame: DataFrame, keep: Sequence[str] = (), watch: Watch | None = None
 ) -> DataFrame:
-    """Score rows; a pure transformation, to the same columns as `models.predict.predict`.
-
-    Args:
-        compiled: The model.
-        made: Its plan.
-        frame: Feature columns as trained, and the columns to keep.
-        keep: Columns carried over.
-        watch: Told of some rows. Rows that cannot be scored have no answer then, and it hears of them; else they raise.
-
-    Raises:
-        DataError: If the feature columns differ from those of the training.
-    """
+    """Score rows by the plan of a model; see `running.score`."""
     check_columns(compiled.card, {field.name: field.dataType.simpleString() for field in frame.schema})
     kept = [f"__keep_{place}" for place in range(len(keep))]
     rows = frame.select(
