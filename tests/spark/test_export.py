@@ -42,6 +42,7 @@ FILES = {
     "spark": ["model", "requirements.txt"],
     "pickle": ["headrace.zip", "model.pkl", "requirements.txt"],
     "onnx": ["model.onnx"],
+    "pmml": ["model.pmml"],
     "xgboost": ["headrace.zip", "model.ubj", "preparation.json", "requirements.txt"],
 }
 
