@@ -23,25 +23,12 @@ from headrace.models.exporting.graphs.boosting import TOLERANCE
 from headrace.models.exporting.graphs.graph import NotExported
 from headrace.models.exporting.pmml import boosting, build, run
 from headrace.models.exporting.pmml.sql import _FUNCTIONS, _SPECIAL
+from tests.support.pmml import told
 from tests.unit import test_graphs as graphs
 from tests.unit.test_compiled import forests
 from tests.unit.test_graphs import CUT, NAMES, ROWS, SQL, W, learner, nodes, number_of, one
 
-pypmml = pytest.importorskip("pypmml")
 N = f"{{{build.NAMESPACE}}}"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def jvm():
-    """One for all of these tests; what an export does, with one of its own, is tested once."""
-    yield
-    pypmml.Model.close()
-
-
-def told(compiled: Compiled, table: pa.Table) -> pa.Table:
-    content = build.document_of(compiled, {"headrace.model": "demo"})
-    model = pypmml.Model.fromString(content.decode())
-    return run.answers(compiled, model.predict(run.records(compiled.types, table)))
 
 
 def agrees(compiled: Compiled, table: pa.Table = ROWS, tolerance: float = 1e-9) -> None:
@@ -86,6 +73,9 @@ def test_every_function_and_every_step_of_the_compiled_form_is_known():
     assert set(KINDS) == set(build.KINDS)
 
 
+DEEP = " ".join(f"when x < {bound}D then {bound}D" for bound in range(400))
+
+
 @pytest.mark.parametrize(
     ("made", "why"),
     [
@@ -95,6 +85,7 @@ def test_every_function_and_every_step_of_the_compiled_form_is_known():
         (graphs.LEARNERS["forest"], "a forest whose trees, or their leaves, weigh differently"),
         (one("coalesce(c, 'a&b') = d"), "SQL that makes the text 'a&b'"),
         (one("c = '\u0007'"), "a category of characters that XML cannot hold"),
+        (one(f"case {DEEP} end"), "SQL of more than 320 levels"),
     ],
 )
 def test_what_cannot_be_expressed_says_which_part_and_what_works(made, why):

@@ -28,6 +28,8 @@ KINDS: dict[str, Callable[[Sheet, Mapping[str, Any], Mapping[str, Any], Frame], 
 """As `compiled.scorer.KINDS`."""
 TREES = ("forest", "boosted", "values", "xgboost")
 SUMS = ("logistic", "linear", "bayes")
+DEEPEST = 320
+"""Elements within each other: readers walk down them, and have no more room on their stack for twice as many."""
 NAMESPACE, VERSION = "http://www.dmg.org/PMML-4_4", "4.4"
 
 
@@ -176,6 +178,8 @@ def _whole(
     if not len(between):
         root.remove(between)
     root.append(whole)
+    if _deep(root) > DEEPEST:
+        raise NotExported(f"SQL of more than {DEEPEST} levels, one within the other")
     ElementTree.indent(root, " ")
     return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="utf-8") + b"\n"
 
@@ -198,6 +202,14 @@ def _chained(sheet: Sheet, target: str | None) -> Element:
         SubElement(segment, "True")
         segment.append(one)
     return made
+
+
+def _deep(root: Element) -> int:
+    """How many elements are within each other, at most."""
+    deepest, row = 0, [root]
+    while row and deepest <= DEEPEST:
+        deepest, row = deepest + 1, list({id(one): one for of in row for one in of}.values())
+    return deepest
 
 
 def _header(root: Element, about: Mapping[str, str]) -> None:

@@ -23,7 +23,6 @@ from headrace.models.exporting.pmml.logic import (
     literal,
     negation,
     number,
-    text,
 )
 from headrace.models.exporting.pmml.sheet import Cell, Frame, Sheet, apply, constant, looked_up, written
 
@@ -198,4 +197,3 @@ _FUNCTIONS: dict[str, Callable[..., Cell]] = {
     "json": lambda sheet, *cells: Cell(cells, "joined"),
 }  # fmt: skip
 """Those of `compiled.expressions`."""
-__all__ = ["evaluate", "text"]
