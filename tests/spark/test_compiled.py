@@ -20,6 +20,7 @@ from headrace.models.compiled.builder import NotCompiled, _needed, _steps, build
 from headrace.models.compiled.columns import arrow_type, column
 from headrace.models.compiled.saved import Saved
 from headrace.models.compiled.scorer import KINDS, Compiled
+from headrace.models.exporting import documents
 from headrace.models.exporting.graphs import boosting, run
 from headrace.models.exporting.graphs import build as graphs
 from headrace.models.exporting.graphs.graph import NotExported
@@ -36,6 +37,7 @@ from headrace.search.target import target
 from tests.spark import preparing
 from tests.spark.conftest import INTERPRETED
 from tests.spark.modelling import FEATURES, training_set
+from tests.support import pmml
 
 BANDS = "case when x0 < -0.5 then 'low' when x0 < 0.5 then 'mid' else 'top' end"
 LABELS = {"binary": "late", "multiclass": BANDS, "regression": "exp(x0)"}
@@ -92,6 +94,8 @@ def agrees(spark, folder: Path, stages: list, card: ModelCard, rows: pa.Table) -
     graph = run.asked(graphs.graph_of(made, {}).SerializeToString(), made, rows)
     wrong = agreement.different(card, graph, theirs, boosting.TOLERANCE if boosted else agreement.TOLERANCE)
     assert wrong is None, wrong
+    wrong = agreement.different(card, pmml.told(made, rows), theirs, documents.tolerance(made))
+    assert wrong is None, f"as PMML: {wrong}"
     np.testing.assert_equal(told.to_pydict(), made.score(rows).to_pydict())
     if running.planned(again):
         ours = agreement.answered(spark, card, rows, lambda frame, keep: running.score(again, frame, keep))
@@ -203,22 +207,33 @@ def test_every_preparation_gives_the_same_features(spark, tmp_path, kind, conf, 
     assert np.isfinite(expected).mean() > 0.5
     if why is None:
         np.testing.assert_allclose(in_a_graph(wanted, table), expected, rtol=1e-9, atol=1e-9)
+        whole = pmml.of_whole_milliseconds(table)
+        assert 0.9 < whole.mean() < 1
+        found = pmml.features(wanted, kinds_of(wanted), table.filter(pa.array(whole)))
+        np.testing.assert_allclose(found, expected[whole], rtol=1e-9, atol=1e-9)
     else:
         with pytest.raises(NotExported, match=why):
             in_a_graph(wanted, table)
+        with pytest.raises(NotExported, match=why):
+            pmml.features(wanted, kinds_of(wanted), table)
+
+
+def kinds_of(steps: list) -> dict[str, str]:
+    """Types of the columns that steps read."""
+    kinds = dict(part.split() for part in preparing.SCHEMA.split(", ")[3:]) | {"money": "double"}
+    return {name: kind for name, kind in kinds.items() if any(name in str(one.params) for one in steps)}
 
 
 def in_a_graph(steps: list, table: pa.Table) -> np.ndarray:
     """The features that a graph of ONNX makes."""
-    kinds = dict(part.split() for part in preparing.SCHEMA.split(", ")[3:]) | {"money": "double"}
-    read = [name for name in kinds if any(name in str(one.params) for one in steps)]
-    graph, frame, inputs = graphs.opened({name: kinds[name] for name in read})
+    kinds = kinds_of(steps)
+    graph, frame, inputs = graphs.opened(kinds)
     for one in steps:
         graphs.KINDS[one.kind](graph, one.params, one.arrays, frame)
     vector = frame["features"]
     output = helper.make_tensor_value_info(vector.name, graphs.DOUBLE, ["rows", vector.width])
     made = graphs.closed(graph, inputs, [output], {}).SerializeToString()
-    return run.run(made, run.feeds({name: arrow_type(kinds[name]) for name in read}, table))[0]
+    return run.run(made, run.feeds({name: arrow_type(kind) for name, kind in kinds.items()}, table))[0]
 
 
 def test_outliers_are_treated_alike(spark, tmp_path):

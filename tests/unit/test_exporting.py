@@ -139,8 +139,9 @@ def test_two_at_once_do_not_mix(tmp_path: Path):
 
 def test_what_cannot_be_written_says_why_and_what_is_nearest():
     formats.check("onnx", "gbt", "binary")
+    formats.check("pmml", "gbt", "binary")
     for asked, estimator, task, why in (
-        ("pmml", "gbt", "binary", "AGPL.*--format onnx"),
+        ("pmml", "kmeans", "clustering", r"kmeans \(clustering\) has no form without Spark.*--format spark"),
         ("pfa", "als", "recommendation", "last release is of 2015.*--format spark"),
         ("mojo", "xgboost", "binary", "H2O's own.*--format onnx"),
         ("pojo", "xgboost", "binary", "H2O's own.*--format onnx"),
@@ -152,7 +153,7 @@ def test_what_cannot_be_written_says_why_and_what_is_nearest():
     ):
         with pytest.raises(ConfigError, match=why):
             formats.check(asked, estimator, task)
-    with pytest.raises(ConfigError, match="no such format; write any of spark, pickle, onnx, xgboost"):
+    with pytest.raises(ConfigError, match="no such format; write any of spark, pickle, onnx, pmml, xgboost"):
         formats.check_name("onxx")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from headrace.models.compiled.agreement import TOLERANCE, different, largest, tr
 from headrace.models.compiled.builder import TASKS, build
 from headrace.models.compiled.scorer import Compiled
 from headrace.models.compiled.sql import NotCompiled
-from headrace.models.exporting import formats, loose, places, spark_ml
+from headrace.models.exporting import documents, formats, loose, places, spark_ml
 from headrace.models.record import EXAMPLE_FILE, PAGE_FILE, RECORD_FILE, environment, record_of
 from headrace.models.signature import signature
 from headrace.models.store import CARD_FILE, ModelStore
@@ -29,7 +29,7 @@ from headrace.models.version import Version
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SIGNATURE_FILE, ONNX_FILE = "signature.json", "model.onnx"
+SIGNATURE_FILE = "signature.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Export:
         card: Its card.
         form: One of `formats.FORMATS`.
         compiled: Its form without Spark; None where there is none, and where none is needed.
-        content: Of `onnx`, the file.
+        content: Of formats that are one file for all of the scoring, that.
     """
 
     store: ModelStore
@@ -61,11 +61,7 @@ class Export:
     @property
     def tolerance(self) -> float:
         """Within which it must agree with Spark, relative; see `agreement`."""
-        if self.form == "onnx" and self.compiled and any(kind == "xgboost" for kind, _, _ in self.compiled.described):
-            from headrace.models.exporting.graphs import boosting
-
-            return boosting.TOLERANCE
-        return TOLERANCE
+        return documents.tolerance(self.compiled) if self.compiled and self.form in documents.FILES else TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -99,17 +95,10 @@ def prepared(store: ModelStore, version: Version, form: str) -> Export:
         found = Export(store, version, card, form, _compiled(version, card))
     except NotCompiled as error:
         raise formats.refusal(form, f"it has no form without Spark, because of {error}", "spark") from error
-    if form != "onnx":
+    if form not in documents.FILES:
         return found
-    from headrace.models.exporting.graphs import build as graphs
-    from headrace.models.exporting.graphs.graph import NotExported
-
     assert found.compiled is not None
-    try:
-        made = graphs.graph_of(found.compiled, _properties(found))
-    except NotExported as error:
-        raise formats.refusal(form, f"ONNX cannot express {error}", "pickle") from error
-    return Export(store, version, card, form, found.compiled, made.SerializeToString())
+    return replace(found, content=documents.content(form, found.compiled, found.about))
 
 
 def _compiled(version: Version, card: ModelCard) -> Compiled:
@@ -126,19 +115,6 @@ def _compiled_or_none(version: Version, card: ModelCard) -> Compiled | None:
         return _compiled(version, card)
     except NotCompiled:
         return None
-
-
-def _properties(one: Export) -> dict[str, str]:
-    """What the file of ONNX says of itself."""
-    from headrace.models.exporting.graphs.graph import MISSING, NO_MOMENT
-
-    assert one.compiled is not None
-    inputs = {name: one.card.features[name] for name in one.compiled.inputs}
-    told = {
-        **one.about, "card": one.card.as_dict(), "inputs": inputs, "classes": list(one.compiled.names),
-        "missing_text": MISSING, "missing_moment": int(NO_MOMENT),
-    }  # fmt: skip
-    return {f"headrace.{name}": json.dumps(value, ensure_ascii=False, default=str) for name, value in told.items()}
 
 
 def exported(spark: SparkSession, one: Export, rows: pa.Table, out: Path, force: bool) -> Checked:
@@ -165,8 +141,8 @@ def exported(spark: SparkSession, one: Export, rows: pa.Table, out: Path, force:
 def _write(one: Export, folder: Path) -> None:
     if one.form == "spark":
         spark_ml.saved(folder, one.version.uri)
-    elif one.form == "onnx":
-        (folder / ONNX_FILE).write_bytes(one.content)
+    elif one.form in documents.FILES:
+        (folder / documents.FILES[one.form]).write_bytes(one.content)
     else:
         assert one.compiled is not None
         (loose.pickled if one.form == "pickle" else loose.boosted)(folder, one.compiled, one.about)
@@ -176,12 +152,10 @@ def _told(spark: SparkSession, one: Export, folder: Path) -> Callable[[pa.Table]
     """Asks what was written, read again."""
     if one.form == "spark":
         return lambda rows: spark_ml.asked(spark, folder, one.card, rows)
-    if one.form == "onnx":
-        from headrace.models.exporting.graphs import run
-
-        content, compiled = (folder / ONNX_FILE).read_bytes(), one.compiled
+    if one.form in documents.FILES:
+        content, compiled = (folder / documents.FILES[one.form]).read_bytes(), one.compiled
         assert compiled is not None
-        return lambda rows: run.asked(content, compiled, rows)
+        return lambda rows: documents.asked(one.form, content, compiled, rows)
     return lambda rows: loose.asked(one.form, folder, rows)
 
 

@@ -11,11 +11,11 @@ FORMATS = {
     "spark": "the fitted pipeline as Spark ML saves it",
     "pickle": "a file for Python without Spark",
     "onnx": "one graph from raw columns to predictions",
+    "pmml": "one document from raw columns to predictions",
     "xgboost": "the booster, and how raw columns become its features",
 }
 """What can be written."""
 REFUSED = {
-    "pmml": "what converts pipelines of Spark to it is under the AGPL (JPMML), and asks for a Java library of its own",
     "pfa": "its last release is of 2015, and nothing that is kept up writes it from Spark ML",
     "mojo": "it is H2O's own form of H2O's own models: nothing else writes it",
     "pojo": "it is the Java source of H2O's own models: nothing else writes it",
@@ -28,7 +28,7 @@ COMPILED = (
     "naive_bayes", "generalized_linear_regression", "isotonic_regression",
 )  # fmt: skip
 """Estimators that have a form without Spark, as long as all of their preparation has."""
-PACKAGES = {"onnx": ("onnx", "onnxruntime")}
+PACKAGES = {"onnx": ("onnx", "onnxruntime"), "pmml": ("pypmml",)}
 """What a format needs here beyond Headrace's own requirements."""
 
 
@@ -38,7 +38,7 @@ def goes_to(estimator: str, task: str) -> tuple[str, ...]:
 
     if task not in TASKS or estimator not in COMPILED:
         return ("spark",)
-    return ("onnx", "pickle", *(["xgboost"] if estimator == "xgboost" else []), "spark")
+    return ("onnx", "pmml", "pickle", *(["xgboost"] if estimator == "xgboost" else []), "spark")
 
 
 def check_name(asked: str) -> None:
@@ -64,11 +64,9 @@ def check(asked: str, estimator: str, task: str) -> None:
     if asked in REFUSED:
         raise refusal(asked, REFUSED[asked], able[0])
     if asked not in able:
-        why = (
-            "it holds a booster of XGBoost, and this is " + (estimator or task)
-            if asked == "xgboost"
-            else f"{estimator or task} ({task}) has no form without Spark"
-        )
+        why = f"{estimator or task} ({task}) has no form without Spark"
+        if asked == "xgboost":
+            why = "it holds a booster of XGBoost, and this is " + (estimator or task)
         raise refusal(asked, why, able[0])
 
 

@@ -15,12 +15,15 @@ from headrace.models.exporting.graphs.trees import Trees
 TOLERANCE = 1e-5
 """XGBoost itself adds up floats of 32 bits; in doubles the sum is another in the seventh digit."""
 
+NUMBERS = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror")
+"""Objectives whose margin is the number."""
+
 
 def xgboost(graph: Graph, params: Params, arrays: Arrays, frame: Frame) -> None:
     """Of two classes, of more, or of a number."""
-    learner = _learner(arrays)
+    learner = learner_of(arrays)
     objective = learner["objective"]["name"]
-    trees, group = _trees(learner, params["iterations"])
+    trees, group = trees_of(learner, params["iterations"])
     features = graph.cast(frame[params["input"]].name, "float")
     missing = params["missing"]
     if missing is not None and not np.isnan(missing):
@@ -29,10 +32,10 @@ def xgboost(graph: Graph, params: Params, arrays: Arrays, frame: Frame) -> None:
     leaves = graph.op("Squeeze", trees.told(graph, features), graph.constant(np.array([2])))
     outputs = int(group.max()) + 1
     margins = graph.matrix(leaves, np.eye(outputs)[group].T)
-    base = _base(learner, outputs)
+    base = base_of(learner, outputs)
     margins = graph.op("Add", margins, graph.constant(base[None, :]))
     if params["task"] == "regression":
-        if objective not in ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror"):
+        if objective not in NUMBERS:
             raise NotExported(f"the objective {objective} of XGBoost")
         frame[params["prediction"]] = Cell(margins)
     elif outputs == 1 and objective == "binary:logistic":
@@ -45,7 +48,8 @@ def xgboost(graph: Graph, params: Params, arrays: Arrays, frame: Frame) -> None:
         raise NotExported(f"the objective {objective} of XGBoost")
 
 
-def _learner(arrays: Arrays) -> dict[str, Any]:
+def learner_of(arrays: Arrays) -> dict[str, Any]:
+    """The booster as XGBoost writes it in JSON."""
     from xgboost import Booster
 
     booster = Booster()
@@ -53,7 +57,7 @@ def _learner(arrays: Arrays) -> dict[str, Any]:
     return dict(json.loads(bytes(booster.save_raw("json")))["learner"])
 
 
-def _base(learner: dict[str, Any], outputs: int) -> Any:
+def base_of(learner: dict[str, Any], outputs: int) -> Any:
     """What is there before the first tree, as a margin."""
     told = np.ravel(json.loads(learner["learner_model_param"]["base_score"])).astype(np.float64)
     if learner["objective"]["name"] == "binary:logistic":
@@ -61,7 +65,7 @@ def _base(learner: dict[str, Any], outputs: int) -> Any:
     return np.broadcast_to(told, outputs).copy()
 
 
-def _trees(learner: dict[str, Any], rounds: int) -> tuple[Trees, Any]:
+def trees_of(learner: dict[str, Any], rounds: int) -> tuple[Trees, Any]:
     """The trees of the rounds that count (0: all), and which output each adds to."""
     if learner["gradient_booster"]["name"] != "gbtree":
         raise NotExported(f"the booster {learner['gradient_booster']['name']} of XGBoost")
