@@ -245,7 +245,7 @@ def test_a_server_makes_of_a_request_what_training_would(shop: Project) -> None:
         service.answer([{"customer": "a", "shop": 1, "thrice": 3, "shouted": None}])
     told = {one["field"]: one["msg"] for one in raised.value.details}
     assert told["id"] == "id is missing: ratio is computed of it; bigint, or null"
-    assert set(told) == {"id", "at"}
+    assert set(told) == {"id", "at", "late"}
     store.close()
 
 

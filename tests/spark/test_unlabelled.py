@@ -91,7 +91,7 @@ def test_what_is_due_is_scored_once_labels_or_not(scratch: Project, monkeypatch:
     write(scratch)
     scratch.run(YAML, to="clean")
     version = Version("trips", 1, "r", {})
-    monkeypatch.setattr(stage, "_version", lambda run: version)
+    monkeypatch.setattr(stage, "pinned", lambda run: version)
     monkeypatch.setattr(stage.ModelStore, "load", lambda self, uri: None)
     monkeypatch.setattr(stage.ModelStore, "card", lambda self, run_id: None)
     monkeypatch.setattr(ways, "predict", lambda model, card, rows, keep: rows.select(
