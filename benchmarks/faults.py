@@ -80,7 +80,9 @@ def _measured(place: Path, chance: random.Random, kills: int) -> int:
         ended.update(_round(place, chance, usual, promotes=number % 3 == 2))
         print(f"round {number + 1}: {dict(ended)}", flush=True)
     _job(place, "score.py")
+    started = time.monotonic()
     last = _job(place, "score.py")
+    print(f"a run that finds nothing new takes {time.monotonic() - started:.1f} s", flush=True)
     return _told(place, rows, ended, "unchanged" in last or "nothing new to score" in last)
 
 

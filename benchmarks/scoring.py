@@ -25,7 +25,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from headrace.models.card import ModelCard
-from headrace.models.compiled import batch
+from headrace.models.compiled import running
 from headrace.models.compiled.builder import build
 from headrace.models.predict import predict
 from headrace.search.columns import columns
@@ -108,7 +108,7 @@ def _measured(spark: SparkSession, place: str, name: str, train: DataFrame, give
 
     contenders: dict[str, Callable[[], None]] = {
         "scan and write": lambda: write(_scanned(table(), features), "scanned"),
-        "Headrace": lambda: write(batch.score(compiled, table(), keep), "ours"),
+        "Headrace": lambda: write(running.score(compiled, table(), keep), "ours"),
         "PipelineModel.transform": lambda: write(predict(model, card, table(), keep), "theirs"),
     }
     if not given.without_mlflow:
