@@ -89,6 +89,30 @@ def test_what_a_killed_run_had_not_verified_is_taken_back_and_made_again(scratch
         assert sorted(scratch.rows("scored", "id", "by")) == expected
 
 
+def test_a_stream_takes_back_when_it_begins_and_lets_others_be_afterwards(scratch: Project) -> None:
+    scratch.write("a.csv", "id\n1\n")
+    scratch.run("pipeline: p\ntables: {a: {source: {format: csv, path: a.csv}}}\n")
+    runner = Runner(scratch.spark, scratch.pipeline, Environment(), Options(), Progress())
+
+    def step(first: int, verify: Callable[[int], Output | None] = lambda rows: None) -> Step:
+        def work(run: Run) -> Done:
+            frame = run.spark.range(first, first + 2).select("id", F.lit(f"r{first}").alias("by"))
+            made = Output("scored", frame, "insert", ("id",), serializable=True, verify=verify, made=f"by = 'r{first}'")
+            return Done((made,), rows_in=2)
+
+        return Step("score", "score", ("a",), ("scored",), {}, run=work, always=True, verified=("scored",))
+
+    with pytest.raises(Killed):
+        runner.again(step(0, kill))
+    other = Runner(scratch.spark, scratch.pipeline, Environment(), Options(), Progress())
+    assert other.again(step(10)) == 2
+    assert {row[0] for row in scratch.rows("scored", "id")} == {10, 11}  # what was killed is gone, and not made here
+    with pytest.raises(Killed):
+        runner.again(step(20, kill))
+    assert other.again(step(30)) == 2
+    assert {row[0] for row in scratch.rows("scored", "id")} == {10, 11, 20, 21, 30, 31}  # it may be alive
+
+
 def test_while_one_run_verifies_another_may_take_it_back(scratch: Project) -> None:
     """Both end; each row is there once, and what stands was verified. The other writes other rows as well, or before."""
     scratch.write("a.csv", "id\n1\n")

@@ -95,6 +95,7 @@ class Runner:
         self._as_of = options.as_of or datetime.now(UTC)
         self._run_id = run_id()
         self._flushed = time.monotonic()
+        self._looked: set[str] = set()
         self.outcome = Outcome(self._run_id, self._places.schema)
 
     def run(self, steps: Sequence[Step]) -> Outcome:
@@ -223,11 +224,19 @@ class Runner:
             if table in self._texts:
                 self.tables.describe(table, self._texts[table])
 
-    def _work(self, step: Step, run: StepRun, record: Record) -> Done:
+    def _take_back(self, step: Step, run: StepRun) -> None:
+        """Undo what killed runs had not verified. Once for a table: a stream that did so in each of its micro-batches
+        would take a run beside it for dead again and again, and that one would never end."""
         for table in step.verified:
+            if table in self._looked:
+                continue
+            self._looked.add(table)
             rows = self.tables.take_back(table)
             if rows is not None:
                 run.say(f"{table}: a run was stopped before it had verified {rows:,} rows, which are made again")
+
+    def _work(self, step: Step, run: StepRun, record: Record) -> Done:
+        self._take_back(step, run)
         done = step.run(run)
         written = 0
         try:
