@@ -9,7 +9,7 @@ from tests.support.flights import sample
 from tests.support.running import headrace, run_job
 
 SETS = (
-    "--set", "search.estimators=[logistic_regression, xgboost]",
+    "--set", "search.estimators=[xgboost]",
     "--set", "search.max_evals=2",
     "--set", "gates=[{metric: areaUnderROC, at_least: 0.3}]",
 )  # fmt: skip
@@ -24,6 +24,8 @@ def test_the_whole_loop_on_two_workers(standalone: Standalone, tmp_path: Path) -
     assert set(ended.stages().values()) == {"done"}
     shipped = [list(folder.rglob("headrace-*.zip")) for folder in standalone.folders]
     assert all(shipped), f"the library was not shipped to both workers: {shipped}"
+    trees = [one for folder in standalone.folders for one in folder.rglob("headrace_trees_*.jar")]
+    assert trees, "no worker has walked the trees itself"
 
     asked = headrace(home, "sql", "select model_name, count(*) > 100 as many from flights.predictions group by 1")
     assert asked.code == 0, asked.err

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, MapType
 
 from headrace.engine.time import moment
+from headrace.models.compiled.agreement import TOLERANCE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -65,8 +66,8 @@ def changed(scored: DataFrame, predictions: DataFrame, key: tuple[str, ...]) -> 
     return joined.where(differs).select(*plain, revision).select(*scored.columns)
 
 
-CLOSE = 1e-9
-"""Relative: sums in another order, as another release may have them, are the same result."""
+CLOSE = TOLERANCE
+"""Relative: what `transform` and the compiled scorer may differ by is no other result."""
 
 
 def _alike(scored: DataFrame, name: str) -> Column:

@@ -91,7 +91,7 @@ def _compared(store: ModelStore, uri: str, card: ModelCard, made: Compiled, fram
 
 def _in_spark(spark: SparkSession, made: Compiled, rows: pa.Table, theirs: pa.Table) -> bool:
     """Whether it can be computed by Spark's own columns, and agrees there as well."""
-    if running.planned(made) is None:
+    if running.planned(spark, made) is None:
         return False
     try:
         ours = answered(spark, made.card, rows, lambda frame, keep: running.score(made, frame, keep))

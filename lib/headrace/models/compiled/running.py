@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 Watch = batch.Watch | scoring.Watch
 
 
-def planned(compiled: Compiled) -> Plan | None:
-    """A scorer as SQL; None where it is not of that kind, or was not admitted as such."""
-    return _planned(compiled) if compiled.in_spark else None
+def planned(spark: SparkSession, compiled: Compiled) -> Plan | None:
+    """A scorer as SQL; None where it is not of that kind, or was not admitted as such, or a session does not take its trees."""
+    made = _planned(compiled) if compiled.in_spark else None
+    if made is None or made.said.function is None or made.said.function.make(spark):
+        return made
+    return None
 
 
 @lru_cache(maxsize=8)
@@ -33,7 +36,7 @@ def _planned(compiled: Compiled) -> Plan | None:
 
 def watch(spark: SparkSession, compiled: Compiled, count: int) -> Watch:
     """Who hears what some of so many rows were given."""
-    return batch.Watch(spark, count) if planned(compiled) is None else scoring.Watch(compiled, count)
+    return batch.Watch(spark, count) if planned(spark, compiled) is None else scoring.Watch(compiled, count)
 
 
 def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch: Watch | None = None) -> DataFrame:
@@ -48,7 +51,7 @@ def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch:
     Raises:
         DataError: If the feature columns differ from those of the training.
     """
-    made = None if isinstance(watch, batch.Watch) else planned(compiled)
+    made = None if isinstance(watch, batch.Watch) else planned(frame.sparkSession, compiled)
     if made is None:
         return batch.score(compiled, frame, keep, watch if isinstance(watch, batch.Watch) else None)
     return scoring.score(compiled, made, frame, keep, watch if isinstance(watch, scoring.Watch) else None)

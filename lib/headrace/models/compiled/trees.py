@@ -44,7 +44,7 @@ class Forest:
 
     def _tree(self, number: int, nodes: dict[str, Any]) -> dict[str, Any]:
         """A tree as XGBoost has it: it compares ranks, and its leaves say their number. Siblings stand side by side."""
-        order = _by_level(nodes["left"], nodes["right"])
+        order = by_level(nodes["left"], nodes["right"])
         at = np.empty(len(order), np.int64)
         at[order] = np.arange(len(order))
         feature, leaf = nodes["feature"][order], nodes["feature"][order] < 0
@@ -89,7 +89,7 @@ class Forest:
 _NODES = ("feature", "threshold", "left", "right")
 
 
-def _by_level(left: Any, right: Any) -> Any:
+def by_level(left: Any, right: Any) -> Any:
     """Nodes from the root down, siblings side by side: XGBoost takes the right one to follow the left."""
     order = [0]
     for node in order:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from headrace.models.compiled.agreement import TOLERANCE
 from headrace.models.compiled.scorer import Compiled
+from headrace.models.compiled.sql import NotCompiled
 from headrace.models.exporting import formats
 from headrace.models.exporting.graphs.graph import MISSING, NO_MOMENT, NotExported
 
@@ -39,7 +40,7 @@ def content(form: str, compiled: Compiled, about: Mapping[str, Any]) -> bytes:
         from headrace.models.exporting.pmml import build as pmml
 
         return pmml.document_of(compiled, _properties(compiled, about))
-    except NotExported as error:
+    except (NotExported, NotCompiled) as error:
         raise formats.refusal(form, f"{_NAMES[form]} cannot express {error}", "pickle") from error
 
 

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from headrace.models.card import check_columns
 from headrace.models.compiled.batch import CHECKED, SOME_MORE
 from headrace.models.compiled.native.after import YES
-from headrace.models.compiled.native.plan import Plan, Said
+from headrace.models.compiled.native.plan import Plan
 from headrace.models.compiled.native.printed import quoted
 from headrace.models.compiled.scorer import Compiled
 from headrace.models.predict import PREDICTION_TYPE
@@ -84,22 +84,13 @@ def score(
     rows = frame.select(
         *[F.col(quoted(name)).alias(kept[place]) for place, name in enumerate(keep)],
         _some(compiled, watch, keep).alias("__some"),
-        *_totals(made.said),
+        F.expr(made.said.total).alias("total"),
+        _once().alias(ONCE),
     )
-    kept.append("__some")
-    if made.said.features:
-        rows = rows.select(*kept, F.expr(made.said.total).alias("total"), (F.col(ONCE) & _once()).alias(ONCE))
-    rows = _answered(rows, compiled, made, kept, watch is not None)
+    rows = _answered(rows, compiled, made, [*kept, "__some"], watch is not None)
     whole = watch.over(rows) if watch else rows
     names = [F.col(f"__keep_{place}").alias(name) for place, name in enumerate(keep)]
     return whole.select(*names, "prediction", "probability")
-
-
-def _totals(said: Said) -> list[Column]:
-    """What the learner adds up, or what its trees look at; each once."""
-    if not said.features:
-        return [F.expr(said.total).alias("total"), _once().alias(ONCE)]
-    return [*[F.expr(one).alias(f"f{place}") for place, one in enumerate(said.features)], _once().alias(ONCE)]
 
 
 def _some(compiled: Compiled, watch: Watch | None, keep: Sequence[str]) -> Column:

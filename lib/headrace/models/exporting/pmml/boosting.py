@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from headrace.models.exporting.graphs import boosting
+from headrace.models.compiled.booster import NUMBERS, booster_of
 from headrace.models.exporting.graphs.graph import NotExported
 from headrace.models.exporting.pmml.learners import give, index, odds, sides, softmax
 from headrace.models.exporting.pmml.sheet import Arrays, Cell, Frame, Params, Sheet, Vector, apply, constant, written
@@ -24,11 +24,10 @@ _BEYOND = 2.0**128
 class Floats(Trees):
     """Trees that compare floats of 32 bits; what is missing goes left or right, as each node has it."""
 
-    def __init__(self, sheet: Sheet, trees: Any, vector: Vector) -> None:
-        nodes = {name: getattr(trees, name) for name in ("tree", "feature", "threshold", "left", "right")}
+    def __init__(self, sheet: Sheet, nodes: dict[str, Any], vector: Vector) -> None:
         super().__init__(sheet, nodes, vector)
-        self._left = trees.missing_left
-        self._middle, self._odd = middle(trees.threshold)
+        self._left = nodes["missing_left"]
+        self._middle, self._odd = middle(nodes["threshold"])
 
     def _asks(self, at: int) -> dict[str, str]:
         below = ("lessThan", "lessOrEqual") if not self._left[at] else ("greaterOrEqual", "greaterThan")
@@ -49,25 +48,23 @@ def xgboost(sheet: Sheet, params: Params, arrays: Arrays, frame: Frame) -> None:
     """Of two classes, of more, or of a number."""
     if params["missing"] is not None and not np.isnan(params["missing"]):
         raise NotExported("a number that XGBoost takes for missing")
-    learner = boosting.learner_of(arrays)
-    objective = learner["objective"]["name"]
-    found, group = boosting.trees_of(learner, params["iterations"])
-    trees = Floats(sheet, found, frame[params["input"]])
-    outputs = int(group.max()) + 1
-    base = boosting.base_of(learner, outputs)
-    if params["task"] == "regression" and objective in boosting.NUMBERS:
-        votes = total(sheet, trees, trees.starts, found.value[:, 0], "__votes")
+    booster = booster_of(params, arrays)
+    objective, base, values = booster.objective, booster.base, booster.nodes["value"][:, 0]
+    trees = Floats(sheet, booster.nodes, frame[params["input"]])
+    if params["task"] == "regression" and objective in NUMBERS:
+        votes = total(sheet, trees, trees.starts, values, "__votes")
         frame[params["prediction"]] = Cell(apply("+", votes, constant(float(base[0]))))
-    elif outputs == 1 and objective == "binary:logistic":
-        votes = total(sheet, trees, trees.starts, found.value[:, 0], "__votes")
+    elif booster.outputs == 1 and objective == "binary:logistic":
+        votes = total(sheet, trees, trees.starts, values, "__votes")
         margin = sheet.named(apply("+", votes, constant(float(base[0]))), wanted="__margin")
         likely = odds(sheet, margin)
         second = apply("greaterThan", likely[1].values, likely[0].values, missing="false")
         give(sheet, frame, params, sides(margin), likely, index(second))
     elif objective.startswith("multi:soft"):
         margins: list[Element] = []
-        for at in range(outputs):
-            votes = total(sheet, trees, trees.starts[group == at], found.value[:, 0], f"__votes_{at}", last=False)
+        for at in range(booster.outputs):
+            mine = trees.starts[booster.group == at]
+            votes = total(sheet, trees, mine, values, f"__votes_{at}", last=False)
             margins.append(sheet.field(apply("+", votes, constant(float(base[at]))), wanted=f"__margin_{at}"))
         softmax(sheet, params, margins, frame)
     else:

@@ -1,0 +1,1 @@
+"""Trees as a function of Spark, in Java."""
