@@ -113,12 +113,14 @@ EVERY = [
     ("multiclass", "naive_bayes", {}), ("regression", "xgboost", SMALL), ("regression", "linear_regression", {}),
     ("regression", "gbt", SMALL), ("regression", "random_forest", SMALL), ("regression", "decision_tree", {}),
     ("regression", "generalized_linear_regression", {"family": "gamma/log"}),
+    ("regression", "survival_regression", {}),
 ]  # fmt: skip
 
 
 IN_SPARK = {
     ("binary", "logistic_regression"), ("binary", "gbt"), ("regression", "linear_regression"), ("regression", "gbt"),
     ("regression", "random_forest"), ("regression", "decision_tree"), ("regression", "generalized_linear_regression"),
+    ("regression", "survival_regression"),
 }  # fmt: skip
 
 

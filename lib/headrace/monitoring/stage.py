@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from headrace.runtime.step import Run
 
 
-_UNJUDGED = "quality: the task has no label that comes true later; what is measured is drift"
+_UNJUDGED = "quality: nothing comes true later that a prediction can be held against; what is measured is drift"
 
 Pick = Callable[["DataFrame"], "DataFrame"]
 Spine = Callable[["Run", Pick], "DataFrame"]
@@ -187,9 +187,9 @@ def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, spine: 
 
 
 def _judged(run: Run) -> bool:
-    """Whether what comes true can be held against a prediction: a weight is no value of the score that it teaches."""
+    """Whether what comes true can be held against a prediction: not a weight, nor a lower bound."""
     training = run.pipeline.training_set
-    return training is None or (training.labelled and training.implicit is None)
+    return training is None or (training.labelled and training.implicit is None and training.censored is None)
 
 
 def _latest(whole: Sequence[Mapping[str, Any]], tested: Mapping[str, versions.Tested]) -> dict[str, versions.Tested]:

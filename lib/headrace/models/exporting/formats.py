@@ -25,7 +25,7 @@ REFUSED = {
 """What is asked for and cannot be written, and why."""
 COMPILED = (
     "xgboost", "logistic_regression", "linear_regression", "gbt", "random_forest", "decision_tree", "linear_svc",
-    "naive_bayes", "generalized_linear_regression", "isotonic_regression",
+    "naive_bayes", "generalized_linear_regression", "survival_regression", "isotonic_regression",
 )  # fmt: skip
 """Estimators that have a form without Spark, as long as all of their preparation has."""
 PACKAGES = {"onnx": ("onnx", "onnxruntime"), "pmml": ("pypmml",)}
