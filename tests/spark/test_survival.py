@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from pyspark.ml.feature import VectorAssembler
@@ -10,6 +12,7 @@ from pyspark.sql import functions as F
 
 from headrace.errors import DataError
 from headrace.models.store import ModelStore
+from headrace.monitoring import quality, verdicts
 from tests.spark.modelling import shared_home, sqlite
 from tests.support.pairwise import harrell
 from tests.support.runs import Project, statuses
@@ -138,3 +141,37 @@ def test_folds_slices_and_a_regression_that_is_judged_by_order(project):
     both = project.table("test_predictions").where("label is not null").collect()
     wanted = harrell([r["label"] for r in both], [r["prediction"] for r in both], [False] * len(both))
     assert judged["concordance"] == pytest.approx(wanted)
+
+
+def test_what_comes_true_is_measured_by_version_and_day(spark):
+    rng = np.random.default_rng(4)
+    count = 300
+    days = [datetime(2024, 5, 1 + int(d), 12, tzinfo=UTC) for d in rng.integers(0, 3, count)]
+    label, version = rng.integers(1, 40, count), rng.integers(1, 3, count)
+    said, late = label * 0.1 + rng.normal(size=count), rng.random(count) < 0.4
+    known = [None if i % 10 == 0 else float(label[i]) for i in range(count)]
+    spine = spark.createDataFrame(
+        [(i, days[i], known[i], days[i], "score", bool(late[i])) for i in range(count)],
+        "id int, predict_at timestamp, label double, label_known_at timestamp, split string, censored boolean",
+    )
+    predictions = spark.createDataFrame(
+        [(i, days[i], float(said[i]), int(version[i])) for i in range(count)],
+        "id int, predict_at timestamp, prediction double, model_version int",
+    )
+    now = datetime(2024, 6, 1, tzinfo=UTC)
+    frame = quality.judged(predictions, spine, ["id"], (), now, 0, None, "censored")
+    found = verdicts.measured(quality.metrics_of(frame, "survival"))
+    assert {(r["model_version"], r["day"] and r["day"].day) for r in found} == {
+        (number, day) for number in ("1", "2") for day in (None, 1, 2, 3)
+    }
+    for row in found:
+        mine = [
+            i
+            for i in range(count)
+            if str(version[i]) == row["model_version"] and (row["day"] is None or days[i].day == row["day"].day)
+        ]
+        judged = [i for i in mine if known[i] is not None]
+        assert (row["metric"], row["rows"], row["labelled_rows"]) == ("concordance", len(mine), len(judged))
+        wanted = harrell([known[i] for i in judged], [said[i] for i in judged], [bool(late[i]) for i in judged])
+        assert row["value"] == pytest.approx(wanted)
+        assert row["lower"] < row["value"] < row["upper"]

@@ -72,9 +72,12 @@ class Survival(Deferred):
         self.iterations = iterations
 
     def make(self, rows: DataFrame) -> Any:
-        """As Spark ML has it."""
+        """As Spark ML has it. Runs a Spark job."""
         from pyspark.ml.regression import AFTSurvivalRegression
 
+        wrong = rows.where("label <= 0").count()
+        if wrong:
+            raise HeadraceError(f"{wrong:,} labels are 0 or less; survival_regression learns times until an event")
         return AFTSurvivalRegression(censorCol=EVENT, maxIter=self.iterations)
 
     def _fit(self, dataset: DataFrame) -> Model:

@@ -35,9 +35,3 @@ def check(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
     for name in pipeline.metrics:
         told = "a metric in Python is of labels and predictions, and cannot see what is censored; use concordance"
         yield f"metrics.{name}", told
-    if pipeline.monitoring.label_delay is not None:
-        told = f"{LOWER}: what was predicted is not held against it, monitoring has drift alone; leave it out"
-        yield "monitoring.label_delay", told
-    if pipeline.scoring.strategy.kind in ("ab", "canary"):
-        told = f"{LOWER}: versions side by side cannot be told apart by what comes true; write shadow or champion"
-        yield f"scoring.strategy.{pipeline.scoring.strategy.kind}", told
