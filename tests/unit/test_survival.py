@@ -77,6 +77,7 @@ def test_what_goes_together(training: dict, more: dict) -> None:
             "search.estimators[0]",
             "takes it for the label",
         ),
+        (TIMES, {"search": {"points": [{"estimator": "xgboost"}]}}, "search.points[0]", "allowed: survival_regression"),
         (TIMES, {"search": {"metric": "rmse"}}, "search.metric", "only a lower bound then; allowed: concordance"),
         (TIMES, {"gates": [{"metric": "mae", "at_most": 3}]}, "gates[0].metric", "only a lower bound then"),
         (TIMES, {"gates": [{"metric": "concordance", "at_least": 3}]}, "gates[0].at_least", "between 0 and 1"),

@@ -84,7 +84,7 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     yield from _pruning(pipeline, task)
     way = training.way(task) if training else task
     yield from _estimators(pipeline, way)
-    yield from _points(pipeline)
+    yield from _points(pipeline, way)
     yield from preparing.check(pipeline.search, way)
     metrics = {f"gates[{number}].metric": gate.metric for number, gate in enumerate(pipeline.gates)}
     metrics = {"search.metric": pipeline.search.metric, **metrics}
@@ -165,11 +165,11 @@ def _parameter(where: str, estimator: str, name: str, allowed: Sequence[str]) ->
         yield where, f"{estimator} has no {name!r}; allowed: {', '.join(allowed)}{meant(name, allowed)}"
 
 
-def _points(pipeline: Pipeline) -> Iterator[Found]:
+def _points(pipeline: Pipeline, way: str | None) -> Iterator[Found]:
     """Points that no estimator of the search has."""
     search = pipeline.search
     given = {one.name: one for one in search.estimators}
-    names = tuple(given if "estimators" in search.model_fields_set else ESTIMATORS)
+    names = tuple(given if "estimators" in search.model_fields_set else TASK_ESTIMATORS.get(way or "", ESTIMATORS))
     for number, point in enumerate(search.points):
         where, name = f"search.points[{number}]", point.get("estimator")
         if name not in names:
