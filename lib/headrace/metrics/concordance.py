@@ -86,7 +86,8 @@ def in_buckets(judged: DataFrame, cuts: Cuts) -> DataFrame:
     """
     late = F.col("censored").cast("int")
     yhat = F.coalesce(F.col("yhat"), F.lit(float("nan")))
-    rows = judged.withColumn("late", late).withColumn("yhat", yhat)
+    plain = {"late": late, "y": F.col("y") + 0.0, "yhat": yhat + 0.0}  # buckets tell -0.0 from 0.0, comparisons do not
+    rows = judged.withColumns(plain)
     rows, time, at_cut = _bucket(rows, "y", cuts.times)
     rows, level, at_level = _bucket(rows, "yhat", cuts.predictions)
     times = time * 3 - F.when(at_cut, 2 - F.col("late")).otherwise(0)
