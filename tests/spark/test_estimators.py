@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
+from pyspark.sql import functions as F
 
 from headrace.errors import HeadraceError
 from headrace.search.baseline import best, constant
@@ -59,6 +60,7 @@ def prepared(spark):
         ("multiclass", "naive_bayes", {}, 0.5),
         ("multiclass", "decision_tree", {}, 0.8),
         ("regression", "generalized_linear_regression", {"family": "gamma/log"}, 0.9),
+        ("regression", "survival_regression", {}, 0.5),
     ],
 )
 def test_it_learns_and_is_the_same_when_read_again(prepared, tmp_path, task, name, params, least):
@@ -106,3 +108,13 @@ def test_by_time_the_last_value_is_a_guess_as_well(spark, tmp_path):
     assert constant("rmse", problem.folds[0].last, problem.folds[0].parts.validation) == pytest.approx(
         rmse["last value"]
     )
+
+
+def test_a_survival_regression_says_how_many_labels_are_no_times(prepared):
+    rows, point = (
+        prepared("regression", "linear"),
+        Point("survival_regression", ESTIMATORS["survival_regression"].first),
+    )
+    wrong = rows.withColumn("label", F.when(F.col("label") < 0.3, 0.0).otherwise(F.col("label")))
+    with pytest.raises(HeadraceError, match=f"^{wrong.where('label = 0').count()} labels are 0 or less"):
+        run_trial(point, "regression", "concordance", Parts(wrong, wrong), 1, 1)

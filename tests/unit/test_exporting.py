@@ -149,6 +149,7 @@ def test_what_cannot_be_written_says_why_and_what_is_nearest():
         ("coreml", "kmeans", "clustering", "Apple's.*--format spark"),
         ("xgboost", "gbt", "binary", "this is gbt. The nearest that works: --format onnx"),
         ("pickle", "kmeans", "clustering", r"kmeans \(clustering\) has no form without Spark.*--format spark"),
+        ("pmml", "survival_regression", "regression", "may be infinite.*--format onnx"),
         ("onnx", "ensemble", "binary", r"ensemble \(binary\) has no form without Spark.*--format spark"),
     ):
         with pytest.raises(ConfigError, match=why):

@@ -34,7 +34,8 @@ def experiment(
     version = store.resolve(where.schema, CHAMPION)
     record = record_of(store, version) or {}
     task = store.card(version.run_id).task
-    wanted = metric or pipeline.search.metric or DEFAULT_METRIC[task]
+    training = pipeline.training_set
+    wanted = metric or pipeline.search.metric or DEFAULT_METRIC[str(training.way(task) if training else task)]
     known = record.get("metrics", {})
     found = known.get(wanted)
     if found is None:

@@ -110,7 +110,8 @@ def _metrics(facts: dict[str, Any], pipeline: Pipeline) -> list[str]:
     from headrace.config.metrics import DEFAULT_METRIC
 
     task = next((v["task"] for v in facts["versions"] if v["task"]), None)
-    wanted = [pipeline.search.metric or DEFAULT_METRIC.get(task or ""), *(gate.metric for gate in pipeline.gates)]
+    way = pipeline.training_set.way(task) if pipeline.training_set else task
+    wanted = [pipeline.search.metric or DEFAULT_METRIC.get(way or ""), *(gate.metric for gate in pipeline.gates)]
     there = {metric for version in facts["versions"] for metric in version["metrics"]}
     return [metric for metric in dict.fromkeys(wanted) if metric and metric in there]
 

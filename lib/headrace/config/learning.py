@@ -28,6 +28,8 @@ Whole = Annotated[int, Field(le=LARGEST), BeforeValidator(whole)]
 Number = Annotated[float, BeforeValidator(number)]
 Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
 TASKS: tuple[str, ...] = get_args(Task)
+CENSORED = "censored"
+"""The column of a training set that says which labels are only lower bounds."""
 UNLABELLED = ("clustering", "anomaly")
 """Tasks that learn without a label."""
 
@@ -85,6 +87,11 @@ class TrainingSet(Section):
     from_: Spine = Field(alias="from")
     predict_at: Sql | None = Field(None, description="SQL over the spine; default: its event time")
     label: Label | None = None
+    censored: Sql | None = Field(
+        None,
+        description="regression of a time until an event: SQL over the row, true where the event had not happened by the "
+        "time that the label tells, which is only a lower bound then",
+    )
     task: Task | None = Field(None, description="inferred from the label where it can be")
     user: Column | None = Field(None, description="recommendation: column of who rates, buys or clicks")
     item: Column | None = Field(None, description="recommendation: column of what is recommended")
@@ -120,8 +127,19 @@ class TrainingSet(Section):
 
     @property
     def kind(self) -> Task | None:
-        """The task, where the file says it: by name, or by a `user` and an `item`."""
-        return self.task or ("recommendation" if self.user or self.item else None)
+        """The task, where the file says it: by name, by a `user` and an `item`, or by a label that may be `censored`."""
+        if self.task or not (self.user or self.item or self.censored):
+            return self.task
+        return "recommendation" if self.user or self.item else "regression"
+
+    @property
+    def made_of_label(self) -> tuple[str, ...]:
+        """Columns of the training set that tell what came true."""
+        return ("label", CENSORED) if self.censored else ("label",)
+
+    def way(self, task: str | None) -> str | None:
+        """What estimators and metrics go by: the task, but `survival` where labels may be censored."""
+        return "survival" if self.censored and task in (None, "regression") else task
 
     @property
     def labelled(self) -> bool:

@@ -13,7 +13,8 @@ _CLASSES = {"accuracy": True, "f1": True, "logLoss": False, "weightedPrecision":
 METRICS: dict[str, dict[str, bool]] = {
     "binary": {"areaUnderROC": True, "areaUnderPR": True, **_CLASSES},
     "multiclass": dict(_CLASSES),
-    "regression": {"rmse": False, "mae": False, "r2": True, "mse": False},
+    "regression": {"rmse": False, "mae": False, "r2": True, "mse": False, "concordance": True},
+    "survival": {"concordance": True},
     "clustering": {"silhouette": True},
     "recommendation": {
         "ndcgAtK": True,
@@ -24,12 +25,13 @@ METRICS: dict[str, dict[str, bool]] = {
     },
     "anomaly": {"logLikelihood": True, "flaggedShare": False},
 }
-"""Task -> metric -> whether larger is better."""
+"""Task -> metric -> whether larger is better; `survival` is a regression whose label may be censored: a lower bound."""
 
 DEFAULT_METRIC: dict[str, str] = {
     "binary": "areaUnderROC",
     "multiclass": "f1",
     "regression": "rmse",
+    "survival": "concordance",
     "clustering": "silhouette",
     "recommendation": "ndcgAtK",
     "anomaly": "logLikelihood",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from headrace.config.learning import TrainingSet
+from headrace.config.learning import CENSORED, TrainingSet
 from headrace.config.names import aggregate_column
 from headrace.config.types import FeatureTable, Pipeline, Table
 
@@ -65,6 +65,7 @@ def texts_of(pipeline: Pipeline) -> dict[str, TableText]:
             if column not in (*pipeline.feature_tables[name].entity, "valid_from", "valid_until")
         }
         columns |= {**pipeline.training_set.row_features, "label": _label(pipeline.training_set)}
+        columns |= {CENSORED: pipeline.training_set.censored} if pipeline.training_set.censored else {}
         texts["training_set"] = TableText(TRAINING_SET, pipeline.owner or "", columns=columns)
     return texts
 

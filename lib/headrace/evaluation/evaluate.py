@@ -15,9 +15,11 @@ from headrace.config.learning import UNLABELLED
 from headrace.config.metrics import ALL_METRICS
 from headrace.errors import ConfigError, DataError
 from headrace.evaluation import special
-from headrace.evaluation.stage import slices_of
+from headrace.evaluation.stage import ordered, slices_of
+from headrace.metrics.frame import FLAG, labels_of, with_flag
 from headrace.metrics.measure import Measure, measure
 from headrace.metrics.own import measures_of, own_metrics
+from headrace.metrics.survival import measure_concordance
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
 from headrace.models.searched import searched
@@ -40,10 +42,10 @@ def evaluate(run: Run) -> Done:
     _check_rows(run)
     card, store = ModelCard.from_dict(_card_part(facts)), ModelStore(run.tracking_uri)
     slices = slices_of(run.pipeline)
-    training_set = run.read("training_set")
+    training_set = with_flag(run.read("training_set"), run.pipeline.training_set)
     _check_slices(list(slices), training_set.columns)
     raters = (card.learned or {}).get("user", "label")
-    keep = list(dict.fromkeys([*card.key, "predict_at", "split", "label", raters, *slices]))
+    keep = list(dict.fromkeys([*card.key, "predict_at", "split", *labels_of(training_set), raters, *slices]))
     test, model = training_set.where("split = 'test'"), store.load(facts["model_uri"])
     scored = predict(model, card, test, keep, special.INNER.get(card.task, ())).persist(StorageLevel.MEMORY_AND_DISK)
     try:
@@ -103,7 +105,8 @@ def _measures(
         rows = run.read("training_set")
         learned, test = rows.where("split in ('train', 'validation')"), rows.where("split = 'test'")
         return special.recommended(model, card, learned, test, scored, seed)
-    return measure(scored, card.task, card.labels, key, slices, least, seed=seed)
+    found = [] if FLAG in scored.columns else measure(scored, card.task, card.labels, key, slices, least, seed=seed)
+    return found + (measure_concordance(scored, key, slices, least, seed) if ordered(run.pipeline) else [])
 
 
 def predictions_frame(scored: DataFrame, key: Sequence[str], model_name: str, run_id: str) -> DataFrame:

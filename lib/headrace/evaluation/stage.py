@@ -40,10 +40,18 @@ def slices_of(pipeline: Pipeline) -> dict[str, int]:
     return dict(sorted(slices.items()))
 
 
+def ordered(pipeline: Pipeline) -> bool:
+    """Whether the concordance is measured, a sort of all rows: of labels that may be censored, and where it is asked for."""
+    asked = (pipeline.search.metric, *(gate.metric for gate in pipeline.gates))
+    training = pipeline.training_set
+    return "concordance" in asked or bool(training and training.censored)
+
+
 def _config(pipeline: Pipeline) -> Any:
     """Of the gates only what is judged slice by slice: a changed bound judges anew, but tests nothing again."""
     own = {"metrics": {name: one.model_dump(mode="json") for name, one in pipeline.metrics.items()}}
-    chosen = {"slices of the gates": slices_of(pipeline), "search": {"seed": pipeline.search.seed}}
+    chosen: dict[str, Any] = {"slices of the gates": slices_of(pipeline), "search": {"seed": pipeline.search.seed}}
+    chosen |= {"concordance": True} if ordered(pipeline) else {}
     return chosen | (own if pipeline.metrics else {})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.metrics.pairs import concordance
 from headrace.metrics.statistics import EPSILON, Array, ClassStatistics, RegressionStatistics, areas, values
 
 ALONE = np.ones((1, 1))
@@ -22,6 +23,8 @@ def value(task: str, metric: str, label: Array, said: Array, chosen: Array | Non
         said: (rows,) of a regression, else (rows, classes): probabilities.
         chosen: (rows,): the class that is predicted; default: the one of the largest probability.
     """
+    if metric == "concordance":
+        return concordance(label, said)
     if task == "regression":
         return float(values(_numbers(label, said), ALONE)[metric][0])
     classes = label.astype(np.int64)

@@ -11,6 +11,8 @@ from pyspark.ml.evaluation import (
 )
 from pyspark.sql import DataFrame
 
+from headrace.metrics.survival import CONCORDANCE, evaluated
+
 
 def evaluator(task: str, metric: str) -> Evaluator:
     """Spark's evaluator of a metric; areas are exact (`numBins=0`), ties included.
@@ -30,5 +32,7 @@ def evaluator(task: str, metric: str) -> Evaluator:
 
 
 def model_metric(output: DataFrame, task: str, metric: str) -> float:
-    """The metric of `label`, `prediction`, `probability` (as Spark ML models give them). Runs Spark jobs."""
+    """The metric of `label`, `prediction`, `probability` (as Spark ML models give them), maybe `FLAG`. Runs Spark jobs."""
+    if metric == CONCORDANCE:
+        return evaluated(output)
     return float(evaluator(task, metric).evaluate(output))

@@ -3,7 +3,7 @@
 A judged frame has one row per judged row and slice: `slice_column` and `slice_value` (strings; both empty for
 all rows), `unit` (int, the random group for the bootstrap), `y` and `yhat` (double: class index, or the value),
 `score` (double: probability of the positive class; null unless binary), `p_true` (double: probability given to
-the true class; null for regression).
+the true class; null for regression), `censored` (boolean: `y` is only a lower bound; false unless the rows say so).
 """
 
 from __future__ import annotations
@@ -15,8 +15,22 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
+from headrace.config.learning import CENSORED, TrainingSet
+
+FLAG = "__censored"
+"""Boolean, of rows whose label may be censored: whether it is only a lower bound."""
 OVERALL = ""
 """Stands in `slice_column` and `slice_value` for all rows."""
+
+
+def with_flag(rows: DataFrame, training: TrainingSet | None) -> DataFrame:
+    """Rows of a training set, with `FLAG` where labels may be censored."""
+    return rows.withColumn(FLAG, F.col(CENSORED)) if training and training.censored else rows
+
+
+def labels_of(rows: DataFrame) -> list[str]:
+    """The columns of rows that say what came true."""
+    return ["label", FLAG] if FLAG in rows.columns else ["label"]
 
 
 def class_index(value: Column, labels: Sequence[Any], kind: DataType | None = None) -> Column:
@@ -45,7 +59,7 @@ def judged(frame: DataFrame, task: str, labels: Sequence[Any], unit: Column, sli
 
     Args:
         frame: `label`, `prediction` (the label's own type) and, unless regression, `probability` (double of the
-            positive class, or map<string,double> of all classes), and the slice columns.
+            positive class, or map<string,double> of all classes), the slice columns; maybe `FLAG`.
         task: `binary`, `multiclass` or `regression`.
         labels: All classes in the order of their index; the last of two is the positive one.
         unit: Random group of each row.
@@ -72,8 +86,9 @@ def judged(frame: DataFrame, task: str, labels: Sequence[Any], unit: Column, sli
         yhat.alias("yhat"),
         score.alias("score"),
         p_true.alias("p_true"),
+        (F.col(FLAG) if FLAG in frame.columns else F.lit(False)).alias("censored"),
     )
-    return rows.select("slice.*", "unit", "y", "yhat", "score", "p_true")
+    return rows.select("slice.*", "unit", "y", "yhat", "score", "p_true", "censored")
 
 
 def _probabilities(task: str, y: Column, labels: Sequence[Any]) -> tuple[Column, Column]:

@@ -73,7 +73,7 @@ def measure(
         for one in part:
             sample = {name: float(v[0]) for name, v in values(statistics[one.slice], np.ones((1, GROUPS))).items()}
             replicates = values(statistics[one.slice], drawn)
-            for metric in METRICS[task]:
+            for metric in (name for name in METRICS[task] if name in sample):
                 value = exact.get(one.slice, {}).get(metric, sample[metric]) if metric in RANKING else sample[metric]
                 lower, upper = interval(value, sample[metric], replicates[metric])
                 column, text = one.slice if one.slice[0] != OVERALL else (None, None)

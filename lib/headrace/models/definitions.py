@@ -34,7 +34,7 @@ def definitions(rows: Made, features: Iterable[str]) -> dict[str, str]:
     found = _Found(rows)
     training = rows.training
     spine = spine_of(training)
-    for key in ("label", "rating", "implicit", "predict_at"):
+    for key in ("label", "censored", "rating", "implicit", "predict_at"):
         found.say(f"training_set.{key}", training.get(key))
         if isinstance(training.get(key), Mapping):
             found.later(training[key])

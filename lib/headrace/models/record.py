@@ -100,6 +100,7 @@ def _label(record: Mapping[str, Any]) -> str:
     training = record["configuration"].get("training_set") or {}
     label = next((training[key] for key in ("label", "rating", "implicit") if key in training), "label")
     told = label if isinstance(label, str) else ", ".join(f"{key}: {value}" for key, value in label.items())
+    told += f" (censored where {training['censored']})" if training.get("censored") else ""
     return told.replace("`", "'")
 
 

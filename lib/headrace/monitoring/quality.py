@@ -14,6 +14,9 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from headrace.engine.time import moment
+from headrace.metrics.frame import FLAG, OVERALL, unit_group
+from headrace.metrics.measure import GROUPS
+from headrace.metrics.survival import CONCORDANCE, measure_judged
 from headrace.monitoring import rows
 from headrace.monitoring.bins import quoted
 
@@ -34,6 +37,7 @@ def judged(
     as_of: datetime,
     label_delay: int,
     learned_until: datetime | None = None,
+    censored: str | None = None,
 ) -> DataFrame:
     """Each prediction beside its label, as far as that is known.
 
@@ -49,15 +53,18 @@ def judged(
             others (a late flight's delay is known late).
         learned_until: Where the periods end that were trained and tested on; rows scored in them for want of a label
             are left out. None: the split is not by time.
+        censored: The column of the spine that says which labels are only lower bounds, where some may be.
 
     Returns:
         One row per prediction: `model_version string`, `day date` and `predict_at timestamp` (UTC), `next_due
         timestamp` (when the label is to be counted that is not counted yet; null: never, or it is counted), and, null
         while the label is unknown, `label double` (1 for the last class, else 0; the number itself for regression),
         `prediction double` (for classes: 1 when right, else 0), `probability double` of the last class, and `p_true
-        double`, the probability given to what came true.
+        double`, the probability given to what came true. With `censored` also `FLAG boolean`, and `unit int`, a random
+        group by the keys.
     """
     columns = [F.col(name).alias(f"_{name}") for name in ("label", "label_known_at", "split")]
+    columns += [F.col(censored).alias(FLAG)] if censored else []
     joined = rows.matching(
         rows.acted_on(predictions),
         spine.select(*map(quoted, keys), "predict_at", *columns),
@@ -84,6 +91,7 @@ def judged(
         "predict_at",
         F.when(waiting, due).alias("next_due"),
         *[F.when(truth.isNotNull(), value.cast("double")).alias(name) for name, value in doubles.items()],
+        *([F.col(FLAG), unit_group((*keys, "predict_at"), GROUPS).alias("unit")] if censored else []),
     )
 
 
@@ -92,11 +100,12 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
 
     Intervals: areaUnderROC by DeLong, DeLong and Clarke-Pearson (Biometrics 44(3), 1988); accuracy by Wilson (Journal
     of the American Statistical Association 22, 1927); means by the normal approximation, rmse as the root of the
-    mean squared error's.
+    mean squared error's; concordance by bootstrap, as on the test part, for the largest thousand of all versions and days.
 
     Args:
         frame: From `judged`.
-        task: `binary`: areaUnderROC, accuracy, logLoss; `multiclass`: accuracy, logLoss; `regression`: rmse, mae.
+        task: `binary`: areaUnderROC, accuracy, logLoss; `multiclass`: accuracy, logLoss; `regression`: rmse, mae;
+            `survival`: concordance.
 
     Returns:
         `model_version string`, `day date` (null: all rows), `window_start`, `window_end`, `next_due timestamp` (the
@@ -109,6 +118,8 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
     observed = {"accuracy": F.col("prediction"), "logLoss": surprise}
     if task == "regression":
         observed = {"rmse": error * error, "mae": F.abs(error)}
+    elif task == "survival":
+        observed = {}
     facts = frame.rollup(*_GROUP).agg(
         F.grouping_id().alias("_level"),
         F.min("predict_at").alias("window_start"),
@@ -125,6 +136,9 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
     if task == "binary":
         facts = rows.matching(facts, _area(frame), _GROUP, "left")
         measured = {"areaUnderROC": F.col("_areaUnderROC"), **measured}
+    elif task == "survival":
+        facts = rows.matching(facts, _in_order(frame), _GROUP, "left")
+        measured = {CONCORDANCE: F.col(f"_{CONCORDANCE}")}
     metrics = [F.struct(F.lit(name).alias("metric"), m.alias("_")) for name, m in measured.items()]
     shared = (*_GROUP, "window_start", "window_end", "next_due", "rows", "labelled_rows")
     return facts.select(*shared, F.explode(F.array(*metrics)).alias("_m")).select(*shared, "_m.metric", "_m._.*")
@@ -165,6 +179,24 @@ def _interval(name: str) -> Column:
     if name == "rmse":
         return _bounds(F.sqrt(mean), F.sqrt(low), F.sqrt(mean + half))
     return _bounds(mean, low, mean + half)
+
+
+def _in_order(frame: DataFrame) -> DataFrame:
+    """The concordance with its interval, per model version and day. Runs Spark jobs; a thousand rows at most."""
+    judged = frame.where("label is not null").select(
+        F.col("model_version").alias("slice_column"),
+        F.explode(F.array(F.lit(OVERALL), F.col("day").cast("string"))).alias("slice_value"),
+        "unit",
+        F.col("label").alias("y"),
+        F.col("prediction").alias("yhat"),
+        F.col(FLAG).alias("censored"),
+    )
+    found = measure_judged(judged.where("slice_value is not null"), min_rows=0, seed=0)
+    told = [(one.slice_column, one.slice_value or None, one.value, one.lower, one.upper) for one in found]
+    schema = "model_version string, day string, value double, lower double, upper double"
+    table = frame.sparkSession.createDataFrame(told, schema)
+    bounds = _bounds(*[F.col(name) for name in ("value", "lower", "upper")])
+    return table.select("model_version", F.col("day").cast("date").alias("day"), bounds.alias(f"_{CONCORDANCE}"))
 
 
 def _area(frame: DataFrame) -> DataFrame:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
+from headrace.config.learning import CENSORED
 from headrace.config.metrics import DEFAULT_METRIC
 from headrace.config.strategies import CHAMPION
 from headrace.models.store import ModelStore
@@ -73,7 +74,7 @@ def monitor(run: Run, spine: Spine, features: Features) -> Done:
     whole = [r for r in judged if r["granularity"] == "all"]
     latest = _latest(whole, tested) if _judged(run) else _last_used(predictions, tested)
     drifted = _drift(run, facts, rows.acted_on(predictions), latest, now, features)
-    metric = run.pipeline.search.metric or DEFAULT_METRIC.get(facts["task"])
+    metric = run.pipeline.search.metric or DEFAULT_METRIC.get(_way(run, facts))
     drift_note = drift.sentence(drifted) if drifted else "drift: nothing scored yet"
     return Done(
         outputs=(
@@ -181,9 +182,18 @@ def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, spine: 
     delay = run.pipeline.monitoring.label_delay
     label_delay = microseconds(delay) if delay else 0
     labels = facts.get("labels") or ()
-    frame = quality.judged(predictions, labelled, facts["key"], labels, run.as_of, label_delay, _learned_until(run))
-    task = "regression" if facts["task"] == "recommendation" else facts["task"]  # ratings are numbers
+    way = _way(run, facts)
+    told = CENSORED if way == "survival" else None
+    until = _learned_until(run)
+    frame = quality.judged(predictions, labelled, facts["key"], labels, run.as_of, label_delay, until, told)
+    task = "regression" if way == "recommendation" else way  # ratings are numbers
     return verdicts.measured(quality.metrics_of(frame, task))
+
+
+def _way(run: Run, facts: Mapping[str, Any]) -> str:
+    """What metrics go by: the task, or that labels may be censored."""
+    training = run.pipeline.training_set
+    return str(training.way(facts["task"]) if training else facts["task"])
 
 
 def _judged(run: Run) -> bool:

@@ -11,8 +11,10 @@ from pyspark.sql import functions as F
 
 from headrace.config.learning import UNLABELLED
 from headrace.errors import DataError
+from headrace.metrics.frame import labels_of, with_flag
 from headrace.metrics.measure import Difference, difference
 from headrace.metrics.own import own_metric
+from headrace.metrics.survival import CONCORDANCE, difference_in_concordance
 from headrace.models.admission import different
 from headrace.models.card import ModelCard, check_columns
 from headrace.models.made import Made
@@ -59,11 +61,12 @@ def against(
             return f"version {champion.number} cannot score these rows, for {reason}"
         pair = (store.load(facts["model_uri"]), new), (store.load(champion.uri), old)
         return special.compared(run, pair, metric)
-    keep = [*new.key, "predict_at", "label"]
+    test = with_flag(test, run.pipeline.training_set)
+    keep = [*new.key, "predict_at", *labels_of(test)]
     ours = predict(store.load(facts["model_uri"]), new, test, keep)
     if reason is None:
         return _difference(run, new, old, ours, predict(store.load(champion.uri), old, test, keep), metric)
-    if old.key != new.key or "- training_set.label" in reason:
+    if old.key != new.key or "- training_set.label" in reason or " training_set.censored" in reason:
         return f"version {champion.number} cannot score these rows, for {reason}"
     common, count = _remembered(run, champion, ours, [*new.key, "predict_at"])
     if common is None or count < LEAST:
@@ -90,7 +93,7 @@ def _remembered(run: Run, champion: Version, ours: DataFrame, key: list[str]) ->
     try:
         told = run.read_version("test_predictions", version)
         theirs = told.select(*key, F.struct("prediction", "probability").alias("_old")).alias("theirs")
-        mine = ours.select(*key, "label", F.struct("prediction", "probability").alias("_new")).alias("mine")
+        mine = ours.select(*key, *labels_of(ours), F.struct("prediction", "probability").alias("_new")).alias("mine")
         same = F.lit(True)
         for name in key:
             same = same & F.col(f"mine.`{name}`").eqNullSafe(F.col(f"theirs.`{name}`"))
@@ -108,6 +111,8 @@ def _difference(
     if own:
         sign = 1 if own.larger_is_better else -1
         return Difference(metric, sign * (own.of(ours) - own.of(theirs)))
+    if metric == CONCORDANCE:
+        return difference_in_concordance(ours, theirs, [*new.key, "predict_at"], run.pipeline.search.seed)
     return difference(
         ours,
         theirs,

@@ -43,7 +43,7 @@ def register(run: Run) -> Done:
     verdicts = judge(
         run.pipeline.gates,
         evaluation,
-        card.task,
+        str(run.pipeline.training_set.way(card.task) if run.pipeline.training_set else card.task),
         lambda metric: against(run, store, version, champion, rows, metric),
         run.pipeline.metrics,
     )

@@ -20,7 +20,7 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
     """
     if pipeline.training_set is None:
         return ()
-    task, own = pipeline.training_set.kind, tuple(pipeline.metrics)
+    task, own = pipeline.training_set.way(pipeline.training_set.kind), tuple(pipeline.metrics)
     named = [(f"gates[{place}].metric", gate.metric) for place, gate in enumerate(pipeline.gates) if gate.metric]
     mistakes = [Mistake(where, wrong) for where, metric in named if (wrong := unknown_metric(metric, task, own))]
     if mistakes:

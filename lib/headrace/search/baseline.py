@@ -13,12 +13,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.metrics.own import OwnMetric
+from headrace.metrics.survival import CONCORDANCE
 from headrace.runtime.step import Run
 from headrace.search.fold import Fold
 from headrace.search.ledger import BASELINE, Ledger, Row
 from headrace.search.prepared import Parts
 from headrace.search.problem import Problem
 from headrace.search.trial import measured
+from headrace.search.wanted import beside
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def _guesses(problem: Problem, fold: Fold) -> dict[str, Guess]:
         guesses = [Guess(known.special.guess, known.special.baseline(parts.train, parts.validation, metric))]
     elif known.target.task != "regression":
         guesses = [Guess("class shares", shares(known.target.task, metric, known.target.rows, parts, own))]
+    elif metric == CONCORDANCE:  # whatever the number is
+        guesses = [Guess("constant", constant(metric, 1.0, parts.validation))]
     else:
         mean = parts.train.agg(F.avg("label")).collect()[0][0]
         guesses = [Guess("mean", constant(metric, mean, parts.validation, own))]
@@ -100,7 +104,7 @@ def _guesses(problem: Problem, fold: Fold) -> dict[str, Guess]:
 
 def constant(metric: str, value: float, validation: DataFrame, own: OwnMetric | None = None) -> float:
     """The metric of one number for every row."""
-    return measured(validation.select("label", F.lit(value).alias("prediction")), "regression", metric, own)
+    return measured(validation.select(*beside(validation), F.lit(value).alias("prediction")), "regression", metric, own)
 
 
 def shares(task: str, metric: str, rows: Sequence[int], parts: Parts, own: OwnMetric | None = None) -> float:

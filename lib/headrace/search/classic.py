@@ -94,6 +94,12 @@ def _perceptron(task: str, params: Mapping[str, Any], seed: int, workers: int) -
     return Perceptron([int(params["neurons"])] * int(params["layers"]), int(params["iterations"]), seed)
 
 
+def _survival(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
+    from headrace.search.deferred import Survival
+
+    return Survival(int(params["iterations"]))
+
+
 def _isotonic(task: str, params: Mapping[str, Any], seed: int, workers: int) -> Estimator:
     from headrace.search.deferred import Isotonic
 
@@ -145,6 +151,14 @@ CLASSIC: dict[str, Recipe] = {
             "iterations": Parameter(30, 150, "int"),
         },
         build=_perceptron,
+        iterations="iterations",
+    ),
+    "survival_regression": Recipe(  # it has no regularisation, but that it may end early
+        tasks=("regression", "survival"),
+        kind="linear",
+        first={"iterations": 100},
+        space={"iterations": Parameter(10, 200, "int")},
+        build=_survival,
         iterations="iterations",
     ),
     "isotonic_regression": Recipe(tasks=("regression",), kind="tree", first={}, space={}, build=_isotonic),

@@ -14,10 +14,15 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import functions as F
 
 from headrace.errors import HeadraceError
+from headrace.metrics.frame import FLAG
 
 if TYPE_CHECKING:
     from pyspark.ml import Model
     from pyspark.sql import DataFrame
+
+
+EVENT = "__event"
+"""1 of a row whose event has happened, else 0: what Spark calls the censor column."""
 
 
 class Deferred(Estimator):
@@ -53,6 +58,32 @@ class Perceptron(Deferred):
             raise HeadraceError("there are no rows to learn from")
         layers = [found[1], *self.hidden, max(2, int(found[0]) + 1)]
         return MultilayerPerceptronClassifier(layers=layers, maxIter=self.iterations, blockSize=128, seed=self.seed)
+
+
+class Survival(Deferred):
+    """A time until an event that follows a Weibull distribution; without `FLAG` every row had the event.
+
+    Args:
+        iterations: At most.
+    """
+
+    def __init__(self, iterations: int) -> None:
+        super().__init__()
+        self.iterations = iterations
+
+    def make(self, rows: DataFrame) -> Any:
+        """As Spark ML has it. Runs a Spark job."""
+        from pyspark.ml.regression import AFTSurvivalRegression
+
+        wrong = rows.where("label <= 0").count()
+        if wrong:
+            raise HeadraceError(f"{wrong:,} labels are 0 or less; survival_regression learns times until an event")
+        return AFTSurvivalRegression(censorCol=EVENT, maxIter=self.iterations)
+
+    def _fit(self, dataset: DataFrame) -> Model:
+        happened = 1.0 - F.col(FLAG).cast("double") if FLAG in dataset.columns else F.lit(1.0)
+        rows = dataset.withColumn(EVENT, happened)
+        return self.make(rows).fit(rows)
 
 
 class Isotonic(Deferred):

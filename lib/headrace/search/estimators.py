@@ -22,6 +22,7 @@ DEFAULTS = {
     "binary": ("xgboost", "logistic_regression", "gbt", "random_forest"),
     "multiclass": ("xgboost", "logistic_regression", "random_forest"),
     "regression": ("xgboost", "linear_regression", "gbt", "random_forest"),
+    "survival": ("survival_regression",),
     "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
     "recommendation": ("als",),
     "anomaly": ("gaussian_mixture",),
@@ -218,7 +219,8 @@ def chosen(
     check_names(names, recipes)
     wrong = sorted(name for name in set(names) if task not in recipes[name].tasks)
     if wrong:
-        what = f"a {task} label" if task in ("binary", "multiclass", "regression") else f"task {task}"
+        labels = {"binary": "a binary label", "multiclass": "a multiclass label", "regression": "a regression label"}
+        what = labels.get(task, "a label that may be censored" if task == "survival" else f"task {task}")
         able = ", ".join(name for name, one in recipes.items() if task in one.tasks)
         raise ConfigError(
             f"search.estimators: {', '.join(wrong)} cannot learn {what}; write any of {able}, or leave the list out"

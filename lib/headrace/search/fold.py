@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from headrace.config.learning import UNLABELLED, TrainingSet
 from headrace.errors import DataError
+from headrace.metrics.frame import with_flag
 from headrace.metrics.own import OwnMetric, own_metric
 from headrace.models.card import ModelCard
 from headrace.models.predict import in_own_values
@@ -21,9 +22,9 @@ from headrace.search.own import Stage, fit_stages
 from headrace.search.plan import plan
 from headrace.search.prepared import Parts
 from headrace.search.special import Special, special
-from headrace.search.tallies import ROW, Goal
+from headrace.search.tallies import Goal
 from headrace.search.target import Target, target, without_classes
-from headrace.search.wanted import row_column, rows_named
+from headrace.search.wanted import BESIDE, beside, rows_named
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Known:
     Attributes:
         target: The label.
         columns: What was learned of the features.
-        raw: Label (double) and features, before any stage of the user's.
+        raw: Label (double), `FLAG` where labels may be censored, and features, before any stage of the user's.
         rows: As these stages make them, and without features that teach nothing.
         made: The stages, fitted.
         own: The metric, where it is the user's.
@@ -94,6 +95,7 @@ class Sight:
     def raw(self, rows: DataFrame, found: Target) -> DataFrame:
         """Label and features of rows of the training set."""
         named = rows_named(rows, self.run.pipeline.search, self.training, self.facts.get("key") or ())
+        named = with_flag(named, self.training)
         return found.with_index(named.select(*taken(named, self.facts["features"])))
 
     def looked(self, rows: DataFrame, parts: Mapping[int, Column]) -> dict[int, Facts]:
@@ -108,7 +110,7 @@ class Sight:
         raw = self.raw(rows, found)
         made = PipelineModel(fit_stages(self.stages, raw))
         if self.stages:
-            features = [name for name in made.transform(raw).columns if name not in ("label", ROW)]
+            features = [name for name in made.transform(raw).columns if name not in BESIDE]
         if found.task == "recommendation":
             seen = Columns((), (), {}, {}, {})
         else:
@@ -157,7 +159,7 @@ def target_of(rows: DataFrame, facts: Mapping[str, Any], task: str | None) -> Ta
 
 def taken(frame: DataFrame, features: Iterable[str]) -> list[str]:
     """Columns of rows that are to be prepared."""
-    return ["label", *row_column(frame), *[f"`{name}`" for name in features]]
+    return [*beside(frame), *[f"`{name}`" for name in features]]
 
 
 def _own(metric: OwnMetric | None, found: Target) -> OwnMetric | None:

@@ -13,6 +13,7 @@ from headrace.config.outliers import OutlierTreatment
 from headrace.engine.outliers import Thresholds, beside, learn
 from headrace.errors import ConfigError
 from headrace.search.columns import NUMBERS
+from headrace.search.wanted import BESIDE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,7 +40,7 @@ class Outliers(Estimator):
         return SQLTransformer(statement=statement(self._column, self._treatment, found))
 
     def _check(self, frame: DataFrame) -> None:
-        types = {f.name: f.dataType.simpleString() for f in frame.schema if f.name != "label"}
+        types = {f.name: f.dataType.simpleString() for f in frame.schema if f.name not in BESIDE}
         for name, where in ((self._column, "column"), *((name, "by") for name in self._treatment.by)):
             if name not in types:
                 there = f"there are: {', '.join(types)}{meant(name, list(types))}"

@@ -18,7 +18,7 @@ from headrace.search.estimators import ESTIMATORS
 from headrace.search.one_core import is_learner, spread
 from headrace.search.recipe import Recipe
 from headrace.search.shaped import parameter, shaped
-from headrace.search.tallies import ROW
+from headrace.search.wanted import BESIDE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -167,7 +167,7 @@ def fit_stages(own: Sequence[Stage], train: DataFrame) -> list[Transformer]:
     if own:
         before, after = train.count(), frame.count()
         named = ", ".join(one.use.hook for one in own)
-        gone = [name for name in ("label", ROW) if name in train.columns and name not in frame.columns]
+        gone = [name for name in BESIDE if name in train.columns and name not in frame.columns]
         if gone or before != after:
             lost = (
                 f"were given {before:,} rows and returned {after:,}"

@@ -17,6 +17,7 @@ from headrace.search.handed import Handed
 from headrace.search.plan import Plan
 from headrace.search.preparation import Preparation, fit_preparation
 from headrace.search.tallies import ROW
+from headrace.search.wanted import with_beside
 
 if TYPE_CHECKING:
     from headrace.search.fold import Fold
@@ -126,9 +127,9 @@ class Prepared:
         else:
             made = fit_preparation(parts.train, known.columns, plan, known.goal)
         keep = special.keep if special else KEPT
-        train = [*keep, ROW] if ROW in parts.train.columns else keep
-        trains, rows = _kept(made.training.transform(parts.train).select(*train), held)
-        validates, more = _kept(made.model.transform(parts.validation).select(*keep), held)
+        trains, rows = _kept(made.training.transform(parts.train).select(*with_beside(keep, parts.train)), held)
+        judged = [name for name in with_beside(keep, parts.validation) if name != ROW]
+        validates, more = _kept(made.model.transform(parts.validation).select(*judged), held)
         handed = Handed(trains, validates, rows + more)
         held.append(handed)
         return Parts(trains, validates, made.model, handed)

@@ -23,9 +23,8 @@ from headrace.search.plan import Plan, plan, with_choices
 from headrace.search.recipe import Recipe
 from headrace.search.space import Point
 from headrace.search.special import Special
-from headrace.search.tallies import ROW
 from headrace.search.target import Target
-from headrace.search.wanted import check_segments, check_task
+from headrace.search.wanted import BESIDE, check_segments, check_task
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Problem:
         if not self.stages and self.target.task != "recommendation":
             return self.columns.used
         raw = self.known.raw
-        return {one.name: one.dataType.simpleString() for one in raw.schema if one.name not in ("label", ROW)}
+        return {one.name: one.dataType.simpleString() for one in raw.schema if one.name not in BESIDE}
 
 
 def look(run: Run, judged: bool = True) -> Problem:
@@ -119,17 +118,18 @@ def look(run: Run, judged: bool = True) -> Problem:
     cut = Cut.of(facts.get("folds"))
     both = whole.where("split in ('train', 'validation')")
     found = target_of(both if cut else train, facts, configured)
-    metric = conf.metric or DEFAULT_METRIC[found.task]
-    wrong = unknown_metric(metric, found.task, tuple(run.pipeline.metrics))
+    way = str(training.way(found.task) if training else found.task)
+    metric = conf.metric or DEFAULT_METRIC[way]
+    wrong = unknown_metric(metric, way, tuple(run.pipeline.metrics))
     if wrong:
         raise ConfigError(f"search.metric: {wrong}")
-    check_task(conf, found.task)
+    check_task(conf, way)
     check_segments(
         conf, {one.name: one.dataType.simpleString() for one in whole.schema if one.name in facts["features"]}
     )
     every = with_choices(recipes(run.spark, run.pipeline), conf)
     stages = own_stages(run.spark, run.pipeline)
-    names = chosen(conf.names, found.task, "estimators" in conf.model_fields_set, every)
+    names = chosen(conf.names, way, "estimators" in conf.model_fields_set, every)
     timed = cut.by == "time" if cut else bool(training and training.split.by == "time")
     sight = Sight(run, facts, training, metric, stages, timed)
     if cut is None:

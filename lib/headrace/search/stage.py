@@ -12,7 +12,7 @@ from headrace.search.estimators import check_names
 if TYPE_CHECKING:
     from headrace.config.types import Pipeline
 
-LEARNED = {"label", "task", "user", "item", "rating", "implicit", "top_k", "relevant", "contamination"}
+LEARNED = {"label", "censored", "task", "user", "item", "rating", "implicit", "top_k", "relevant", "contamination"}
 """Of the training set, what the search itself goes by."""
 
 
@@ -26,7 +26,7 @@ def steps(pipeline: Pipeline) -> tuple[Step, ...]:
         return ()
     check_names([one.name for one in pipeline.search.estimators if one.class_ is None])
     wrong = pipeline.search.metric and unknown_metric(
-        pipeline.search.metric, pipeline.training_set.kind, pipeline.metrics
+        pipeline.search.metric, pipeline.training_set.way(pipeline.training_set.kind), pipeline.metrics
     )
     if wrong:
         raise ConfigError(f"search.metric: {wrong}")

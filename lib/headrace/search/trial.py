@@ -24,7 +24,8 @@ from headrace.search.prepared import KEPT, Parts
 from headrace.search.recipe import Recipe
 from headrace.search.space import Point
 from headrace.search.special import Special
-from headrace.search.tallies import ROW, Goal
+from headrace.search.tallies import Goal
+from headrace.search.wanted import with_beside
 
 
 def workers(slots: int, parallelism: int) -> int:
@@ -114,8 +115,7 @@ def fit_whole(
 ) -> PipelineModel:
     """Fit preparation and estimator on the same rows: raw feature columns in, prediction out."""
     made = fit_preparation(rows, columns, plan, goal)
-    kept = [*KEPT, ROW] if ROW in rows.columns else KEPT
-    prepared = made.training.transform(rows).select(*kept).persist(StorageLevel.MEMORY_AND_DISK)
+    prepared = made.training.transform(rows).select(*with_beside(KEPT, rows)).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         return PipelineModel([*made.model.stages, fit(point, task, prepared, seed, slots, recipes, balance)])
     finally:

@@ -10,9 +10,12 @@ from headrace.config.checks import preparing
 from headrace.config.file.complaints import meant
 from headrace.config.learning import Search, TrainingSet
 from headrace.errors import ConfigError
+from headrace.metrics.frame import FLAG
 from headrace.search.balance import SAMPLES
 from headrace.search.tallies import ROW, with_rows
 
+BESIDE = ("label", FLAG, ROW)
+"""What rows to learn from have beside their features: the first always."""
 SEGMENT_TYPES = ("string", "boolean", "tinyint", "smallint", "int", "bigint")
 
 
@@ -58,10 +61,15 @@ def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, k
     group = training.split.group if training else ()
     names = [*(group or (*key, "predict_at"))]
     if not (key or group) or any(name not in frame.columns for name in names):
-        names = [name for name in frame.columns if name not in ("label", "split", "label_known_at")]
+        names = [name for name in frame.columns if name not in (*BESIDE, "split", "label_known_at")]
     return with_rows(frame, names)
 
 
-def row_column(frame: DataFrame) -> list[str]:
-    """`ROW`, where the rows have it."""
-    return [ROW] if ROW in frame.columns else []
+def beside(frame: DataFrame) -> list[str]:
+    """Columns of rows that go with them and are no features."""
+    return [name for name in BESIDE if name in frame.columns]
+
+
+def with_beside(kept: Sequence[str], frame: DataFrame) -> list[str]:
+    """Columns to be kept of prepared rows, and those that go with them."""
+    return list(dict.fromkeys([*kept, *beside(frame)]))

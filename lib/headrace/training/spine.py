@@ -12,7 +12,7 @@ from pyspark.sql.types import DoubleType, FloatType
 from headrace.config.checks.leaks import hidden_columns
 from headrace.config.durations import microseconds
 from headrace.config.folds import FOLD
-from headrace.config.learning import TrainingSet
+from headrace.config.learning import CENSORED, TrainingSet
 from headrace.config.sql.expressions import columns
 from headrace.config.types import Pipeline, Table
 from headrace.engine.time import moment
@@ -34,7 +34,8 @@ MADE = ("predict_at", "label", "label_known_at", "split")
 
 def made_columns(training: TrainingSet) -> tuple[str, ...]:
     """Columns that a training set has by itself."""
-    return (*MADE, FOLD) if training.split.folds else MADE
+    folds = (FOLD,) if training.split.folds else ()
+    return tuple(dict.fromkeys((*MADE, *training.made_of_label, *folds)))
 
 
 def spine_table(pipeline: Pipeline) -> tuple[TrainingSet, Table]:
@@ -120,8 +121,8 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime, read: Read, a
 
     Returns:
         The usable columns (and `row_id` where there is no key), `predict_at` (timestamp), `label` (NaN is null),
-        `label_known_at` (timestamp, null when it will never be known). Of a task without a label it is null (double),
-        and nothing has to be waited for: it is known at `predict_at`.
+        `censored` (boolean, where labels may be so), `label_known_at` (timestamp, null when it will never be known). Of a
+        task without a label it is null (double), and nothing has to be waited for: it is known at `predict_at`.
     """
     training, table = spine_table(pipeline)
     usable = _own_columns(cleaned.columns, pipeline)
@@ -134,19 +135,22 @@ def spine(cleaned: DataFrame, pipeline: Pipeline, as_of: datetime, read: Read, a
     if training.future:
         rows = _counted(chosen, cleaned.columns, kept, pipeline, as_of, read(training.future.from_))
     else:
-        rows = chosen.select(*kept, _own_label(training, table, as_of).alias("label"))
-    rows = rows.select(*[F.col(f"`{c}`") for c in usable], "predict_at", "label", "label_known_at")
+        told = {"label": training.expression or "cast(null as double)"}
+        told |= {CENSORED: f"cast({training.censored} as boolean)"} if training.censored else {}
+        labels = [_as_known(sql, training, table, as_of).alias(name) for name, sql in told.items()]
+        rows = chosen.select(*kept, *labels)
+    rows = rows.select(*[F.col(f"`{c}`") for c in usable], "predict_at", *training.made_of_label, "label_known_at")
     fraction = isinstance(rows.schema["label"].dataType, DoubleType | FloatType)
     return rows.withColumn("label", F.nanvl("label", F.lit(None))) if fraction else rows  # NaN says nothing
 
 
-def _own_label(training: TrainingSet, table: Table, as_of: datetime) -> Column:
+def _as_known(sql: str, training: TrainingSet, table: Table, as_of: datetime) -> Column:
     """SQL over the row, as far as it is known."""
     known = F.col("label_known_at")
     unknown = known > moment(as_of)
     if table.available_at and not training.grid:
         unknown = unknown | known.isNull()  # null: never known
-    return F.when(unknown, F.lit(None)).otherwise(F.expr(training.expression or "cast(null as double)"))
+    return F.when(unknown, F.lit(None)).otherwise(F.expr(sql))
 
 
 def _counted(

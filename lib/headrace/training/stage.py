@@ -21,7 +21,7 @@ from headrace.training.folds import folded, told
 from headrace.training.rows import add_row_features, drawn, feature_names
 from headrace.training.spine import made_columns, spine, spine_key, spine_table, with_times
 from headrace.training.split import only_scored, split_column, taught
-from headrace.training.task import label_counts, refuse_empty, task_of
+from headrace.training.task import label_counts, refuse_empty, refuse_no_times, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ def training_rows(
     made = add_row_features(joined, training, table, cleaned.columns)
     if not training.transform:
         return made
-    hidden = HIDDEN if fold is None else (*HIDDEN, FOLD)
+    hidden = tuple(dict.fromkeys((*HIDDEN, *training.made_of_label, *([] if fold is None else [FOLD]))))
     own = (*spine_key(table), "predict_at", *hidden)
     return transformed(pipeline, TRANSFORM, made, kept=tuple(dict.fromkeys(own)), hidden=hidden)
 
@@ -129,11 +129,13 @@ def reader(pipeline: Pipeline, table: Callable[[str], DataFrame], as_of: datetim
 
 def _training_set(run: Run) -> Done:
     training, table = spine_table(run.pipeline)
-    bare = split_spine(run).select("label", "split", only_scored(training.split).alias("only_scored"))
+    bare = split_spine(run).select(*training.made_of_label, "split", only_scored(training.split).alias("only_scored"))
     task, labels = task_of(bare, training.kind)
     parts = {r["split"]: r for r in label_counts(bare, training.labelled).collect()}
     later = next_change(run)
     refuse_empty(parts)
+    if training.censored:
+        refuse_no_times(bare)
     key, rows_in = spine_key(table), sum(int(r["rows"]) for r in parts.values())
     cut, fold = folded(split_spine(run), training, key, task) or (None, None)
     frame, release = training_rows(run, fold=fold), None
@@ -158,7 +160,7 @@ def _training_set(run: Run) -> Done:
             "predict_at",
             "split",
             *([FOLD] if cut else []),
-            "label",
+            *training.made_of_label,
             "label_known_at",
             *[f for f in dict.fromkeys((*features, *asked)) if f not in key],
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, IntegralType, NumericType, StringType
 
-from headrace.config.learning import UNLABELLED
+from headrace.config.learning import CENSORED, UNLABELLED
 from headrace.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -97,4 +97,37 @@ def refuse_empty(parts: dict[str, Any]) -> None:
         raise DataError(
             f"no labelled row in {', '.join(empty)}; rows per part: "
             f"{ {s: int(r['rows']) for s, r in parts.items()} }. Mend training_set.split, or bring more data"
+        )
+
+
+def refuse_no_times(spine: DataFrame) -> None:
+    """Refuse labels that are no time until an event, and rows that do not say whether it happened. One Spark job.
+
+    Raises:
+        DataError: With the number of such rows.
+    """
+    label = F.col("label").cast("double")
+    known = label.isNotNull()
+    found: Any = spine.agg(
+        F.count_if(known).alias("all"),
+        F.count_if(known & ((label <= 0) | (label == float("inf")))).alias("wrong"),
+        F.min("label").alias("least"),
+        F.count_if(known & F.col(CENSORED).isNull()).alias("unsaid"),
+        F.count_if(known & ~F.col(CENSORED)).alias("events"),
+    ).first()
+    if found["wrong"]:
+        raise DataError(
+            f"{found['wrong']:,} of {found['all']:,} labels are no time until an event, which is above 0 and finite (the least "
+            f"is {found['least']:g}); mend training_set.label: `greatest(days, 0.5)` keeps these rows, `case when days > 0 "
+            "then days end` has them only scored"
+        )
+    if found["unsaid"]:
+        raise DataError(
+            f"training_set.censored is null of {found['unsaid']:,} of {found['all']:,} rows with a label; say what that "
+            "means, as coalesce(..., true)"
+        )
+    if not found["events"]:
+        raise DataError(
+            f"all {found['all']:,} rows with a label are censored, so that no time of an event is known; look at "
+            "training_set.censored, which is true where the event had NOT happened"
         )

@@ -18,14 +18,14 @@ from headrace.config.types import Table
 from headrace.engine.assemble import add_features
 from headrace.runtime.transforms import TRANSFORM, transformed
 from headrace.training.rows import add_row_features, feature_names
-from headrace.training.spine import MADE, spine, spine_key
+from headrace.training.spine import made_columns, spine, spine_key
 from headrace.training.split import split_column
 from headrace.training.stage import reader
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_HIDDEN = ("label", "label_known_at", "split")
+_HIDDEN = ("label_known_at", "split")
 
 
 class TrainingAnalysis(Attempts):
@@ -61,7 +61,8 @@ class TrainingAnalysis(Attempts):
             return spine(cleaned, changed, now, self.tables.__getitem__)
 
         table = self.pipeline.tables[training.spine]
-        if self.spoilt(training.spine, training.expression, training.predict_at, table.event_time, table.available_at):
+        texts = (training.expression, training.censored, training.predict_at, table.event_time, table.available_at)
+        if self.spoilt(training.spine, *texts):
             return None
         if training.future and self._events_spoilt(training.future):
             return None
@@ -72,8 +73,12 @@ class TrainingAnalysis(Attempts):
         if training.future:
             self._future(training.future, made)
         else:
-            self.attempt(f"training_set.{key}", lambda: made(predict_at=never))
-        self.attempt("training_set.predict_at", lambda: made(**({key: "1"} if training.labelled else {})))
+            self.attempt(f"training_set.{key}", lambda: made(predict_at=never, censored=None))
+            if training.censored:
+                self.attempt("training_set.censored", lambda: made(predict_at=never, **{key: "1"}))
+        self.attempt(
+            "training_set.predict_at", lambda: made(censored=None, **({key: "1"} if training.labelled else {}))
+        )
         if len(self.found) == noted:
             self.attempt("training_set", made)
         return None
@@ -107,9 +112,10 @@ class TrainingAnalysis(Attempts):
             lost |= {name} if made is None else set()
             frame = made if made is not None else frame
         if training.transform and not lost:
-            kept = tuple(dict.fromkeys((*spine_key(table), "predict_at", *_HIDDEN)))
+            hidden = (*training.made_of_label, *_HIDDEN)
+            kept = tuple(dict.fromkeys((*spine_key(table), "predict_at", *hidden)))
             made = self.attempt(
-                TRANSFORM, lambda: transformed(self.pipeline, TRANSFORM, frame, kept=kept, hidden=_HIDDEN)
+                TRANSFORM, lambda: transformed(self.pipeline, TRANSFORM, frame, kept=kept, hidden=hidden)
             )
             if made is None:
                 return
@@ -122,7 +128,7 @@ class TrainingAnalysis(Attempts):
         key = spine_key(table)
         if training.kind == "recommendation":
             return
-        features, left = feature_names(frame, training, table, (*MADE, *key))
+        features, left = feature_names(frame, training, table, (*made_columns(training), *key))
         if not features:
             why = f"; of types that are none: {', '.join(left)}" if left else ""
             self.found.append(("training_set", f"no column is left as a feature{why}; see known_early, row_features"))

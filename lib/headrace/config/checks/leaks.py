@@ -69,7 +69,8 @@ def _label_table(pipeline: Pipeline) -> tuple[str, Table] | None:
 def _named_by(training: TrainingSet) -> set[str]:
     """Columns, in lower case, that the label's SQL names."""
     if training.future is None:
-        return {column.lower() for column in sql.columns(training.expression or "null")}
+        texts = (training.expression, training.censored)
+        return {column.lower() for text in texts for column in sql.columns(text or "null")}
     condition = sql.columns(training.future.where) if training.future.where else set()
     return {column.lower() for column in aggregates.columns(training.future.aggregate) | condition}
 

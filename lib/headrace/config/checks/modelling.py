@@ -27,8 +27,9 @@ TASK_ESTIMATORS = {
     "multiclass": _CLASSIFIERS,
     "regression": (
         *("xgboost", "linear_regression", "gbt", "random_forest", "decision_tree"),
-        *("generalized_linear_regression", "isotonic_regression", *_ANY),
+        *("generalized_linear_regression", "survival_regression", "isotonic_regression", *_ANY),
     ),
+    "survival": ("survival_regression",),
     "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
     "recommendation": ("als",),
     "anomaly": ("gaussian_mixture",),
@@ -44,6 +45,7 @@ PARAMETERS = {
     "naive_bayes": ("model", "smoothing"),
     "generalized_linear_regression": ("family", "regularization"),
     "multilayer_perceptron": ("layers", "neurons", "iterations"),
+    "survival_regression": ("iterations",),
     "isotonic_regression": (),
     "factorization_machines": ("factors", "regularization", "step"),
     "hist_gradient_boosting": ("trees", "leaves", "learning_rate", "min_rows", "regularization", "colsample"),
@@ -80,9 +82,10 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     if pipeline.search.algorithm == "optuna" and find_spec("optuna") is None:
         yield "search.algorithm", "optuna is not installed here: pip install 'headrace[optuna]', or write tpe"
     yield from _pruning(pipeline, task)
-    yield from _estimators(pipeline, task)
-    yield from _points(pipeline)
-    yield from preparing.check(pipeline.search, task)
+    way = training.way(task) if training else task
+    yield from _estimators(pipeline, way)
+    yield from _points(pipeline, way)
+    yield from preparing.check(pipeline.search, way)
     metrics = {f"gates[{number}].metric": gate.metric for number, gate in enumerate(pipeline.gates)}
     metrics = {"search.metric": pipeline.search.metric, **metrics}
     own = list(pipeline.metrics)
@@ -91,7 +94,7 @@ def check(pipeline: Pipeline) -> Iterator[Found]:
     for where, metric in metrics.items():
         if metric is None or metric in own:
             continue
-        found = list(_metric(where, metric, task, own))
+        found = list(_metric(where, metric, way, own))
         yield from found
         tasks = {name for name, known in METRICS.items() if metric in known}
         if task or found:
@@ -137,7 +140,7 @@ def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
     for number, estimator in enumerate(pipeline.search.estimators if given else ()):
         name = estimator.name
         if estimator.class_ is None and name not in allowed:
-            what = f"no estimator for the task {task}" if name in ESTIMATORS else "not a known estimator"
+            what = f"no estimator for {_named(task)}" if name in ESTIMATORS else "not a known estimator"
             yield (
                 f"search.estimators[{number}]",
                 f"{name!r} is {what}; allowed: {', '.join(allowed)}{meant(name, allowed)}",
@@ -145,6 +148,10 @@ def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
 
         elif estimator.class_ is None:
             yield from _parameters(f"search.estimators[{number}]", estimator)
+
+
+def _named(way: str | None) -> str:
+    return "a label that may be censored, and is only a lower bound then" if way == "survival" else f"the task {way}"
 
 
 def _parameters(where: str, estimator: Estimator) -> Iterator[Found]:
@@ -158,11 +165,11 @@ def _parameter(where: str, estimator: str, name: str, allowed: Sequence[str]) ->
         yield where, f"{estimator} has no {name!r}; allowed: {', '.join(allowed)}{meant(name, allowed)}"
 
 
-def _points(pipeline: Pipeline) -> Iterator[Found]:
+def _points(pipeline: Pipeline, way: str | None) -> Iterator[Found]:
     """Points that no estimator of the search has."""
     search = pipeline.search
     given = {one.name: one for one in search.estimators}
-    names = tuple(given if "estimators" in search.model_fields_set else ESTIMATORS)
+    names = tuple(given if "estimators" in search.model_fields_set else TASK_ESTIMATORS.get(way or "", ESTIMATORS))
     for number, point in enumerate(search.points):
         where, name = f"search.points[{number}]", point.get("estimator")
         if name not in names:
@@ -191,5 +198,5 @@ def _out_of_reach(pipeline: Pipeline) -> Iterator[Found]:
 def _metric(where: str, metric: str, task: str | None, own: list[str]) -> Iterator[Found]:
     allowed = [*(METRICS.get(task, ALL_METRICS) if task else ALL_METRICS), *own]
     if metric not in allowed:
-        what = f"no metric of the task {task}" if metric in ALL_METRICS else "not a known metric"
+        what = f"no metric of {_named(task)}" if metric in ALL_METRICS else "not a known metric"
         yield where, f"{metric!r} is {what}; allowed: {', '.join(allowed)}{meant(metric, allowed)}"

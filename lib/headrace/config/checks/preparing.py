@@ -24,13 +24,20 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
         yield "search.preparation", "a recommendation learns from users and items alone; leave it out"
     balance = [how for how in search.balance if how != "none"]
     if balance and task and task not in CLASSES:
-        yield "search.balance", f"{balance[0]} is for classes, and the task is {task}; leave it out"
+        named = "regression" if task == "survival" else task
+        yield "search.balance", f"{balance[0]} is for classes, and the task is {named}; leave it out"
     yield from deciding.check(search, task)
     for where, encode in encodings(search):
         if encode in ("target", "woe") and task in UNLABELLED:
             yield where, f"{encode} needs a label, and the task {task} has none; write frequency"
-        if encode == "woe" and task == "regression":
-            yield where, f"woe (weight of evidence) is for classes, and the task is {task}; write target"
+        if encode == "woe" and task in ("regression", "survival"):
+            other = "frequency" if task == "survival" else "target"
+            yield where, f"woe (weight of evidence) is for classes, and the task is regression; write {other}"
+        if encode == "target" and task == "survival":
+            yield where, "target takes the label's mean, and a censored label is only a lower bound; write frequency"
+    if any(conf.select.top) and task == "survival":
+        told = "features are chosen by the label, and a censored label is only a lower bound; write variance or correlation"
+        yield "search.preparation.select.top", told
     if any(conf.select.top) and task in UNLABELLED:
         yield (
             "search.preparation.select.top",

@@ -21,6 +21,7 @@ from headrace.config.checks import (
 from headrace.config.checks.unknown import no_such
 from headrace.config.file.complaints import meant
 from headrace.config.folds import FOLD
+from headrace.config.learning import CENSORED
 from headrace.config.names import feature_columns
 from headrace.config.needs import asked
 from headrace.config.sql import expressions as sql
@@ -219,6 +220,7 @@ def _final_names(pipeline: Pipeline) -> Iterator[Found]:
     spine = pipeline.tables.get(training.spine)
     taken = dict.fromkeys(SPINE_COLUMNS, "a column of every training set")
     taken |= {FOLD: "the column of training_set.split.folds"} if training.split.folds else {}
+    taken |= {CENSORED: "the column of training_set.censored"} if training.censored else {}
     taken |= {column.lower(): "a key column" for column in (spine.key if spine else ())}
     taken |= {column.lower(): "a column that is known early" for column in (spine.known_early if spine else ())}
     for name in training.features:

@@ -30,6 +30,7 @@ def check(pipeline: Pipeline, timed: bool) -> Iterator[Found]:
     elif training.grid:
         yield from _grid(training, spine)
     yield from syntax.alone(f"training_set.{training.target_key}", training.expression)
+    yield from syntax.alone("training_set.censored", training.censored)
     if training.future:
         yield from _future(pipeline, training, spine, timed)
 

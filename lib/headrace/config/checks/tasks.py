@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headrace.config.checks import survival
 from headrace.config.learning import UNLABELLED, TrainingSet
 from headrace.config.types import Pipeline
 
@@ -27,6 +28,8 @@ def check(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
                 yield f"training_set.{key}", f"`{key}` belongs to task: recommendation; this is {_named(kind)}"
     if "contamination" in given and kind != "anomaly":
         yield "training_set.contamination", f"`contamination` belongs to task: anomaly; this is {_named(kind)}"
+    if training.censored is not None:
+        yield from survival.check(pipeline, training)
     if kind in UNLABELLED:
         yield from _unlabelled(pipeline, training)
     elif kind != "recommendation" and training.label is None:

@@ -9,7 +9,7 @@ from headrace.config.checks import spines
 from headrace.config.checks.leaks import hidden_columns, label_columns
 from headrace.config.checks.unknown import Columns, Found, expression, unknown
 from headrace.config.folds import FOLD
-from headrace.config.learning import TrainingSet
+from headrace.config.learning import CENSORED, TrainingSet
 from headrace.config.names import feature_columns
 from headrace.config.sql.reads import Read, reads
 from headrace.config.types import Pipeline, Table
@@ -18,7 +18,7 @@ MADE = ("predict_at", "label", "label_known_at", "split")
 """Columns that the training set makes."""
 
 LEAKING = ("label", "label_known_at", "split")
-"""Columns of the training set that a feature must not see."""
+"""Columns of the training set that a feature must not see; those that only some have come to them."""
 
 
 def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
@@ -34,6 +34,7 @@ def check(pipeline: Pipeline, cleaned: dict[str, Columns]) -> Iterator[Found]:
     what = f"the table {training.spine}"
     row = None if there is None else there | {"predict_at"}
     yield from expression(f"training_set.{training.target_key}", what, training.expression, row, cleaned)
+    yield from expression("training_set.censored", what, training.censored, row, cleaned)
     yield from spines.columns(pipeline, cleaned)
     yield from expression("training_set.predict_at", what, training.predict_at, there, cleaned)
     scope = _scope(pipeline, training, there)
@@ -104,13 +105,14 @@ class _Scope:
         )
 
     @property
-    def folds(self) -> tuple[str, ...]:
-        """The column that folds add."""
-        return (FOLD,) if self.training.split.folds else ()
+    def more(self) -> tuple[str, ...]:
+        """Columns that only some training sets have: of folds, of labels that may be censored."""
+        folds = (FOLD,) if self.training.split.folds else ()
+        return (*folds, CENSORED) if self.training.censored else folds
 
     def taken(self) -> Iterator[Found]:
         """Columns of the spine that the training set makes itself."""
-        taken = [c for c in (*MADE, *self.folds) if self.early and c in self.early and c not in self.training.exclude]
+        taken = [c for c in (*MADE, *self.more) if self.early and c in self.early and c not in self.training.exclude]
         if taken:
             yield (
                 "training_set.from",
@@ -134,7 +136,7 @@ class _Scope:
 
     def _row_feature(self, where: str, read: Read, row: Columns, made: frozenset[str]) -> Iterator[Found]:
         column = read.name
-        if column.lower() in (*LEAKING, *self.folds):
+        if column.lower() in (*LEAKING, *self.more):
             yield where, f"{column!r} is not known when the prediction is made; a feature must not see it"
         elif "__" in column:
             yield from self._feature(where, column, row, made)
@@ -186,7 +188,7 @@ class _Scope:
 
     def segments(self) -> Iterator[Found]:
         """The column of the segments is a feature: the general model learns from it too."""
-        segments, never = self.pipeline.search.segments, (*self.spine.key, "row_id", *MADE, *self.folds)
+        segments, never = self.pipeline.search.segments, (*self.spine.key, "row_id", *MADE, *self.more)
         if segments is None:
             return
         where, name = "search.segments.by", segments.by

@@ -222,6 +222,7 @@ _STAGES: dict[str, Callable[[Saved], Made | list[Made]]] = {
     "LinearSVCModel": _learner("machine", facts.machine),
     "LinearRegressionModel": _learner("linear", facts.linear),
     "GeneralizedLinearRegressionModel": _learner("linear", facts.linear),
+    "AFTSurvivalRegressionModel": _learner("linear", facts.linear),
     "NaiveBayesModel": _learner("bayes", facts.bayes),
     "DecisionTreeClassificationModel": _learner("forest", facts.trees),
     "RandomForestClassificationModel": _learner("forest", facts.trees),

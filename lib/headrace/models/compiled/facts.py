@@ -36,9 +36,13 @@ _CANONICAL = {"gaussian": "identity", "binomial": "logit", "poisson": "log", "ga
 
 
 def linear(stage: Saved) -> Facts:
-    """Coefficients of a linear regression, and the link of a generalised one."""
+    """Coefficients of a linear regression, and the link of a generalised one, or of one of times until an event."""
     if stage.kind == "LinearRegressionModel":
         return {"link": "identity"}, _weighted(stage)
+    if stage.kind == "AFTSurvivalRegressionModel":
+        if stage.param("quantilesCol"):
+            raise NotCompiled("AFTSurvivalRegression with quantiles")
+        return {"link": "log"}, _weighted(stage)
     family = str(stage.param("family")).lower()
     link = str(stage.param("link") or _CANONICAL.get(family, family)).lower()
     if link not in ("identity", "log", "inverse", "sqrt", "logit") or stage.param("offsetCol"):

@@ -25,9 +25,11 @@ REFUSED = {
 """What is asked for and cannot be written, and why."""
 COMPILED = (
     "xgboost", "logistic_regression", "linear_regression", "gbt", "random_forest", "decision_tree", "linear_svc",
-    "naive_bayes", "generalized_linear_regression", "isotonic_regression",
+    "naive_bayes", "generalized_linear_regression", "survival_regression", "isotonic_regression",
 )  # fmt: skip
 """Estimators that have a form without Spark, as long as all of their preparation has."""
+ENDLESS = ("survival_regression",)
+"""Of these, estimators whose predictions may be infinite, which readers of PMML cannot say."""
 PACKAGES = {"onnx": ("onnx", "onnxruntime"), "pmml": ("pypmml",)}
 """What a format needs here beyond Headrace's own requirements."""
 
@@ -38,6 +40,8 @@ def goes_to(estimator: str, task: str) -> tuple[str, ...]:
 
     if task not in TASKS or estimator not in COMPILED:
         return ("spark",)
+    if estimator in ENDLESS:
+        return ("onnx", "pickle", "spark")
     return ("onnx", "pmml", "pickle", *(["xgboost"] if estimator == "xgboost" else []), "spark")
 
 
@@ -67,6 +71,8 @@ def check(asked: str, estimator: str, task: str) -> None:
         why = f"{estimator or task} ({task}) has no form without Spark"
         if asked == "xgboost":
             why = "it holds a booster of XGBoost, and this is " + (estimator or task)
+        if asked == "pmml" and estimator in ENDLESS:
+            why = f"predictions of {estimator} may be infinite, which readers of PMML cannot say"
         raise refusal(asked, why, able[0])
 
 
@@ -80,11 +86,12 @@ def refusal(asked: str, why: str, nearest: str) -> ConfigError:
 def table() -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Estimator, task, formats: for all that there are."""
     from headrace.config.checks.modelling import ESTIMATORS, TASK_ESTIMATORS
+    from headrace.config.learning import TASKS
 
     for name in ESTIMATORS:
         found: dict[tuple[str, ...], list[str]] = {}
-        for task, names in TASK_ESTIMATORS.items():
-            if name in names:
+        for task in TASKS:
+            if name in TASK_ESTIMATORS[task]:
                 found.setdefault(goes_to(name, task), []).append(task)
         for formats, tasks in found.items():
             yield name, ", ".join(tasks), formats

@@ -137,6 +137,8 @@ def against_the_rest(sheet: Sheet, params: Params, arrays: Arrays, frame: Frame)
 def linear(sheet: Sheet, params: Params, arrays: Arrays, frame: Frame) -> None:
     """A linear regression, or a generalised one: of a link that regressions of PMML have, by that."""
     link, family = params["link"], params.get("family")
+    if link == "log" and not family:
+        raise NotExported("predictions that may be infinite")
     own = {"log": "exp", "logit": "logit"}.get(link, "none")
     made = model(sheet, "RegressionModel", "regression", {"normalizationMethod": own})
     table = Element("RegressionTable")
