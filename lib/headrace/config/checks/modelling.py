@@ -32,6 +32,7 @@ TASK_ESTIMATORS = {
     "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
     "recommendation": ("als",),
     "anomaly": ("gaussian_mixture",),
+    "topics": ("lda",),
 }
 PARAMETERS = {
     "xgboost": ("trees", "depth", "learning_rate", "min_child_weight", "subsample", "colsample", "regularization"),
@@ -52,6 +53,7 @@ PARAMETERS = {
     "bisecting_kmeans": ("clusters",),
     "gaussian_mixture": ("clusters",),
     "als": ("rank", "regularization", "alpha"),
+    "lda": ("topics", "doc_concentration", "topic_concentration"),
 }
 """What is searched of each estimator."""
 ESTIMATORS = tuple(dict.fromkeys(name for names in TASK_ESTIMATORS.values() for name in names))
