@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +22,13 @@ from headrace.evaluation import special as evaluation
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
 from headrace.models.topics import BOUND, TOKENS, Topics, vocabulary, with_bound, with_shares
+from headrace.registry import special
 from headrace.search.columns import Columns
 from headrace.search.grouping import GROUPING
 from headrace.search.plan import Plan, plan
 from headrace.search.topics import SMOOTHING, TopicModelling, told
 from headrace.search.words import fit_words, stop_words, text_columns
+from tests.spark.modelling import pipeline
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 
@@ -212,6 +216,17 @@ def test_the_tests_perplexity_is_of_words_and_not_of_rows(fitted) -> None:
         assert slices[third] == pytest.approx(np.exp(-some[BOUND].sum() / some[TOKENS].sum()))
 
 
+def test_models_of_other_words_are_not_compared(fitted) -> None:
+    """Fewer words are easier to foretell, whatever the topics are."""
+    of, preparation, model, train, _, _, _ = fitted
+    card = ModelCard("topics", TYPES, "int", key=("id",), estimator="lda")
+    fewer = of.prepare(train, COLUMNS, planned(size=10))
+    pair = [(PipelineModel([*one.stages, model]), card) for one in (preparation, fewer)]
+    run: Any = SimpleNamespace(pipeline=pipeline())
+    told_ = special.compared(run, (pair[0], pair[1]), "perplexity")
+    assert told_ == "the champion knows other words, and perplexities are only comparable over the same ones"
+
+
 def test_columns_that_are_no_texts_are_refused_in_words() -> None:
     types = {"title": "string", "price": "double", "body": "string", "at": "timestamp"}
     plain = Preparation()
@@ -219,10 +234,10 @@ def test_columns_that_are_no_texts_are_refused_in_words() -> None:
     assert text_columns(types, ["body", "title"], plain).used == TYPES
     assert text_columns({"title": "string"}, [], plain).texts == ("title",)
     for given, texts_, says in (
-        (types, [], r"'price' is double, 'at' is timestamp; write training_set.texts: \[title, body\]"),
-        (types, ["price"], r"'price' is double; write training_set.texts: \[title, body\]"),
-        (types, ["boddy"], "no feature is called 'boddy'; there are: title, body.*did you mean 'body'"),
-        ({"price": "double"}, [], "'price' is double; there is no text"),
+        (types, [], r"'price' is double, 'at' is timestamp; name those that are to be read, as \[title, body\]"),
+        (types, ["price"], r"texts\[0\]: 'price' is double, and topics are of words; features of text: title, body"),
+        (types, ["boddy"], "no feature is called 'boddy'; features of text: title, body.*did you mean 'body'"),
+        ({"price": "double"}, [], "'price' is double; there is no feature of text"),
     ):
         with pytest.raises(ConfigError, match=says):
             text_columns(given, texts_, plain)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from headrace.config.checks import references
+from headrace.config.checks import references, scopes
 from headrace.config.types import Pipeline
 
 LATER = {"from": "t", "aggregate": "count(*) > 1", "within": "7 days"}
@@ -80,7 +82,12 @@ def test_what_goes_together(training: dict) -> None:
             "belongs to task: topics; this is a task with a label",
         ),
         ({"task": "topics", "texts": ["a", "A"]}, {}, "training_set.texts[1]", "'a' stands there twice"),
-        ({"task": "topics", "texts": ["a"], "exclude": ["a"]}, {}, "training_set.texts[0]", "under `exclude` too"),
+        (
+            {"task": "topics", "texts": ["a"], "exclude": ["a"]},
+            {},
+            "training_set.texts[0]",
+            "'a' is excluded from the training set",
+        ),
         (
             {"task": "topics", "texts": ["price"]},
             {},
@@ -122,6 +129,19 @@ def test_whom_a_model_keeps_by_name_is_said_in_so_many_words() -> None:
     assert references.check(Pipeline.model_validate(content)) == []
 
 
+def test_words_of_sensitive_texts_are_allowed_in_so_many_words() -> None:
+    table = {"source": {"format": "csv", "path": "t.csv"}, "key": "u", "sensitive": {"note": "hash"}}
+    content = {
+        "pipeline": "p",
+        "tables": {"t": table},
+        "training_set": {"from": "t", "task": "topics", "texts": ["note"]},
+    }
+    found = references.check(Pipeline.model_validate(content))
+    assert [where for where, message in found if "would become a feature" in message] == ["training_set.texts[0]"]
+    content["training_set"] |= {"allow_sensitive": ["note"]}
+    assert references.check(Pipeline.model_validate(content)) == []
+
+
 @pytest.mark.parametrize(
     ("preparation", "where", "says"),
     [
@@ -154,3 +174,13 @@ def test_what_of_the_preparation_topics_have() -> None:
         mistakes({"task": "topics"}, search={"preparation": {"vocabulary": {"stop_words": ["klingon"]}}})
     with pytest.raises(ValueError, match="max_share"):
         mistakes({"task": "topics"}, search={"preparation": {"vocabulary": {"max_share": 1.5}}})
+
+
+def test_texts_that_the_table_has_not(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("u,title\n1,a b\n")
+    source = {"format": "csv", "path": str(tmp_path / "t.csv")}
+    training = {"from": "t", "task": "topics", "texts": ["title", "tilte"]}
+    content = {"pipeline": "p", "tables": {"t": {"source": source, "key": "u"}}, "training_set": training}
+    assert [
+        (where, "did you mean 'title'" in text) for where, text in scopes.check(Pipeline.model_validate(content))
+    ] == [("training_set.texts[1]", True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.feature import CountVectorizerModel, SQLTransformer, StopWordsRemover
@@ -34,21 +34,34 @@ def text_columns(types: Mapping[str, str], texts: Sequence[str], conf: Preparati
         ConfigError: If one is not there, or no text.
     """
     roles.given(conf, types)  # refuses columns that are not there
+    for where, message in unreadable(types, texts):
+        raise ConfigError(f"{where}: {message}")
+    read = texts or types
+    return Columns((), (), {}, dict(types), {}, texts=tuple(name for name in types if name in read))
+
+
+def unreadable(types: Mapping[str, str], texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What stands against reading these features: where, and what came and what is allowed.
+
+    Args:
+        types: Name -> Spark's simple type of the features.
+        texts: `training_set.texts`.
+    """
     able = [name for name, kind in types.items() if kind == "string"]
-    for name in texts:
+    there = ", ".join(able) or "none"
+    for number, name in enumerate(texts):
+        where = f"training_set.texts[{number}]"
         if name not in types:
-            raise ConfigError(
-                f"training_set.texts: no feature is called {name!r}; there are: {', '.join(able) or 'no texts'}"
-                f"{meant(name, able)}"
-            )
-    read = list(texts or types)
-    wrong = [f"{name!r} is {types[name]}" for name in read if name not in able]
-    if wrong:
-        advice = f"write training_set.texts: [{', '.join(able)}], those that are meant" if able else "there is no text"
-        raise ConfigError(f"task topics reads words: {', '.join(wrong[:10])}; {advice}")
-    if not read:
-        raise ConfigError("task topics reads words, and there is no feature")
-    return Columns((), (), {}, dict(types), {}, texts=tuple(n for n in types if n in read))
+            yield where, f"no feature is called {name!r}; features of text: {there}{meant(name, able)}"
+        elif name not in able:
+            yield where, f"{name!r} is {types[name]}, and topics are of words; features of text: {there}"
+    others = [f"{name!r} is {kind}" for name, kind in types.items() if name not in able]
+    if not texts and (others or not able):
+        advice = f"name those that are to be read, as [{there}]" if able else "there is no feature of text"
+        yield (
+            "training_set.texts",
+            f"topics are of words, and {', '.join(others[:10]) or 'there is no feature'}; {advice}",
+        )
 
 
 def fit_words(train: DataFrame, plan: Plan) -> PipelineModel:

@@ -110,7 +110,7 @@ def _pruning(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
     if pruning.over and task and (task in UNLABELLED or task == "recommendation"):
         few = {"rows": "learns from a share of the rows", "folds": "judges by some of the folds"}
         what = few.get(pruning.over, "learns in a share of the iterations")
-        yield "search.pruning", f"{pruning.kind} {what}, which says little of a {task}; leave it out"
+        yield "search.pruning", f"{pruning.kind} {what}, which says little of task {task}; leave it out"
     if not training or folds:
         return
     if pruning.kind == "racing":

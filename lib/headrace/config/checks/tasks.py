@@ -73,8 +73,6 @@ def _topics(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
             yield f"training_set.texts[{number}]", message
         if name in training.texts[:number]:
             yield f"training_set.texts[{number}]", f"{name!r} stands there twice"
-        if name in training.exclude:
-            yield f"training_set.texts[{number}]", f"{name!r} is under `exclude` too; leave one out"
     if pipeline.search.outliers:
         yield "search.outliers", "topics are learned from words, and there are no numbers; leave it out"
 
