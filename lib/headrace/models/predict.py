@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 PROBABILITY_TYPE = {"multiclass": "map<string,double>"}
 """Of other tasks it is a double."""
-PREDICTION_TYPE = {"regression": "double", "clustering": "int", "recommendation": "double", "anomaly": "boolean",
-                   "topics": "int"}  # fmt: skip
+PREDICTION_TYPE = {
+    "regression": "double",
+    "clustering": "int",
+    "recommendation": "double",
+    "anomaly": "boolean",
+    "topics": "int",
+}
 """Of other tasks it is the label's own."""
 
 
