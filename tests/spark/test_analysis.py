@@ -136,6 +136,17 @@ def test_features_that_are_named_are_there(spark: SparkSession, base: dict[str, 
     assert "did you mean 'hour_of'?" in mistakes[1][1]
 
 
+def test_topics_are_of_texts(spark: SparkSession, base: dict[str, Any]) -> None:
+    plain = {"from": "visits", "task": "topics", "features": ["spent"]}
+    assert found(spark, base, {"training_set": {**plain, "texts": "kind"}, "gates": []}) == []
+    wrong = found(spark, base, {"training_set": {**plain, "texts": ["spent__count_1d", "knid", "kind"]}, "gates": []})
+    assert [where for where, _ in wrong] == ["training_set.texts[0]", "training_set.texts[1]"]
+    assert "'spent__count_1d' is bigint, and topics are of words; features of text: kind" in wrong[0][1]
+    ((where, message),) = found(spark, base, {"training_set": plain, "gates": []})
+    assert where == "training_set.texts"
+    assert "'spent__count_1d' is bigint; name those that are to be read, as [kind]" in message
+
+
 def test_row_features_and_entities(spark: SparkSession, base: dict[str, Any]) -> None:
     changes = {
         "training_set.row_features": {

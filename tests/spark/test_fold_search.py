@@ -121,9 +121,9 @@ def test_the_baseline_is_the_mean_over_folds_and_by_time_knows_a_last_value(spar
     assert found.value == pytest.approx(min(fmean(values) for values in rmse.values()))
 
 
-def test_tasks_without_a_label_have_folds_as_well(spark, home, tmp_path):
-    task, search = "anomaly", {"max_evals": 1, "estimators": ["gaussian_mixture"]}
-    run = FakeRun(spark, tmp_path, pipeline(search, task=task, label=None), sqlite(home), name=task)
+@pytest.mark.parametrize(("task", "more"), [("anomaly", {}), ("topics", {"texts": "carrier"})])
+def test_tasks_without_a_label_have_folds_as_well(spark, home, tmp_path, task, more):
+    run = FakeRun(spark, tmp_path, pipeline({"max_evals": 1}, task=task, label=None, **more), sqlite(home), name=task)
     rows = folded(spark, PAIR, 300).selectExpr("* except (label)", "cast(null as double) label")
     run.put("training_set", rows.coalesce(1), facts(task, []) | {"folds": PAIR.as_dict()})
     run.finish(steps(run.pipeline)[0].run(run))

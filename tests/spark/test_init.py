@@ -187,6 +187,20 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     check_out(str(out), force=True)
 
 
+def test_topics_are_of_texts(spark: SparkSession, tmp_path: Path) -> None:
+    """Of the long ones, where there are any; also of those of which no row has that of another."""
+    rows = [{"Id": i, "Shop": "ab"[i % 2], "Stars": i % 5, "What I Think": f"number {i} is " + "very " * (i % 7 + 5)}
+            for i in range(40)]  # fmt: skip
+    _, pipeline = made(spark, Request(csv(tmp_path, rows, "said.csv"), task="topics"), tmp_path / "said.yaml")
+    assert pipeline.training_set is not None
+    assert (pipeline.training_set.task, pipeline.training_set.texts) == ("topics", ("what_i_think",))
+    assert pipeline.training_set.exclude == ()
+    short = [{key: row[key] for key in ("Id", "Shop", "Stars")} for row in rows]
+    _, pipeline = made(spark, Request(csv(tmp_path, short, "short.csv"), task="topics"), tmp_path / "short.yaml")
+    assert pipeline.training_set is not None
+    assert pipeline.training_set.texts == ("shop",)
+
+
 def test_without_a_label(spark: SparkSession, tmp_path: Path) -> None:
     """Of recommendations the names are those of the columns as they will be called."""
     rows = [{"User Id": f"u{i % 12}", "Film": i % 7, "Stars!": 1 + i % 5, "Seen": f"2024-01-{1 + i % 28:02d}"}
@@ -205,6 +219,8 @@ def test_without_a_label(spark: SparkSession, tmp_path: Path) -> None:
         _, drafted = made(spark, request, tmp_path / f"{request.task}.yaml")
         assert drafted.training_set is not None
         assert (drafted.training_set.implicit, drafted.training_set.task) == wanted
+    with pytest.raises(DataError, match="reads texts, and no column of text is left"):
+        made(spark, Request(data, task="topics", exclude=("User Id",)), tmp_path / "x")
     with pytest.raises(ConfigError, match="a rating is a number"):
         made(spark, Request(data, task="recommendation", user="Film", item="Stars!", rating="User Id"), tmp_path / "x")
     with pytest.raises(ConfigError, match="--item"):

@@ -1,4 +1,4 @@
-"""Clusters, odd rows and recommendations from the file to what is monitored, and a second run that changes nothing."""
+"""Clusters, odd rows, topics and recommendations from the file to what is monitored, and a second run that changes nothing."""
 
 from __future__ import annotations
 
@@ -114,6 +114,60 @@ gates: [{metric: flaggedShare, at_most: 0.2}]
     assert all(0 <= p <= 1 and (p > 0.97) == flagged for _, flagged, p in rows)
     assert "prediction:probability" in {feature for (feature,) in project.rows("drift_metrics", "feature")}
     reproduced(project)
+
+
+def test_topics(project):
+    """Three subjects; a title and a body, of which some have no known word."""
+    rng = np.random.default_rng(3)
+    subjects = [[f"{subject}{'abcdefgh'[n]}" for n in range(8)] for subject in ("sea", "law", "bee")]
+    lines = []
+    for i in range(240):
+        words = rng.choice(subjects[i % 3], rng.integers(4, 14))
+        lines.append(f"{i},{' '.join(words[:2]).title()} the,{' and '.join(words[2:])}!,{i / 10},{'NS'[i % 2]}")
+    odd = {240: ",", 241: "?!,the and of", 242: "Never,seen before", 243: "seaa,", 244: ",Lawb"}
+    lines += [f"{i},{texts},1.5,N" for i, texts in odd.items()]
+    project.write("letters.csv", "\n".join(["letter,title,body,weight,region", *lines]) + "\n")
+    yaml = """
+pipeline: letters
+tables: {letters: {source: {format: csv, path: letters.csv}, key: letter}}
+training_set: {from: letters, task: topics, texts: [title, body]}
+search: {max_evals: 2, points: [{estimator: lda, topics: 3}], parallelism: 1}
+gates: [{metric: perplexity, at_most: 20}, {metric: perplexity, at_most: 25, slice: region, min_rows: 5}, {beats: champion}]
+"""
+    first = both(project, yaml)
+    metrics = {part: found for done in first.done for part, found in done.metrics.items()}
+    test = metrics["test"]["perplexity"]
+    assert 1 < test["lower"] < test["value"] < test["upper"] < 20
+    validation = metrics["validation"]["perplexity"]
+    assert validation["baseline"] == pytest.approx(24, rel=0.1)  # 24 words, each as frequent
+    assert validation["better_by"] > 5
+    store = ModelStore(sqlite(project.folder / "home"))
+    version = store.alias("letters")
+    card = store.card(version.run_id)
+    assert card.params["topics"] == 3  # and not the ten that are tried as well
+    assert dict(card.features) == {"title": "string", "body": "string"}
+    known = card.learned["topics"]
+    named = {place: {word[:3] for word in list(one["words"])[:8]} for place, one in enumerate(known)}
+    assert sorted(map(sorted, named.values())) == [["bee"], ["law"], ["sea"]]
+    rows = {row[0]: row[1:] for row in project.rows("predictions", "letter", "prediction", "probability")}
+    assert set(rows) == set(range(245)) - {240, 241, 242}
+    for letter, (topic, share) in rows.items():
+        subject = {243: "sea", 244: "law"}.get(letter) or ("sea", "law", "bee")[letter % 3]
+        assert named[topic] == {subject}
+        assert 1 / 3 < share <= 1
+    assert {row[0]: row[1] for row in project.rows("predictions_rejected", "letter", "reason")} == dict.fromkeys(
+        (240, 241, 242), "the model gives no prediction"
+    )
+    assert project.table("predictions").schema["prediction"].dataType.simpleString() == "int"
+    assert ("prediction:prediction", False) in project.rows("drift_metrics", "feature", "alarm")
+    told = page(record_of(store, version), card)
+    assert "Finds 3 topics in `title`, `body` (topics)" in told
+    assert "## Topics" in told
+    assert "\u2588" in told
+    assert any(note.startswith("topic ") for done in first.done for note in done.notes)
+    reproduced(project)
+    again = against_the_champion(project, yaml.replace("max_evals: 2", "max_evals: 1"))
+    assert "beats champion: perplexity better by" in again
 
 
 def test_recommendations(project):

@@ -80,7 +80,9 @@ def test_what_a_search_cannot_have_is_told_before_anything_runs(
 ) -> None:
     file = tmp_path / "p.yaml"
     file.write_text(YAML.replace('label: "a = 1"', "task: clustering") % "pruning: halving")
-    with pytest.raises(ConfigError, match="halving learns from a share of the rows, which says little of a clustering"):
+    with pytest.raises(
+        ConfigError, match="halving learns from a share of the rows, which says little of task clustering"
+    ):
         read_pipeline(file)
     file.write_text(YAML % "pruning: {hyperband: {over: folds}}")
     with pytest.raises(

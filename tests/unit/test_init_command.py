@@ -50,7 +50,7 @@ def test_a_template_replaces_nothing_unasked(tmp_path: Path, capsys: pytest.Capt
         (("init", "data.csv", "--template", "churn", "--key", "id", "--out"), "leave out --key, data.csv"),
         (("init", "data.csv", "--out"), "--label COL"),
         (("init", "--label", "y", "--out"), "say where the data are"),
-        (("init", "data.csv", "--label", "y", "--task", "binry", "--out"), "anomaly; did you mean 'binary'?"),
+        (("init", "data.csv", "--label", "y", "--task", "binry", "--out"), "topics; did you mean 'binary'?"),
         (("init", "d.csv", "--task", "clustering", "--label", "y", "--out"), "leave --label out"),
         (("init", "d.csv", "--task", "recommendation", "--user", "u", "--out"), "needs --item COL"),
         (("init", "d.csv", "--label", "y", "--user", "u", "--out"), "that is of --task recommendation"),

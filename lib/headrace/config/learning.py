@@ -26,12 +26,14 @@ LARGEST = 2**31 - 1
 """Of whole numbers in the JVM, and of seeds."""
 Whole = Annotated[int, Field(le=LARGEST), BeforeValidator(whole)]
 Number = Annotated[float, BeforeValidator(number)]
-Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
+Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly", "topics"]
 TASKS: tuple[str, ...] = get_args(Task)
 CENSORED = "censored"
 """The column of a training set that says which labels are only lower bounds."""
-UNLABELLED = ("clustering", "anomaly")
+UNLABELLED = ("clustering", "anomaly", "topics")
 """Tasks that learn without a label."""
+NAMING = ("clustering", "topics")
+"""Tasks whose predictions are numbers that are only names: those of another version mean something else."""
 
 
 class Split(Section):
@@ -104,6 +106,7 @@ class TrainingSet(Section):
         None, description="recommendation: rating from which an item counts as relevant; default: the mean rating"
     )
     contamination: Number = Field(0.01, gt=0, lt=0.5, description="anomaly: share of the training rows taken for odd")
+    texts: Columns = Field((), description="topics: columns of text that are read; default: all features")
     label_delay: Duration | None = None
     features: Columns = Field((), description="feature tables")
     row_features: dict[Name, Sql] = Field({}, description="SQL over the row's early columns and the joined features")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly"]
+Task = Literal["binary", "multiclass", "regression", "clustering", "recommendation", "anomaly", "topics"]
 
 _CLASSES = {"accuracy": True, "f1": True, "logLoss": False, "weightedPrecision": True, "weightedRecall": True}
 
@@ -24,6 +24,7 @@ METRICS: dict[str, dict[str, bool]] = {
         "rmse": False,
     },
     "anomaly": {"logLikelihood": True, "flaggedShare": False},
+    "topics": {"perplexity": False},
 }
 """Task -> metric -> whether larger is better; `survival` is a regression whose label may be censored: a lower bound."""
 
@@ -35,6 +36,7 @@ DEFAULT_METRIC: dict[str, str] = {
     "clustering": "silhouette",
     "recommendation": "ndcgAtK",
     "anomaly": "logLikelihood",
+    "topics": "perplexity",
 }
 """What a search optimizes when nothing is said."""
 
@@ -46,6 +48,7 @@ RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("rmse", "mae", "mse", "logLoss"), (0.0, math.inf)),
     "r2": (-math.inf, 1.0),
     "silhouette": (-1.0, 1.0),
+    "perplexity": (1.0, math.inf),
 }
 """Metric -> the values that it can have; what is not here has any."""
 

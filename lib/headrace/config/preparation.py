@@ -28,7 +28,7 @@ class _Choice:
 
 WORDS = 4
 """Text of so many words on average, and of more values than are kept, is not taken for a category."""
-NO_CHOICE = ("parts", "edges", "interactions")
+NO_CHOICE = ("parts", "edges", "interactions", "stop_words", "leave_out")
 """Keys whose list is one value."""
 
 
@@ -73,6 +73,10 @@ Encode = Literal["auto", "one_hot", "ordinal", "frequency", "hash", "target", "w
 Tokens = Literal["words", "characters"]
 Weights = Literal["tfidf", "counts", "binary"]
 Part = Literal["year", "quarter", "month", "day", "weekday", "hour", "minute"]
+Language = Literal[
+    "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese",
+    "russian", "spanish", "swedish", "turkish",
+]  # fmt: skip
 Balance = Literal["none", "weights", "undersample", "oversample"]
 
 
@@ -125,6 +129,22 @@ class Texts(Section):
     weights: OneOf[Weights] = Field(("tfidf",), description="tfidf (of length 1), counts, or binary")
     size: OneOf[_Size] | None = Field(
         None, description="places that tokens are hashed to; default: 4096 for linear models, 256 for trees"
+    )
+
+
+class Vocabulary(Section):
+    """The words that topics are made of: of the training rows, the same for all trials."""
+
+    size: _Size = Field(10_000, description="words kept at most: those that the most rows have")
+    min_rows: Annotated[int, Field(ge=1), BeforeValidator(_no_flag)] = Field(
+        2, description="words that fewer training rows have are left out"
+    )
+    max_share: _Share = Field(1.0, description="words that a greater share of the training rows has are left out")
+    stop_words: Annotated[tuple[Language, ...], BeforeValidator(_several)] = Field(
+        ("english",), description="languages whose most common words are left out; []: none. No choice: all of them"
+    )
+    leave_out: Annotated[tuple[str, ...], BeforeValidator(_several)] = Field(
+        (), description="further words that are left out"
     )
 
 
@@ -199,6 +219,7 @@ class Preparation(Section):
     numbers: Numbers = Field(Numbers(), description="numbers, true and false")
     categories: Categories = Field(Categories(), description="text of few words")
     texts: Texts = Field(Texts(), description="text of many words")
+    vocabulary: Vocabulary = Field(Vocabulary(), description="task topics: the words that are counted")
     moments: Moments = Field(Moments(), description="dates and times")
     columns: dict[Column, OneColumn] = Field({}, description="columns that are prepared otherwise than their role")
     interactions: tuple[Annotated[Columns, Field(min_length=2, max_length=2)], ...] = Field(

@@ -1,4 +1,4 @@
-"""Test metrics of tasks without a label, and of recommendations: each is a mean of what rows, or users, have."""
+"""Test metrics of tasks without a label, and of recommendations: each is a mean of what rows, words, or users have."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from headrace.metrics.silhouette import SILHOUETTE, with_silhouette
 from headrace.models import recommend
 from headrace.models.card import ModelCard
 from headrace.models.density import DENSITY, likely
+from headrace.models.topics import BOUND, TOKENS, surprise
 
-INNER = {"clustering": ("features",), "anomaly": (DENSITY,)}
+INNER = {"clustering": ("features",), "anomaly": (DENSITY,), "topics": (BOUND, TOKENS)}
 """What a model makes on its way that its metrics are made of."""
 
 
 def measures(
     scored: DataFrame, card: ModelCard, key: Sequence[str], slices: Sequence[str], least: int, seed: int
 ) -> list[Measure]:
-    """Metrics of a clustering or of anomalies. Runs Spark jobs.
+    """Metrics of a clustering, of anomalies or of topics. Runs Spark jobs.
 
     Args:
         scored: Predictions with `INNER`, the key and the slices.
@@ -33,6 +34,9 @@ def measures(
         least: Rows of the smallest slice that is judged.
         seed: Of the bootstrap.
     """
+    if card.task == "topics":
+        values = {"perplexity": surprise()}
+        return measure_rows(scored, values, key, slices, least, seed, weight=F.col(TOKENS))
     if card.task == "clustering":
         rows, values = with_silhouette(scored), {"silhouette": F.col(SILHOUETTE)}
     else:

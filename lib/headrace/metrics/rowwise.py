@@ -1,4 +1,4 @@
-"""Metrics that are means of what single rows (or users) have, with 95 % intervals by bootstrap over random groups."""
+"""Metrics that are means of what single rows (or users, or words of rows) have, with 95 % intervals by bootstrap over random groups."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from headrace.metrics.gather import MAX_SLICES, Slice
 from headrace.metrics.measure import GROUPS, Difference, Measure
 from headrace.metrics.statistics import Array, interval, weights
 
-_SHAPES: Mapping[str, Callable[[Array], Array]] = {"rmse": np.sqrt}
-"""What is done to the mean: `rmse` is given as squared errors."""
+_SHAPES: Mapping[str, Callable[[Array], Array]] = {"rmse": np.sqrt, "perplexity": np.exp}
+"""What is done to the mean: `rmse` is given as squared errors, `perplexity` as logarithms."""
 
 
 def measure_rows(
@@ -25,20 +25,23 @@ def measure_rows(
     slices: Sequence[str] = (),
     min_rows: int = 100,
     seed: int = 0,
+    weight: Column | None = None,
 ) -> list[Measure]:
     """The means; runs a Spark job, and brings bounded aggregates to the driver.
 
     Args:
         frame: Key, slice columns, and what the values are made of.
-        values: Metric -> its value of a row; null where it has none. Of `rmse` the squared error.
+        values: Metric -> its value of a row; null where it has none. Of `rmse` the squared error; with a weight the sum
+            over the row's parts, as words.
         key: Columns by which rows fall into random groups.
         slices: Columns whose values are judged one by one.
         min_rows: Smaller slices are left out; of the others the `MAX_SLICES` largest are judged.
         seed: Of the bootstrap.
+        weight: How many parts a row has; None: it is one.
     """
     found: list[Measure] = []
     drawn = weights(GROUPS, seed)
-    for (column, text), sums in _sums(frame, values, key, slices, min_rows, seed).items():
+    for (column, text), sums in _sums(frame, values, key, slices, min_rows, seed, weight).items():
         sliced, named = (None, None) if column == OVERALL else (column, text)
         for metric in values:
             total, count = sums[metric]
@@ -50,7 +53,13 @@ def measure_rows(
 
 
 def difference_of_rows(
-    new: DataFrame, old: DataFrame, value: Column, metric: str, key: Sequence[str], seed: int = 0
+    new: DataFrame,
+    old: DataFrame,
+    value: Column,
+    metric: str,
+    key: Sequence[str],
+    seed: int = 0,
+    weight: Column | None = None,
 ) -> Difference:
     """How much better the new model is on the same rows, by a paired bootstrap.
 
@@ -61,12 +70,13 @@ def difference_of_rows(
         metric: Its name.
         key: Columns by which rows fall into random groups.
         seed: Of the bootstrap.
+        weight: As in `measure_rows`.
     """
     sign = 1.0 if larger_is_better(metric) else -1.0
     drawn = np.vstack([np.ones((1, GROUPS)), weights(GROUPS, seed)])
     means = []
     for frame in (new, old):
-        total, count = _sums(frame, {metric: value}, key, (), 0, seed)[OVERALL, OVERALL][metric]
+        total, count = _sums(frame, {metric: value}, key, (), 0, seed, weight)[OVERALL, OVERALL][metric]
         means.append(_mean(metric, total, count, drawn))
     better = sign * (means[0] - means[1])
     lower, upper = interval(float(better[0]), float(better[0]), better[1:])
@@ -80,8 +90,9 @@ def _sums(
     slices: Sequence[str],
     min_rows: int,
     seed: int,
+    weight: Column | None = None,
 ) -> dict[Slice, dict[str, tuple[Array, Array]]]:
-    """Per slice and metric: sum and count of each random group; `rows`: of all rows, whether they have a value or not."""
+    """Per slice and metric: sum and count (of weights) of each random group; `rows`: of all rows, whether they have a value or not."""
     parts = [F.struct(F.lit(OVERALL).alias("column"), F.lit(OVERALL).alias("value"))]
     parts += [
         F.struct(
@@ -95,9 +106,10 @@ def _sums(
         F.explode(F.array(*parts)).alias("slice"),
         unit_group(key, GROUPS, seed).alias("unit"),
         *[F.nanvl(value.cast("double"), F.lit(None)).alias(name) for name, value in named.items()],
+        (F.lit(1.0) if weight is None else weight.cast("double")).alias("weight"),
     )
     sums = [F.sum(name).alias(f"{name}s") for name in named]
-    counts = [F.count(name).cast("double").alias(f"{name}n") for name in named]
+    counts = [F.sum(F.when(F.col(name).isNotNull(), F.col("weight"))).alias(f"{name}n") for name in named]
     cells = rows.groupBy("slice", "unit").agg(F.count("*").cast("double").alias("rows"), *sums, *counts)
     large = cells.groupBy("slice").agg(F.sum("rows").alias("all")).where(
         (F.col("all") >= min_rows) | (F.col("slice.column") == OVERALL)
@@ -112,7 +124,7 @@ def _sums(
         of["rows"][1][row["unit"]] = row["rows"]
         for name, metric in zip(named, values, strict=True):
             of[metric][0][row["unit"]] = row[f"{name}s"] or 0.0
-            of[metric][1][row["unit"]] = row[f"{name}n"]
+            of[metric][1][row["unit"]] = row[f"{name}n"] or 0.0
     return found
 
 

@@ -15,7 +15,7 @@ class ModelCard:
     """Stored as JSON beside every model, so that a version alone is enough to score.
 
     Attributes:
-        task: `binary`, `multiclass`, `regression`, `clustering`, `recommendation` or `anomaly`.
+        task: `binary`, `multiclass`, `regression`, `clustering`, `recommendation`, `anomaly` or `topics`.
         features: Raw feature columns, in order: name -> Spark's simple type, as trained.
         label_type: Spark's simple type of the label (`boolean`, `string`, `int`, ...).
         labels: Classes in the order of their index, in the label's own values; empty for regression.
@@ -25,6 +25,7 @@ class ModelCard:
         validation: Metric -> value on the validation part, before the refit.
         learned: What the task learns beside the model. Of an anomaly: `threshold`, `contamination` (see
             `models.density`); of a recommendation: `user`, `item`, `implicit`, `top_k`, `relevant`;
+            of topics `topics`: of each its `rows` and `words` (see `search.topics`), and `wordless`, the rows without any;
             of two classes, where they are wanted: `calibration`, `threshold` (`prediction` is `probability >= threshold`),
             `threshold_by`, `held_out_rows` that both were learned from; of a model per segment `segments`: which have
             their own (see `search.segments`).

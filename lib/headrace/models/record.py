@@ -53,6 +53,8 @@ def page(record: Mapping[str, Any], card: ModelCard) -> str:
     gates = [f"- {'passed' if one['passed'] else '**refused**'}: {one['text']}" for one in record["gates"]]
     if "segments" in (card.learned or {}):
         parts.append("## Segments\n" + _segments((card.learned or {})["segments"]))
+    if "topics" in (card.learned or {}):
+        parts.append("## Topics\n" + _topics(card.learned or {}))
     parts.append("## Gates\n" + ("\n".join(gates) or "None."))
     params = [f"- {name}: {value}" for name, value in {"estimator": card.estimator, **(card.params or {})}.items()]
     parts.append("## Leaks\n" + _leaks(record))
@@ -78,6 +80,9 @@ def _purpose(record: Mapping[str, Any], card: ModelCard) -> str:
         return "Puts rows into clusters (clustering); it learned without a label."
     if card.task == "anomaly":
         return f"Finds odd rows (anomaly), about {learned['contamination']:g} of them; it learned without a label."
+    if card.task == "topics":
+        texts = ", ".join(f"`{name}`" for name in card.features)
+        return f"Finds {len(learned['topics'])} topics in {texts} (topics); it learned without a label."
     if card.task == "recommendation":
         what = f"the {learned['top_k']} best `{learned['item']}` for each `{learned['user']}`"
         return f"Recommends {what} (recommendation), from `{_label(record)}`."
@@ -130,6 +135,25 @@ def _segments(told: Mapping[str, Any]) -> str:
     )
     text = f"Each `{told['by']}` has a model of its own where {where}; all others, null and what is new have the general one."
     return f"{text}\n\n{_table(head, rows)}"
+
+
+def _topics(told: Mapping[str, Any]) -> str:
+    """Each with a bar as long as its share of the rows, and its likeliest words; the greatest first."""
+    found = sorted(enumerate(told["topics"]), key=lambda one: -one[1]["rows"])
+    every = max(1, sum(one["rows"] for _, one in found) + told["wordless"])
+    rows = [
+        (number, f"{one['rows']:,}", f"{one['rows'] / every:.1%} {_bar(one['rows'] / every)}",
+         ", ".join(f"{word} {share:.1%}" for word, share in one["words"].items()))
+        for number, one in found
+    ]  # fmt: skip
+    text = (
+        f"Of the {every:,} rows that it learned from, {told['wordless']:,} have no word that it knows, and so no topic."
+    )
+    return f"{text}\n\n{_table(('topic', 'rows', 'share of rows', 'likeliest words'), rows)}"
+
+
+def _bar(share: float) -> str:
+    return "\u2588" * round(20 * share)
 
 
 def _leaks(record: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.config.learning import TrainingSet
+from headrace.config.learning import NAMING, TrainingSet
 from headrace.engine.time import moment
 from headrace.monitoring import bins as b
 from headrace.monitoring.bins import CURRENT
@@ -78,14 +78,14 @@ def sides(
 def prediction_sides(test_predictions: DataFrame, predictions: DataFrame, task: str = "") -> DataFrame | None:
     """The model's own output: on the test part (baseline) and on the rows scored.
 
-    Of a clustering the cluster, which is a name though it is a number; of a task that predicts numbers the prediction,
-    for it has no probability, only the column.
+    Of a clustering the cluster, of topics the topic, which are names though they are numbers; of a task that predicts
+    numbers the prediction, for it has no probability, only the column.
 
     Returns:
         One column, `prediction:probability` where it is a number, else `prediction:prediction`, and boolean `_current`;
         None where neither can be compared.
     """
-    if task == "clustering":
+    if task in NAMING:
         frames = (test_predictions, predictions)
         old, new = (f.select(F.col("prediction").cast("string").alias(PREDICTION + "prediction")) for f in frames)
         return old.withColumn(CURRENT, F.lit(False)).unionByName(new.withColumn(CURRENT, F.lit(True)))

@@ -14,6 +14,7 @@ from headrace.metrics.silhouette import SILHOUETTE, with_silhouette
 from headrace.models import recommend
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
+from headrace.models.topics import BOUND, TOKENS, surprise, vocabulary
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -33,6 +34,8 @@ def compared(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | s
         test = run.read("training_set").where("split = 'test'")
         new, old = (with_silhouette(predict(model, its, test, key, ("features",))) for model, its in pair)
         return difference_of_rows(new, old, F.col(SILHOUETTE), metric, key, seed)
+    if card.task == "topics":
+        return _topics(run, pair, metric)
     known = dict(card.learned or {})
     if metric == "rmse":
         test = run.read("training_set").where("split = 'test' and label is not null")
@@ -46,6 +49,16 @@ def compared(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | s
         return "no user of the test part has anything to find: nothing to compare"
     value = list_metrics(F.col("items"), F.col("relevant"), int(known["top_k"]))[metric]
     return difference_of_rows(new, old, value, metric, ["__who"], seed)
+
+
+def _topics(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | str:
+    """Words are as likely as there are few of them: only of the same ones two models can be compared."""
+    (model, card), (other, _) = pair
+    if set(vocabulary(model)) != set(vocabulary(other)):
+        return "the champion knows other words, and perplexities are only comparable over the same ones"
+    test, key = run.read("training_set").where("split = 'test'"), [*card.key, "predict_at"]
+    new, old = (predict(model, its, test, key, (BOUND, TOKENS)) for model, its in pair)
+    return difference_of_rows(new, old, surprise(), metric, key, run.pipeline.search.seed, F.col(TOKENS))
 
 
 def _listed(run: Run, model: PipelineModel, known: dict[str, object]) -> DataFrame:

@@ -26,6 +26,7 @@ DEFAULTS = {
     "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
     "recommendation": ("als",),
     "anomaly": ("gaussian_mixture",),
+    "topics": ("lda",),
 }
 """What is tried where nobody wrote a list."""
 

@@ -25,6 +25,7 @@ from headrace.search.special import Special, special
 from headrace.search.tallies import Goal
 from headrace.search.target import Target, target, without_classes
 from headrace.search.wanted import BESIDE, beside, rows_named
+from headrace.search.words import text_columns
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Sight:
 
     def looked(self, rows: DataFrame, parts: Mapping[int, Column]) -> dict[int, Facts]:
         """What features of parts of the rows are like, in one pass; nothing where each part has features of its own."""
-        if self.stages or (self.training and self.training.kind == "recommendation"):
+        if self.stages or (self.training and self.training.kind in ("recommendation", "topics")):
             return {}
         return looked(rows, self.facts["features"], self.run.pipeline.search.preparation, parts)
 
@@ -113,6 +114,10 @@ class Sight:
             features = [name for name in made.transform(raw).columns if name not in BESIDE]
         if found.task == "recommendation":
             seen = Columns((), (), {}, {}, {})
+        elif found.task == "topics":
+            types = {one.name: one.dataType.simpleString() for one in made.transform(raw).schema}
+            read = self.training.texts if self.training else ()
+            seen = text_columns({name: types[name] for name in features}, read, conf.preparation)
         else:
             texts = found.task not in UNLABELLED  # thousands of columns are no distance, and no covariance
             looked_at = made.transform(raw) if self.stages else rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.config.learning import Search
-from headrace.config.preparation import Preparation
+from headrace.config.preparation import Preparation, Vocabulary
 from headrace.search.columns import MANY, Columns
 from headrace.search.recipe import Kind, Parameter, Recipe
 
@@ -73,6 +73,7 @@ class Plan:
         correlation: Of two features that correlate more one is left out.
         test: What `top` goes by.
         top: Features that stay; 0: all.
+        vocabulary: Of task `topics`: which words are counted.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Plan:
     correlation: float = 1.0
     test: str = "f"
     top: int = 0
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     @property
     def selects(self) -> bool:
@@ -128,6 +130,7 @@ def plan(
         correlation=told.of("select", None, "correlation"),
         test=told.of("select", None, "test"),
         top=told.of("select", None, "top"),
+        vocabulary=told.conf.vocabulary,
     )
     return replace(
         made,

@@ -12,8 +12,8 @@ from headrace.config.hooks import Use
 if TYPE_CHECKING:
     from pyspark.ml import Estimator
 
-Kind = Literal["linear", "tree", "native", "ids"]
-"""How features are prepared: scaled and one-hot, imputed, with missing values left as they are; users and items."""
+Kind = Literal["linear", "tree", "native", "ids", "words"]
+"""How features are prepared: scaled and one-hot, imputed, with missing values left as they are; users and items; words counted."""
 
 
 _CLOSE = 1e-9

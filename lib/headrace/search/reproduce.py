@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from headrace.config.learning import UNLABELLED
+from headrace.config.learning import NAMING, UNLABELLED
 from headrace.errors import DataError
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
@@ -34,7 +34,7 @@ class Compared:
         equal: Rows of which prediction and probability are equal, bit by bit.
         close: Rows of which they differ by no more than the tolerance.
         largest: The largest difference of a probability (of a number that is predicted: of that, relative where it is
-            above 1; of clusters 1 where a row is in another).
+            above 1; of clusters and topics 1 where a row is in another).
         layout: What of slots and partitions is another than then, in words.
     """
 
@@ -118,7 +118,7 @@ def _compared(then: DataFrame, now: DataFrame, card: ModelCard, tolerance: float
     equal = predicted[0].eqNullSafe(predicted[1]) & probable[0].eqNullSafe(probable[1])
     one, other = predicted if task in NUMBERS else probable
     apart = _apart(one, other, task)
-    if task == "clustering":  # numbers of clusters are names
+    if task in NAMING:  # their numbers are names
         apart = F.when(predicted[0] == predicted[1], F.coalesce(apart, F.lit(0.0))).otherwise(F.lit(1.0))
     known = F.when(equal, F.lit(0.0)).otherwise(F.coalesce(apart, F.lit(float("inf"))))
     found: Any = (

@@ -33,6 +33,7 @@ from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
 from headrace.search.segment_fits import Fitted, fit_segmented
 from headrace.search.space import Point
+from headrace.search.topics import told
 from headrace.search.trial import fit_special, fit_whole
 from headrace.search.trials import run_trials
 
@@ -166,7 +167,7 @@ class Refit:
         model: The user's stages first.
         learned: What is learned beside the model: by tasks without a label, of calibration and threshold; else None.
         partitions: In how many its rows came: what draws rows by chance draws others in others.
-        notes: What people should know of calibration and threshold.
+        notes: What people should know of calibration and threshold, or of topics.
     """
 
     model: PipelineModel
@@ -196,7 +197,8 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     known, plan = problem.columns, problem.plan(point)
     if problem.special:
         fitted, learned = fit_special(point, task, used, known, plan, seed, slots, problem.special)
-        return Refit(PipelineModel([*own.stages, *fitted.stages]), learned, used.rdd.getNumPartitions())
+        model = PipelineModel([*own.stages, *fitted.stages])
+        return Refit(model, learned, used.rdd.getNumPartitions(), told(learned))
     balance = problem.balance
     fitted = fit_whole(point, task, used, known, plan, problem.known.goal, seed, slots, problem.recipes, balance)
     after = decided(problem, point, seed, slots) or Decided((), None)

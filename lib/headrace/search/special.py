@@ -23,6 +23,7 @@ from headrace.search.grouping import fit_clusters
 from headrace.search.plan import Plan
 from headrace.search.preparation import fit_preparation
 from headrace.search.tallies import Goal
+from headrace.search.topics import TopicModelling
 
 
 class Special(Protocol):
@@ -51,7 +52,7 @@ class Special(Protocol):
     def stages(self, model: Model) -> list[Any]:
         """The model, and what comes after it."""
 
-    def learned(self, model: Any, train: DataFrame) -> Mapping[str, Any]:
+    def learned(self, model: Any, preparation: PipelineModel, train: DataFrame) -> Mapping[str, Any]:
         """For the model's card."""
 
 
@@ -85,7 +86,7 @@ class Clustering:
         """See `Special`."""
         return [model]
 
-    def learned(self, model: Any, train: DataFrame) -> Mapping[str, Any]:
+    def learned(self, model: Any, preparation: PipelineModel, train: DataFrame) -> Mapping[str, Any]:
         """See `Special`."""
         return {}
 
@@ -118,7 +119,7 @@ class Anomaly(Clustering):
         of = oddness.independent(preparation.transform(train))
         return likely(with_density(preparation.transform(judged), of), self.contamination)[1]
 
-    def learned(self, model: Any, train: DataFrame) -> Mapping[str, Any]:
+    def learned(self, model: Any, preparation: PipelineModel, train: DataFrame) -> Mapping[str, Any]:
         """See `Special`."""
         share = self.contamination
         return {"threshold": oddness.threshold(model, train, share), "contamination": share}
@@ -173,7 +174,7 @@ class Recommendation:
         """See `Special`."""
         return [model, SQLTransformer(statement=factors.FINAL)]
 
-    def learned(self, model: Any, train: DataFrame) -> Mapping[str, Any]:
+    def learned(self, model: Any, preparation: PipelineModel, train: DataFrame) -> Mapping[str, Any]:
         """See `Special`."""
         names = {"user": self.training.user, "item": self.training.item, "top_k": self.training.top_k}
         return {**names, "implicit": self.implicit, "relevant": self.relevant}
@@ -193,6 +194,8 @@ def special(training: TrainingSet, task: str, columns: Columns, plan: Plan, trai
         return Clustering(columns, plan)
     if task == "anomaly":
         return Anomaly(columns, plan, contamination=training.contamination)
+    if task == "topics":
+        return TopicModelling(columns, plan)
     if task != "recommendation":
         return None
     relevant = training.relevant

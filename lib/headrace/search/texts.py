@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pyspark.ml import PipelineModel, Transformer
-from pyspark.ml.feature import ElementwiseProduct, HashingTF, NGram, Normalizer, RegexTokenizer, SQLTransformer
+from pyspark.ml.feature import (
+    ElementwiseProduct,
+    HashingTF,
+    NGram,
+    Normalizer,
+    RegexTokenizer,
+    SQLTransformer,
+    StopWordsRemover,
+)
 from pyspark.ml.linalg import Vectors
 from pyspark.ml.stat import Summarizer
 
@@ -26,10 +35,9 @@ def fit_texts(train: DataFrame, plan: Plan) -> tuple[list[Transformer], list[str
     """
     stages: list[Transformer] = []
     if plan.texts:
-        parts = [f"coalesce(`{name}`, '') as `{name}__text`" for name, _ in plan.texts]
-        stages.append(SQLTransformer(statement=f"select *, {', '.join(parts)} from __THIS__"))
+        stages.append(as_text([name for name, _ in plan.texts]))
     for name, how in plan.texts:
-        stages += _tokens(name, how)
+        stages += tokens(name, how)
         binary = how.weights == "binary"
         stages.append(
             HashingTF(numFeatures=how.size, binary=binary, inputCol=f"{name}__tokens", outputCol=f"{name}__counts")
@@ -40,19 +48,43 @@ def fit_texts(train: DataFrame, plan: Plan) -> tuple[list[Transformer], list[str
     return stages, [f"{name}__{'tfidf' if how.weights == 'tfidf' else 'counts'}" for name, how in plan.texts]
 
 
-def _tokens(name: str, how: Text) -> list[Transformer]:
-    """Runs of one to `ngrams` tokens; of characters, in lower case, those of that length and below it."""
-    text, tokens = f"{name}__text", f"{name}__tokens"
+def as_text(names: Sequence[str]) -> Transformer:
+    """Columns as `<name>__text`, empty where they are null."""
+    parts = [f"coalesce(`{name}`, '') as `{name}__text`" for name in names]
+    return SQLTransformer(statement=f"select *, {', '.join(parts)} from __THIS__")
+
+
+def tokens(name: str, how: Text, leave_out: Sequence[str] = ()) -> list[Transformer]:
+    """Runs of one to `ngrams` tokens of `<name>__text`; of characters, in lower case, those of that length and below it.
+
+    Args:
+        name: Of the column.
+        how: How it is prepared.
+        leave_out: Words, in lower case, that are taken out before runs are made.
+
+    Returns:
+        Stages, the last of which makes `<name>__tokens`.
+    """
+    text, found = f"{name}__text", f"{name}__tokens"
     if how.tokens == "characters":
         runs = ", ".join(_characters(f"lower(`{text}`)", length) for length in range(1, how.ngrams + 1))
-        return [SQLTransformer(statement=f"select *, concat({runs}) as `{tokens}` from __THIS__")]
+        return [SQLTransformer(statement=f"select *, concat({runs}) as `{found}` from __THIS__")]
     if how.ngrams == 1:
-        return [RegexTokenizer(inputCol=text, outputCol=tokens, pattern=WORD, gaps=False)]
+        return _words(text, found, leave_out)
     words = [f"{name}__words"] + [f"{name}__words_{length}" for length in range(2, how.ngrams + 1)]
-    stages: list[Transformer] = [RegexTokenizer(inputCol=text, outputCol=words[0], pattern=WORD, gaps=False)]
+    stages = _words(text, words[0], leave_out)
     stages += [NGram(n=n, inputCol=words[0], outputCol=column) for n, column in enumerate(words[1:], 2)]
     joined = ", ".join(f"`{column}`" for column in words)
-    return [*stages, SQLTransformer(statement=f"select *, concat({joined}) as `{tokens}` from __THIS__")]
+    return [*stages, SQLTransformer(statement=f"select *, concat({joined}) as `{found}` from __THIS__")]
+
+
+def _words(text: str, found: str, leave_out: Sequence[str]) -> list[Transformer]:
+    cut = f"{text}__all" if leave_out else found
+    stages: list[Transformer] = [RegexTokenizer(inputCol=text, outputCol=cut, pattern=WORD, gaps=False)]
+    if leave_out:  # tokens are in lower case already
+        stop = list(leave_out)
+        stages.append(StopWordsRemover(inputCol=cut, outputCol=found, stopWords=stop, caseSensitive=True))
+    return stages
 
 
 def _characters(text: str, length: int) -> str:

@@ -131,6 +131,8 @@ def fit_special(
     prepared = preparation.transform(rows).select(*special.keep).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         model = special.fit(recipe.build(task, of_estimator(point.params), seed, slots), preparation, prepared)
-        return PipelineModel([*preparation.stages, *special.stages(model)]), special.learned(model, prepared)
+        return PipelineModel([*preparation.stages, *special.stages(model)]), special.learned(
+            model, preparation, prepared
+        )
     finally:
         prepared.unpersist()

@@ -17,6 +17,7 @@ from headrace.config.sql import expressions as sql
 from headrace.config.types import Table
 from headrace.engine.assemble import add_features
 from headrace.runtime.transforms import TRANSFORM, transformed
+from headrace.search.words import unreadable
 from headrace.training.rows import add_row_features, feature_names
 from headrace.training.spine import made_columns, spine, spine_key
 from headrace.training.split import split_column
@@ -132,6 +133,9 @@ class TrainingAnalysis(Attempts):
         if not features:
             why = f"; of types that are none: {', '.join(left)}" if left else ""
             self.found.append(("training_set", f"no column is left as a feature{why}; see known_early, row_features"))
+        if training.kind == "topics" and not self.pipeline.search.transformers:
+            types = {one.name: one.dataType.simpleString() for one in frame.schema if one.name in features}
+            self.found += unreadable(types, training.texts)
         self._named(training, features)
         there = {*key, *features, "predict_at"}
         for number, gate in enumerate(self.pipeline.gates):

@@ -20,6 +20,9 @@ MOST_CLASSES = 100
 MOST_INTEGER_CLASSES = 20
 MANY_VALUES = 1_000
 RARE = 0.05
+LONG = 30
+"""Characters of a text that is more than a name."""
+MANY_TEXTS = "text with"
 FEATURE_TYPES = (*NUMBERS, "boolean", "string")
 MADE = ("predict_at", "label", "label_known_at", "split")
 
@@ -40,6 +43,7 @@ class Choices:
         metric: What the search optimizes; None: the task's default.
         balance: How the label's values are spread; empty where there is nothing to say.
         asks: Key -> SQL or column, in place of a label: of a recommendation user, item and rating.
+        texts: Of topics: columns that are read.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Choices:
     metric: str | None = None
     balance: str = ""
     asks: Mapping[str, str] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
 
 
 def choose(facts: DataFacts, request: Request) -> Choices:
@@ -95,9 +100,27 @@ def _without_label(facts: DataFacts, request: Request) -> Choices:
     split, split_reason = split_of(facts)
     found = tuple(rules(facts, set(excluded)))
     asks = _rated(facts, request) if recommends else {}
-    kept = {} if recommends else excluded
+    texts = _texts(facts, excluded) if request.task == "topics" else ()
+    kept = {} if recommends else {name: why for name, why in excluded.items() if name not in texts}
     told = "learns from user, item and rating" if recommends else "learns without a label"
-    return Choices(_name(request, facts), request.task, "", told, kept, split, split_reason, found, asks=asks)
+    return Choices(
+        _name(request, facts), request.task, "", told, kept, split, split_reason, found, asks=asks, texts=texts
+    )
+
+
+def _texts(facts: DataFacts, excluded: Mapping[str, str]) -> tuple[str, ...]:
+    """Columns of text, the long ones where there are any: also those that have too many values to be features."""
+    found = [
+        column
+        for column in facts.columns
+        if column.type == "string"
+        and column.name not in (facts.event_time, *facts.key)
+        and (column.name not in excluded or excluded[column.name].startswith(MANY_TEXTS))
+    ]
+    if not found:
+        raise DataError("--task topics reads texts, and no column of text is left")
+    long = [column for column in found if column.profile.longest >= LONG]
+    return tuple(column.name for column in long or found)
 
 
 def _rated(facts: DataFacts, request: Request) -> dict[str, str]:
@@ -224,5 +247,5 @@ def _names_things(column: ColumnFacts, facts: DataFacts) -> str | None:
     if unique and id_like and column.type in (*INTEGERS, "string"):
         return "names rows: almost every row has a value of its own"
     if column.type == "string" and (profile.distinct > MANY_VALUES or (unique and profile.filled > 20)):
-        return f"text with about {profile.distinct:,} different values; make features of it under row_features"
+        return f"{MANY_TEXTS} about {profile.distinct:,} different values; make features of it under row_features"
     return None

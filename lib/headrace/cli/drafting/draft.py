@@ -48,6 +48,7 @@ def draft(facts: DataFacts, choices: Choices, request: Request, out: str) -> str
         *([f"  label: {yaml(choices.label)}  # {_line(choices.label_reason)}"] if choices.label else []),
         f"  task: {choices.task}",
         *[f"  {key}: {yaml(value)}" for key, value in choices.asks.items()],
+        *([f"  texts: [{', '.join(map(yaml, choices.texts))}]  # topics are of their words"] if choices.texts else []),
         *_indented(2, _exclude(choices)),
         *_indented(2, _split(choices)),
         "",

@@ -33,6 +33,7 @@ TASK_ESTIMATORS = {
     "clustering": ("kmeans", "bisecting_kmeans", "gaussian_mixture"),
     "recommendation": ("als",),
     "anomaly": ("gaussian_mixture",),
+    "topics": ("lda",),
 }
 PARAMETERS = {
     "xgboost": ("trees", "depth", "learning_rate", "min_child_weight", "subsample", "colsample", "regularization"),
@@ -54,6 +55,7 @@ PARAMETERS = {
     "bisecting_kmeans": ("clusters",),
     "gaussian_mixture": ("clusters",),
     "als": ("rank", "regularization", "alpha"),
+    "lda": ("topics", "doc_concentration", "topic_concentration"),
 }
 """What is searched of each estimator."""
 ESTIMATORS = tuple(dict.fromkeys(name for names in TASK_ESTIMATORS.values() for name in names))
@@ -111,7 +113,7 @@ def _pruning(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
     if pruning.over and task and (task in UNLABELLED or task == "recommendation"):
         few = {"rows": "learns from a share of the rows", "folds": "judges by some of the folds"}
         what = few.get(pruning.over, "learns in a share of the iterations")
-        yield "search.pruning", f"{pruning.kind} {what}, which says little of a {task}; leave it out"
+        yield "search.pruning", f"{pruning.kind} {what}, which says little of task {task}; leave it out"
     if not training or folds:
         return
     if pruning.kind == "racing":

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.config.checks import deciding
+from headrace.config.file.document import shown
 from headrace.config.learning import UNLABELLED, Search
+from headrace.config.section import Section
 
 Found = tuple[str, str]
 CLASSES = ("binary", "multiclass")
@@ -22,6 +24,7 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
     conf = search.preparation
     if task == "recommendation" and "preparation" in search.model_fields_set:
         yield "search.preparation", "a recommendation learns from users and items alone; leave it out"
+    yield from _words(search, task)
     balance = [how for how in search.balance if how != "none"]
     if balance and task and task not in CLASSES:
         named = "regression" if task == "survival" else task
@@ -54,6 +57,31 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
             "search.preparation.numbers.fill",
             "it is the value of `impute: constant`; write that too, or leave it out",
         )
+
+
+def _words(search: Search, task: str | None) -> Iterator[Found]:
+    """What of the preparation topics have: how texts are cut into words, and which words are counted."""
+    conf = search.preparation
+    if task is None:
+        return
+    if task != "topics":
+        if "vocabulary" in conf.model_fields_set:
+            yield "search.preparation.vocabulary", f"it belongs to task: topics, and the task is {task}; leave it out"
+        return
+    sections: dict[str, Section] = {"texts": conf.texts}
+    sections |= {f"columns.{name}": one for name, one in conf.columns.items()}
+    for name in sorted(conf.model_fields_set - {"texts", "columns", "vocabulary"}):
+        yield f"search.preparation.{name}", "topics are of words alone; allowed: texts.ngrams, columns, vocabulary"
+    for place, section in sections.items():
+        for key in sorted(section.model_fields_set):
+            value = getattr(section, key)
+            where = f"search.preparation.{place}.{key}"
+            if key == "ngrams" and len(value) > 1:
+                told = "perplexities over other words cannot be compared, so that it is no choice; write one number"
+                yield where, told
+            elif key != "ngrams" and (key, value) not in (("role", "text"), ("tokens", ("words",))):
+                came = shown(value[0] if isinstance(value, tuple) and value else value)
+                yield where, f"{came} came; words are counted as they are: of texts only `ngrams` can be said"
 
 
 def encodings(search: Search) -> Iterator[tuple[str, Any]]:

@@ -60,6 +60,8 @@ def _features(pipeline: Pipeline) -> Iterator[Found]:
         yield from _refused(f"training_set.row_features.{name}", sql.columns(text), own)
     for key in ("user", "item"):  # the model keeps their values by name
         yield from _refused(f"training_set.{key}", {getattr(training, key) or ""}, own)
+    for number, name in enumerate(training.texts):
+        yield from _refused(f"training_set.texts[{number}]", {name}, own)
     for name in training.features:
         feature = pipeline.feature_tables.get(name)
         if feature and not feature.shared:

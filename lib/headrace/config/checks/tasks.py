@@ -30,14 +30,18 @@ def check(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
         yield "training_set.contamination", f"`contamination` belongs to task: anomaly; this is {_named(kind)}"
     if training.censored is not None:
         yield from survival.check(pipeline, training)
+    if "texts" in given and kind != "topics":
+        yield "training_set.texts", f"`texts` belongs to task: topics; this is {_named(kind)}"
+    if kind == "topics":
+        yield from _topics(pipeline, training)
     if kind in UNLABELLED:
         yield from _unlabelled(pipeline, training)
     elif kind != "recommendation" and training.label is None:
         yield (
             "training_set",
             "`label` is missing: what is to be predicted, as SQL over the table, or {from, aggregate, within} over later "
-            "events; without one there are task: clustering, task: anomaly, and task: recommendation (user, item, rating "
-            "or implicit)",
+            "events; without one there are task: clustering, task: anomaly, task: topics, and task: recommendation (user, "
+            "item, rating or implicit)",
         )
 
 
@@ -61,6 +65,19 @@ def _unlabelled(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
         if gate.beats and kind == "anomaly":
             message = "two models of anomalies have no measure in common; gate with flaggedShare at_most"
             yield f"gates[{number}].beats", message
+
+
+def _topics(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:
+    table = pipeline.tables.get(training.spine)
+    for number, name in enumerate(training.texts):
+        kind = table.types.get(name, "string") if table else "string"
+        if kind.lower() != "string" and name not in training.row_features:
+            message = f"{name!r} is {kind}; topics are found in text: name columns of type string"
+            yield f"training_set.texts[{number}]", message
+        if name in training.texts[:number]:
+            yield f"training_set.texts[{number}]", f"{name!r} stands there twice"
+    if pipeline.search.outliers:
+        yield "search.outliers", "topics are learned from words, and there are no numbers; leave it out"
 
 
 def _recommendation(pipeline: Pipeline, training: TrainingSet) -> Iterator[Found]:

@@ -164,7 +164,7 @@ class _Scope:
             yield from self._feature(f"training_set.exclude[{number}]", name, known, made)
 
     def chosen(self) -> Iterator[Found]:
-        """`user` and `item`, `group` of the split, and slices of the gates."""
+        """`user` and `item`, `texts`, `group` of the split, and slices of the gates."""
         for key in ("user", "item"):
             name = getattr(self.training, key)
             if name and self.early is not None and name not in self.early:
@@ -172,7 +172,10 @@ class _Scope:
         for number, column in enumerate(self.training.split.group):
             if self.early is not None and column not in self.early:
                 yield f"training_set.split.group[{number}]", self.late(column)
-        made = self.features | frozenset(self.training.row_features) | {*self.spine.key, "predict_at", "row_id"}
+        made = self.features | frozenset(self.training.row_features)
+        for number, name in enumerate(() if self.pipeline.search.transformers else self.training.texts):
+            yield from self._used(f"training_set.texts[{number}]", name, made)
+        made |= {*self.spine.key, "predict_at", "row_id"}
         for number, gate in enumerate(self.pipeline.gates):
             if gate.slice is None or gate.slice in (*self.spine.key, "predict_at", "row_id"):
                 continue
