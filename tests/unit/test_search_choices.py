@@ -82,6 +82,14 @@ def test_history_of_an_earlier_run_is_understood_by_hyperopt(algorithm):
     assert all(isinstance(point.params["trees"], int) for point in tried if point.estimator == "xgboost")
 
 
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [({}, 20), ({"timeout": "3 minutes"}, 1000), ({"timeout": "3 minutes", "max_evals": 4}, 4), ({"timeout": None}, 20)],
+)
+def test_a_time_without_a_number_is_used_up(given, most):
+    assert Search.model_validate(given).max_evals == most
+
+
 def test_the_task_follows_from_the_label():
     assert infer_task("string", ["yes", "no"]) == "binary"
     assert infer_task("int", list(range(21))) == "regression"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from headrace.config.preparation import WORDS, Preparation
+from headrace.config.preparation import FEW_WORDS, WORDS, Preparation
 from headrace.engine.outliers import group_key
 from headrace.search import roles
 from headrace.search.roles import MOMENTS, NUMBERS, Role
@@ -140,10 +140,11 @@ def columns(
 
 
 def _role(role: Role | None, facts: Mapping[str, float], keep: float) -> Role:
-    """As given, or of text by its words."""
+    """As given, or of text by its words, and by how seldom values come again: of such no category can be made."""
     if role:
         return role
-    return "text" if facts["words"] >= WORDS and facts["values"] > keep else "category"
+    least = FEW_WORDS if facts["values"] > facts["known"] / 2 else WORDS
+    return "text" if facts["words"] >= least and facts["values"] > keep else "category"
 
 
 def _types(rows: DataFrame, features: Sequence[str]) -> dict[str, str]:

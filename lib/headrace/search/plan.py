@@ -186,7 +186,7 @@ def _text(told: _Choice, name: str, kind: Kind) -> Text:
         tokens=tokens,
         ngrams=told.of("texts", name, "ngrams") or (1 if tokens == "words" else 3),
         weights=told.of("texts", name, "weights"),
-        size=told.of("texts", name, "size") or (4096 if kind == "linear" else 256),
+        size=told.of("texts", name, "size") or (16_384 if kind == "linear" else 256),
     )
 
 
