@@ -209,6 +209,19 @@ def test_text_of_many_words_is_found_and_weighted(train, new, conf):
         np.testing.assert_allclose(features(made.model, frame), counts, atol=1e-12)
 
 
+def test_many_values_are_told_apart_by_the_label_where_nothing_else_is_said(train):
+    known = columns(train, ["carrier", "tail", "x"], 5, by_label=True)
+    assert known.many == ("tail",)
+    assert set(known.categories["tail"]) == {row["tail"] for row in TRAIN}
+    for kind in ("tree", "native"):
+        told = dict(plan(kind, known).categories)
+        assert (told["tail"].encode, told["carrier"].encode) == ("target", "ordinal")
+        asked = Preparation.model_validate({"categories": {"encode": "ordinal"}})
+        assert dict(plan(kind, known, asked).categories)["tail"].encode == "ordinal"
+    assert dict(plan("linear", known).categories)["tail"].encode == "one_hot"
+    assert columns(train, ["carrier", "tail"], 5).many == ()
+
+
 def test_text_of_a_few_words_is_a_category_only_where_it_comes_again(spark):
     titles = [f"dress {number} red" if number % 4 else None for number in range(400)]
     cities = [f"new york {number % 120}" for number in range(400)]  # as long, and each three times or more

@@ -104,7 +104,9 @@ class Categories(Section):
     """Text of few words that comes again and again."""
 
     encode: OneOf[Encode] = Field(
-        ("auto",), description="auto: one_hot for linear models, ordinal (rank by frequency) for trees"
+        ("auto",),
+        description="auto: one_hot for linear models; ordinal (rank by frequency) for trees, target where there are more "
+        "values than max_categories (numbers, and labels of two classes)",
     )
     keep: OneOf[_Keep] | None = Field(
         None,
