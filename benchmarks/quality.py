@@ -110,7 +110,7 @@ def headraces(pipeline: headrace.Pipeline, data: Data) -> dict[str, Any]:
     return {**told, "value": judged(data.metric, said), "rows": len(said)}
 
 
-def flaml(pipeline: headrace.Pipeline, data: Data, folder: Path, minutes: float) -> dict[str, Any]:
+def flaml(pipeline: headrace.Pipeline, data: Data, folder: Path, minutes: float, python: Path) -> dict[str, Any]:
     """FLAML's search over the same rows; what it says of the test part."""
     features = list(_facts(pipeline, "training_set")["features"])
     rows = pipeline.table("training_set").select("label", "split", *[f"`{name}`" for name in features]).toPandas()
@@ -119,7 +119,6 @@ def flaml(pipeline: headrace.Pipeline, data: Data, folder: Path, minutes: float)
     rows.to_parquet(folder / "rows.parquet")
     asked = {"metric": data.metric, "seconds": 60 * minutes, "features": features, "texts": texts}
     (folder / "asked.json").write_text(json.dumps(asked))
-    python = environment("quality-peer", *PACKAGES)
     settings = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(HERE)}
     done = subprocess.run(
         [str(python), str(HERE / "quality_peer.py"), str(folder)],
@@ -133,7 +132,7 @@ def flaml(pipeline: headrace.Pipeline, data: Data, folder: Path, minutes: float)
     return {**json.loads(done.stdout.splitlines()[-1]), "value": judged(data.metric, said), "rows": len(said)}
 
 
-def contested(name: str, place: Path, given: argparse.Namespace, wheels: Path) -> tuple[str, bool]:
+def contested(name: str, place: Path, given: argparse.Namespace, wheels: Path, python: Path | None) -> tuple[str, bool]:
     """A data set's line of the table, and whether Headrace is good enough."""
     data, folder = DATA[name], place / name
     folder.mkdir()
@@ -149,8 +148,8 @@ def contested(name: str, place: Path, given: argparse.Namespace, wheels: Path) -
     theirs: dict[str, Any] = {}
     if data.metric == "ndcgAtK":
         theirs = {"value": ours["popularity"], "estimator": "popularity", "seconds": 0.0} if ours else {}
-    elif given.only != "headrace":
-        theirs = flaml(pipeline, data, folder, given.minutes)
+    elif python:
+        theirs = flaml(pipeline, data, folder, given.minutes, python)
     if "rows" in ours and "rows" in theirs and ours["rows"] != theirs["rows"]:
         raise AssertionError(f"{name}: {ours['rows']} rows were scored by Headrace, {theirs['rows']} by FLAML")
     counted = pipeline.table("training_set").where("label is not null").groupBy("split").count().collect()
@@ -191,8 +190,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["headrace", "flaml"])
     given = parser.parse_args()
     home = Path(os.environ.get("HEADRACE_HOME", PROJECT / ".headrace")).resolve()
-    if given.only != "headrace":
-        environment("quality-peer", *PACKAGES)
+    python = environment("quality-peer", *PACKAGES) if given.only != "headrace" else None
     wheels = home / "quality-data"
     wheels.mkdir(parents=True, exist_ok=True)
     session()
@@ -201,7 +199,7 @@ def main() -> int:
         shutil.copytree(home / "jars", Path(place, "home", "jars"))
         for name in given.data.split(","):
             os.environ["HEADRACE_HOME"] = f"{place}/home"
-            made, fine = contested(name, Path(place), given, wheels)
+            made, fine = contested(name, Path(place), given, wheels, python)
             print(made, file=sys.stderr)
             lines.append(made)
             good = good and fine
