@@ -186,7 +186,7 @@ def _date(t):
     "conf", [{}, {"tokens": "characters", "ngrams": 2, "size": 512}, {"ngrams": 2, "weights": "counts"}]
 )
 def test_text_of_many_words_is_found_and_weighted(train, new, conf):
-    size = conf.get("size", 4096)
+    size = conf.get("size", 16_384)
     known = columns(train, FEATURES, 5)
     assert known.texts == ("note",)
     assert "tail" in known.categories
@@ -207,6 +207,31 @@ def test_text_of_many_words_is_found_and_weighted(train, new, conf):
             counts *= np.log((len(tokens) + 1) / (there.sum(axis=0) + 1))
             counts /= np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-300)
         np.testing.assert_allclose(features(made.model, frame), counts, atol=1e-12)
+
+
+def test_many_values_are_told_apart_by_the_label_where_nothing_else_is_said(train):
+    known = columns(train, ["carrier", "tail", "x"], 5, by_label=True)
+    assert known.many == ("tail",)
+    assert set(known.categories["tail"]) == {row["tail"] for row in TRAIN}
+    for kind in ("tree", "native"):
+        told = dict(plan(kind, known).categories)
+        assert (told["tail"].encode, told["carrier"].encode) == ("target", "ordinal")
+        asked = Preparation.model_validate({"categories": {"encode": "ordinal"}})
+        assert dict(plan(kind, known, asked).categories)["tail"].encode == "ordinal"
+    assert dict(plan("linear", known).categories)["tail"].encode == "one_hot"
+    assert columns(train, ["carrier", "tail"], 5).many == ()
+
+
+def test_text_of_a_few_words_is_a_category_only_where_it_comes_again(spark):
+    titles = [f"dress {number} red" if number % 4 else None for number in range(400)]
+    cities = [f"new york {number % 120}" for number in range(400)]  # as long, and each three times or more
+    codes = [f"n{number}" for number in range(400)]  # each once, and one word
+    train = spark.createDataFrame(
+        list(zip(titles, cities, codes, strict=True)), "title string, city string, code string"
+    )
+    known = columns(train, ["title", "city", "code"], 100)
+    assert known.texts == ("title",)
+    assert set(known.categories) == {"city", "code"}
 
 
 def _tokens(text, conf):

@@ -9,6 +9,7 @@ import pytest
 from hyperopt.base import spec_from_misc
 
 from headrace.config.checks.modelling import TASK_ESTIMATORS
+from headrace.config.learning import Search
 from headrace.config.types import Pipeline
 from headrace.errors import ConfigError, DataError
 from headrace.models.card import ModelCard, check_columns
@@ -80,6 +81,19 @@ def test_history_of_an_earlier_run_is_understood_by_hyperopt(algorithm):
     assert len(tried) == 28
     assert {point.estimator for point in tried} == set(names)
     assert all(isinstance(point.params["trees"], int) for point in tried if point.estimator == "xgboost")
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [
+        ({}, 20),
+        ({"timeout": "3 minutes"}, 1000),
+        ({"timeout": "3 minutes", "max_evals": 4}, 4),
+        ({"timeout": None}, 20),
+    ],
+)
+def test_a_time_without_a_number_is_used_up(given, most):
+    assert Search.model_validate(given).max_evals == most
 
 
 def test_the_task_follows_from_the_label():

@@ -49,7 +49,7 @@ DESCRIPTIONS = {
     "Search.algorithm": "how hyperparameters are drawn",
     "Search.calibration": "two classes: the winner's probabilities are set right on rows that it has not learned from",
     "Search.threshold": "two classes: the probability from which on the answer is yes, or how it is chosen",
-    "Search.max_evals": "models tried, at most",
+    "Search.max_evals": "models tried, at most; default where only `timeout` is written: 1000",
     "Search.timeout": "how long the search goes on, as `3 minutes`; longer only until a first trial has finished",
     "Search.trial_timeout": "how long one model may take",
     "Search.parallelism": "models tried at a time",

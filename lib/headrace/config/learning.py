@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -34,6 +34,8 @@ UNLABELLED = ("clustering", "anomaly", "topics")
 """Tasks that learn without a label."""
 NAMING = ("clustering", "topics")
 """Tasks whose predictions are numbers that are only names: those of another version mean something else."""
+MOST_IN_TIME = 1000
+"""Trials of a search that is given a time, and no number."""
 
 
 class Split(Section):
@@ -239,6 +241,13 @@ class Search(Section):
     metric: str | None = Field(None, description="default: areaUnderROC, f1 or rmse, by task; or one of `metrics`")
     seed: Whole = Field(42, ge=0)
     max_categories: Whole = Field(100, ge=2, description="categories kept per column; the rest become one")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_as_fit(cls, given: Any) -> Any:
+        """Whoever gives a time, and no number, wants the time to be used."""
+        timed = isinstance(given, dict) and given.get("timeout") is not None and "max_evals" not in given
+        return {**given, "max_evals": MOST_IN_TIME} if timed else given
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -26,8 +26,9 @@ class _Choice:
         return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
-WORDS = 4
-"""Text of so many words on average, and of more values than are kept, is not taken for a category."""
+WORDS, FEW_WORDS = 4, 2
+"""Text of so many words on average, and of more values than are kept, is not taken for a category; of few words where
+there are more values than half the rows: titles, names."""
 NO_CHOICE = ("parts", "edges", "interactions", "stop_words", "leave_out")
 """Keys whose list is one value."""
 
@@ -107,7 +108,9 @@ class Categories(Section):
     """Text of few words that comes again and again."""
 
     encode: OneOf[Encode] = Field(
-        ("auto",), description="auto: one_hot for linear models, ordinal (rank by frequency) for trees"
+        ("auto",),
+        description="auto: one_hot for linear models; ordinal (rank by frequency) for trees, target where there are more "
+        "values than max_categories (numbers, and labels of two classes)",
     )
     keep: OneOf[_Keep] | None = Field(
         None,
@@ -128,7 +131,7 @@ class Texts(Section):
     )
     weights: OneOf[Weights] = Field(("tfidf",), description="tfidf (of length 1), counts, or binary")
     size: OneOf[_Size] | None = Field(
-        None, description="places that tokens are hashed to; default: 4096 for linear models, 256 for trees"
+        None, description="places that tokens are hashed to; default: 16384 for linear models, 256 for trees"
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from headrace.config.preparation import WORDS, Preparation
+from headrace.config.preparation import FEW_WORDS, WORDS, Preparation
 from headrace.engine.outliers import group_key
 from headrace.search import roles
 from headrace.search.roles import MOMENTS, NUMBERS, Role
@@ -41,6 +41,8 @@ class Columns:
         crosses: Those of `categories` that are pairs of columns.
         products: Pairs of `numeric` that are multiplied.
         keep: Values that are kept of a category, where nothing else is said.
+        many: Those of `categories` that have more values than that, and are told apart by the label's mean, where
+            nothing else is said.
     """
 
     numeric: tuple[str, ...]
@@ -53,6 +55,7 @@ class Columns:
     crosses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     products: tuple[tuple[str, str], ...] = ()
     keep: int = 100
+    many: tuple[str, ...] = ()
 
     @property
     def used(self) -> dict[str, str]:
@@ -97,6 +100,7 @@ def columns(
     preparation: Preparation | None = None,
     texts: bool = True,
     facts: Facts | None = None,
+    by_label: bool = False,
 ) -> Columns:
     """Look at the features of the training rows. Runs Spark jobs.
 
@@ -107,6 +111,7 @@ def columns(
         preparation: What the configuration says of columns.
         texts: Whether text of many words is told from categories, where the configuration does not say it.
         facts: What `looked` found of these rows, where somebody has looked.
+        by_label: Whether the label has a mean that tells many values of a category apart.
 
     Raises:
         ConfigError: If it speaks of columns that are not there, or are of another kind.
@@ -135,15 +140,17 @@ def columns(
         products=products,
         keep=max_categories,
     )
-    kept = _categories(train, found, max(max_categories, roles.most_kept(conf, MANY)))
-    return Columns(**{**found.__dict__, "categories": kept})
+    kept = _categories(train, found, max(max_categories, roles.most_kept(conf, MANY), MANY if by_label else 0))
+    many = tuple(name for name, values in kept.items() if by_label and len(values) > max_categories)
+    return replace(found, categories=kept, many=many)
 
 
 def _role(role: Role | None, facts: Mapping[str, float], keep: float) -> Role:
-    """As given, or of text by its words."""
+    """As given, or of text by its words, and by how seldom values come again: of such no category can be made."""
     if role:
         return role
-    return "text" if facts["words"] >= WORDS and facts["values"] > keep else "category"
+    least = FEW_WORDS if facts["values"] > facts["known"] / 2 else WORDS
+    return "text" if facts["words"] >= least and facts["values"] > keep else "category"
 
 
 def _types(rows: DataFrame, features: Sequence[str]) -> dict[str, str]:

@@ -134,7 +134,7 @@ ESTIMATORS: dict[str, Recipe] = {
             "trees": Parameter(150, 400, "int"),
             "depth": Parameter(4, 9, "int"),
             "learning_rate": Parameter(0.03, 0.15, "log"),
-            "min_child_weight": Parameter(2, 80, "log"),
+            "min_child_weight": Parameter(0.2, 80, "log"),  # it sums p (1 - p): many rows of a rare class weigh little
             "subsample": Parameter(0.6, 1.0),
             "colsample": Parameter(0.2, 0.7),
             "regularization": Parameter(1.0, 20.0, "log"),
@@ -147,7 +147,7 @@ ESTIMATORS: dict[str, Recipe] = {
     "logistic_regression": Recipe(
         tasks=("binary", "multiclass"),
         kind="linear",
-        first={"regularization": 0.001, "l1_ratio": 0.0},
+        first={"regularization": 0.0001, "l1_ratio": 0.0},  # 0.001 hides the words of texts, a row of which is 1 long
         space={"regularization": Parameter(1e-5, 0.3, "log"), "l1_ratio": Parameter(0.0, 1.0)},
         build=_linear,
     ),

@@ -27,6 +27,9 @@ from headrace.search.target import Target, target, without_classes
 from headrace.search.wanted import BESIDE, beside, rows_named
 from headrace.search.words import text_columns
 
+BY_LABEL = ("binary", "regression")
+"""Tasks whose label has one mean, by which many values of a category are told apart."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -121,7 +124,9 @@ class Sight:
         else:
             texts = found.task not in UNLABELLED  # thousands of columns are no distance, and no covariance
             looked_at = made.transform(raw) if self.stages else rows
-            seen = columns(looked_at, features, conf.max_categories, conf.preparation, texts, facts)
+            seen = columns(
+                looked_at, features, conf.max_categories, conf.preparation, texts, facts, found.task in BY_LABEL
+            )
         if not seen.used and found.task != "recommendation":
             raise DataError(
                 "no feature can teach anything: "

@@ -135,9 +135,7 @@ def plan(
     return replace(
         made,
         numbers=tuple((name, _number(told, name, made, name in columns.moments)) for name in columns.numeric),
-        categories=tuple(
-            (name, _category(told, name, kind, columns.keep, made.pca > 0)) for name in columns.categories
-        ),
+        categories=tuple((name, _category(told, name, kind, columns, made.pca > 0)) for name in columns.categories),
         texts=tuple((name, _text(told, name, kind)) for name in columns.texts),
         moments=tuple((name, _moment(told, name, kind, columns.types[name])) for name in columns.moments),
     )
@@ -169,12 +167,13 @@ def _number(told: _Choice, name: str, of: Plan, moment: bool) -> Number:
     )
 
 
-def _category(told: _Choice, name: str, kind: Kind, keep: int, pca: bool) -> Category:
+def _category(told: _Choice, name: str, kind: Kind, columns: Columns, pca: bool) -> Category:
     encode = told.of("categories", name, "encode")
     if encode == "auto":  # ranks go up to `keep`: components would be of nothing else
-        encode = "one_hot" if kind == "linear" or pca else "ordinal"
+        hot = kind == "linear" or pca
+        encode = "one_hot" if hot else "target" if name in columns.many else "ordinal"
     size = told.of("categories", name, "size") or (1024 if kind == "linear" else 128)
-    kept = told.of("categories", name, "keep") or (MANY if encode in ("frequency", "target", "woe") else keep)
+    kept = told.of("categories", name, "keep") or (MANY if encode in ("frequency", "target", "woe") else columns.keep)
     return Category(
         encode=encode,
         keep=0 if encode == "hash" else kept,
@@ -189,7 +188,7 @@ def _text(told: _Choice, name: str, kind: Kind) -> Text:
         tokens=tokens,
         ngrams=told.of("texts", name, "ngrams") or (1 if tokens == "words" else 3),
         weights=told.of("texts", name, "weights"),
-        size=told.of("texts", name, "size") or (4096 if kind == "linear" else 256),
+        size=told.of("texts", name, "size") or (16_384 if kind == "linear" else 256),
     )
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 
 from headrace.config.checks import preparing
 from headrace.config.file.complaints import meant
-from headrace.config.learning import Search, TrainingSet
+from headrace.config.learning import UNLABELLED, Search, TrainingSet
 from headrace.errors import ConfigError
 from headrace.metrics.frame import FLAG
 from headrace.search.balance import SAMPLES
@@ -55,7 +55,9 @@ def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, k
 
     It is of the columns that the split keeps together, else of key and time; where there is neither, of all but the label.
     """
-    encoded = any(encode in ("target", "woe") for _, encode in preparing.encodings(search))
+    labelled = training is None or training.kind not in (*UNLABELLED, "recommendation")
+    by_label = ("auto", "target", "woe") if labelled else ("target", "woe")
+    encoded = any(encode in by_label for _, encode in preparing.encodings(search))
     if not encoded and not any(how in SAMPLES for how in search.balance):
         return frame
     group = training.split.group if training else ()
