@@ -17,6 +17,7 @@ from headrace.models.predict import predict
 from headrace.models.promotion import Word, promote
 from headrace.models.store import ModelStore
 from headrace.runtime.home import places
+from headrace.runtime.runner import Options
 from tests.support.runs import Project
 
 pytestmark = pytest.mark.usefixtures("interpreted")
@@ -129,3 +130,33 @@ def test_each_row_is_scored_once_by_whom_the_strategy_says(
     text = YAML % "decision_tree" + f"scoring: {{output: p_canary, strategy: {STRATEGIES['canary']}}}\n"
     scratch.run(text, only="score")
     assert scratch.rows("p_canary", "id", "model_version") == before
+
+
+def test_a_test_is_read_from_when_both_score(scratch: Project) -> None:
+    waiting = write(scratch)
+    scratch.run(YAML % "logistic_regression", to="register")
+    scratch.run(YAML % "decision_tree", to="register")
+    pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
+    store = ModelStore(places(pipeline, environment).tracking_uri)
+    promote(store, "shop", 1, Word("it goes on"))
+    begins = datetime(2024, 1, 10, tzinfo=UTC)
+    scratch.run(YAML % "decision_tree", only="score", options=Options(until=begins))
+    assert 0 < scratch.table("predictions").count() < 100
+    text = YAML % "decision_tree" + "scoring: {strategy: {ab: {arms: {champion: 0.5, '2': 0.5}}}}\n"
+    scratch.run(text, only="score")
+    lines = (scratch.folder / "orders.csv").read_text().replace(",\n", ",true\n").replace(",true\n", ",false\n", 60)
+    scratch.write("orders.csv", lines)
+    scratch.run(text)
+    notes = [note for one in scratch.run(text, only="monitor").done for note in one.notes]
+    told = next(note for note in notes if note.startswith("version 2 against 1"))
+    first = {}
+    for row in scratch.table("predictions").collect():
+        first[row["model_version"]] = min(first.get(row["model_version"], row["predict_at"]), row["predict_at"])
+    assert f"since {max(first.values()):%Y-%m-%d %H:%M} UTC" in told
+    counted = re.search(r"\((\d+) and (\d+) labelled rows", told)
+    assert counted
+    both = [
+        r["model_version"] for r in scratch.table("predictions").collect() if r["predict_at"] >= max(first.values())
+    ]
+    assert tuple(map(int, counted.groups())) == (both.count(2), both.count(1))
+    assert both.count(1) + both.count(2) < len(waiting)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from headrace.models.experiment import needed
-from headrace.monitoring.arms import compared
+from headrace.monitoring.arms import began, compared
 
 
 def test_planned_rows_find_the_difference_as_often_as_asked() -> None:
@@ -32,6 +33,24 @@ def test_a_small_arm_makes_the_test_longer() -> None:
 def _row(version: str, value: float | None, lower: float | None, upper: float | None, rows: int, metric: str = "f1"):
     return {"granularity": "all", "metric": metric, "model_version": version, "value": value, "lower": lower,
             "upper": upper, "labelled_rows": rows}  # fmt: skip
+
+
+def test_a_test_begins_when_all_of_its_versions_score() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    days = {"1": 0, "2": 9, "3": 4, "7": 90}
+    rows = [{**_row(one, 0.7, 0.6, 0.8, 9), "window_start": start + timedelta(days=n)} for one, n in days.items()]
+    rows.append({**rows[0], "granularity": "day", "window_start": start - timedelta(days=9)})
+    assert began(rows, {1, 2, 3}) == start + timedelta(days=9)
+    assert began(rows, {1, 3, 5}) == start + timedelta(days=4)
+    assert began(rows, {1}) is None
+    assert began([], {1, 2}) is None
+    near = [{**one, "window_start": start + timedelta(hours=n)} for n, one in enumerate(rows)]
+    assert began(near, {1, 2, 3}) is None  # who comes first on the first day
+    assert began([{**one, "window_start": None} for one in rows], {1, 2}) is None
+    told = compared(rows, "f1", 1, [2], start)
+    assert told == [
+        "version 2 against 1: f1 +0.0000 [-0.1414, +0.1414] (9 and 9 labelled rows since 2026-01-01 00:00 UTC): not beyond chance"
+    ]
 
 
 def test_arms_are_held_against_the_champion() -> None:

@@ -15,13 +15,14 @@ from headrace.config.durations import microseconds
 from headrace.config.learning import CENSORED
 from headrace.config.metrics import DEFAULT_METRIC
 from headrace.config.strategies import CHAMPION
+from headrace.engine.time import moment
 from headrace.models.store import ModelStore
 from headrace.monitoring import arms, drift, later, quality, rows, verdicts, versions
 from headrace.monitoring.bins import CURRENT
 from headrace.runtime.step import Done, Output, Step
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from headrace.config.types import Pipeline
     from headrace.runtime.step import Run
@@ -97,20 +98,37 @@ def monitor(run: Run, spine: Spine, features: Features) -> Done:
         notes=(
             drift_note,
             verdicts.sentence(judged, metric) if _judged(run) else _UNJUDGED,
-            *_arms(run, judged, metric),
+            *_arms(run, judged, metric, lambda since: _quality(run, facts, predictions.where(since), spine)),
         ),
         expires=verdicts.next_due(found),
     )
 
 
-def _arms(run: Run, judged: list[dict[str, Any]], metric: str | None) -> list[str]:
-    """What versions that score side by side have shown."""
+def _arms(
+    run: Run,
+    judged: list[dict[str, Any]],
+    metric: str | None,
+    measured: Callable[[Column], list[dict[str, Any]]],
+) -> list[str]:
+    """What versions that score side by side have shown, from when on all of them do.
+
+    Args:
+        run: The run.
+        judged: Of all rows that each has scored.
+        metric: The pipeline's own.
+        measured: Measures the predictions that meet a condition.
+    """
     strategy, store = run.pipeline.scoring.strategy, ModelStore(run.tracking_uri)
     if strategy.kind not in ("ab", "canary"):
         return []
     named = {one: None if one.isdigit() else store.alias(run.model_name, one) for one in (CHAMPION, *strategy.others)}
     numbers = {one: int(one) if one.isdigit() else (found.number if found else 0) for one, found in named.items()}
-    return arms.compared(judged, metric, numbers.pop(CHAMPION), list(numbers.values()))
+    champion, others = numbers.pop(CHAMPION), set(numbers.values())
+    began = arms.began(judged, {champion, *others})
+    if began is not None:
+        together = measured(F.col("predict_at") >= moment(began))
+        judged = verdicts.records(together, {}, run.model_name, run.run_id, datetime.now(UTC))
+    return arms.compared(judged, metric, champion, others, began)
 
 
 def _drift(
