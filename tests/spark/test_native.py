@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from headrace.models.card import ModelCard
 from headrace.models.compiled import running
-from headrace.models.compiled.native import scoring
 from headrace.models.compiled.native.after import YES, levels
 from headrace.models.compiled.native.lookup import lookup
 from headrace.models.compiled.native.printed import number
@@ -112,7 +111,7 @@ def test_rows_that_the_model_refuses_are_heard_of_or_raise(spark: SparkSession) 
     frame = spark.sql("select * from values (1, 1.0D, 2.0D), (2, null, 1.0D), (3, double('NaN'), 1.0D) as t(id, a, b)")
     for keep in (False, True):
         made = straight([1.0, 1.0], keep)
-        watch = scoring.Watch(made, 3)
+        watch = running.watch(spark, made, 3)
         found = {row["id"]: row["prediction"] for row in running.score(made, frame, ["id"], watch).collect()}
         assert found[1] == 4.25
         some, wrong = watch.found()
@@ -140,7 +139,7 @@ def test_moments_reach_who_compares_as_they_are(spark: SparkSession) -> None:
         "select 1 as id, timestamp'2024-03-10 07:30:00.000001Z' as t, date'1960-02-29' as d, 12.34BD as x"
     )
     frame = frame.withColumn("x", F.col("x").cast("decimal(9,2)"))
-    watch = scoring.Watch(made, 1)
+    watch = running.watch(spark, made, 1)
     assert running.score(made, frame, ["id"], watch).count() == 1
     some, wrong = watch.found()
     assert wrong is None

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import pkgutil
 from functools import cache
+from importlib.resources import files
 
 NOT_RESULTS = frozenset({"headrace.errors", "headrace.runtime.progress", "headrace.runtime.runner"})
 """Modules that shape messages and order, never results."""
@@ -59,7 +60,16 @@ def modules(package: str) -> list[str]:
 @cache
 def code_hash(*packages: str) -> str:
     """Hash over the sources of packages and what they import below them."""
-    digest = hashlib.sha256()
-    for module in sorted({m for p in packages for m in modules(p)}):
+    digest, every = hashlib.sha256(), sorted({m for p in packages for m in modules(p)})
+    for module in every:
         digest.update(module.encode() + b"\0" + (_source(module) or "").encode() + b"\0")
+    for package in sorted({module.rpartition(".")[0] or module for module in every}):
+        digest.update(_java(package))
     return digest.hexdigest()[:16]
+
+
+@cache
+def _java(package: str) -> bytes:
+    """What of a package is written in Java."""
+    there = sorted((one for one in files(package).iterdir() if one.name.endswith(".java")), key=lambda one: one.name)
+    return b"".join(one.name.encode() + b"\0" + one.read_bytes() + b"\0" for one in there)

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, MapType
 
 from headrace.engine.time import moment
-from headrace.models.compiled.agreement import TOLERANCE
+from headrace.models.compiled.agreement import LEAST, TOLERANCE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -61,28 +61,28 @@ def changed(scored: DataFrame, predictions: DataFrame, key: tuple[str, ...]) -> 
     )
     joined = scored.join(newest, _same(scored, newest, (*key, "predict_at")), "left")
     plain = [scored[c] for c in scored.columns if c != "revision"]
-    differs = ~_alike(scored, "prediction") | ~_alike(scored, "probability")
+    differs = ~_alike(scored, "prediction", NUMBERS) | ~_alike(scored, "probability", PROBABILITIES)
     revision = (F.coalesce(F.col("_last.revision"), F.lit(0)) + 1).cast("int").alias("revision")
     return joined.where(differs).select(*plain, revision).select(*scored.columns)
 
 
-CLOSE = TOLERANCE
-"""Relative: what `transform` and the compiled scorer may differ by is no other result."""
+NUMBERS, PROBABILITIES = (1e-9, 0.0), (TOLERANCE, LEAST)
+"""Relative and absolute: sums in another order, and what `transform` and the compiled scorer may differ by, are the same result."""
 
 
-def _alike(scored: DataFrame, name: str) -> Column:
+def _alike(scored: DataFrame, name: str, room: tuple[float, float]) -> Column:
     """Whether a column is as in the last revision, numbers but for their last digits."""
     one, other, kind = scored[name], F.col(f"_last.{name}"), scored.schema[name].dataType
     if isinstance(kind, MapType):
         old, new = _ordered(other), _ordered(one)
-        values = F.zip_with(F.map_values(new), F.map_values(old), _close)
+        values = F.zip_with(F.map_values(new), F.map_values(old), lambda a, b: _close(a, b, room))
         close = F.coalesce(F.forall(values, lambda same: same), one.isNull())
         return F.map_keys(new).eqNullSafe(F.map_keys(old)) & close
-    return _close(one, other) if isinstance(kind, DoubleType) else one.eqNullSafe(other)
+    return _close(one, other, room) if isinstance(kind, DoubleType) else one.eqNullSafe(other)
 
 
-def _close(one: Column, other: Column) -> Column:
-    near = F.abs(one - other) <= CLOSE * F.greatest(F.abs(one), F.abs(other))
+def _close(one: Column, other: Column, room: tuple[float, float]) -> Column:
+    near = F.abs(one - other) <= room[0] * F.greatest(F.abs(one), F.abs(other)) + room[1]
     return one.eqNullSafe(other) | F.coalesce(near, F.lit(False))
 
 

@@ -54,6 +54,8 @@ def booster_of(params: Mapping[str, Any], arrays: Mapping[str, Any]) -> Booster:
         raise NotCompiled(f"the booster {booster['name']} of XGBoost")
     ends = booster["model"]["iteration_indptr"]
     last = ends[params["iterations"]] if params["iterations"] else ends[-1]
+    if not last:
+        raise NotCompiled("a booster of XGBoost without trees")
     parts = [_nodes(number, tree) for number, tree in enumerate(booster["model"]["trees"][:last])]
     nodes = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     group, objective = np.array(booster["model"]["tree_info"][:last]), learner["objective"]["name"]

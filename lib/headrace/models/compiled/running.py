@@ -21,9 +21,12 @@ Watch = batch.Watch | scoring.Watch
 def planned(spark: SparkSession, compiled: Compiled) -> Plan | None:
     """A scorer as SQL; None where it is not of that kind, or was not admitted as such, or a session does not take its trees."""
     made = _planned(compiled) if compiled.in_spark else None
-    if made is None or made.said.function is None or made.said.function.make(spark):
-        return made
-    return None
+    return made if made is not None and _known(spark, made) else None
+
+
+def _known(spark: SparkSession, made: Plan) -> bool:
+    """Whether a session knows the function of a plan, if it has one."""
+    return made.said.function is None or made.said.function.make(spark)
 
 
 @lru_cache(maxsize=8)
@@ -36,7 +39,8 @@ def _planned(compiled: Compiled) -> Plan | None:
 
 def watch(spark: SparkSession, compiled: Compiled, count: int) -> Watch:
     """Who hears what some of so many rows were given."""
-    return batch.Watch(spark, count) if planned(spark, compiled) is None else scoring.Watch(compiled, count)
+    made = planned(spark, compiled)
+    return batch.Watch(spark, count) if made is None else scoring.Watch(compiled, made, count)
 
 
 def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch: Watch | None = None) -> DataFrame:
@@ -51,7 +55,10 @@ def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch:
     Raises:
         DataError: If the feature columns differ from those of the training.
     """
-    made = None if isinstance(watch, batch.Watch) else planned(frame.sparkSession, compiled)
+    if isinstance(watch, scoring.Watch):
+        _known(frame.sparkSession, watch.plan)  # a stream's micro-batches have a session of their own
+        return scoring.score(compiled, watch.plan, frame, keep, watch)
+    made = planned(frame.sparkSession, compiled) if watch is None else None
     if made is None:
-        return batch.score(compiled, frame, keep, watch if isinstance(watch, batch.Watch) else None)
-    return scoring.score(compiled, made, frame, keep, watch if isinstance(watch, scoring.Watch) else None)
+        return batch.score(compiled, frame, keep, watch)
+    return scoring.score(compiled, made, frame, keep)

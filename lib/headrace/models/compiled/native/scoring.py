@@ -33,10 +33,12 @@ class Watch:
 
     Args:
         compiled: The model.
+        plan: As SQL.
         rows: How many there are about.
     """
 
-    def __init__(self, compiled: Compiled, rows: int) -> None:
+    def __init__(self, compiled: Compiled, plan: Plan, rows: int) -> None:
+        self.plan = plan
         self.share = min(1.0, SOME_MORE * CHECKED / max(rows, 1))
         self.salt = uuid.uuid4().hex
         self._compiled, self._observed = compiled, Observation()

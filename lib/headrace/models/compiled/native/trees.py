@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,10 @@ def forest(params: Mapping[str, Any], arrays: Any, parts: list[Any], refuses: bo
     value, leaf = arrays["value"], arrays["feature"] < 0
     if value.shape[1] != 2:
         raise NotCompiled("more than two classes")
-    sums = value.sum(axis=1)
     if len(arrays["weights"]) == 1:  # counts of rows
-        value = value / np.where(sums == 0, 1.0, sums)[:, None]
-    elif not np.allclose(sums[leaf], 1.0, rtol=1e-12, atol=0):
+        sums = value.sum(axis=1, keepdims=True)
+        value = value / np.where(sums == 0, 1.0, sums)
+    if not np.allclose(value[leaf].sum(axis=1), 1.0, rtol=1e-12, atol=0):
         raise NotCompiled("leaves that no row has come to")
     whole = number(2.0 * float(arrays["weights"].sum()))
     made = _forest({**arrays, "value": value}, parts, refuses)
@@ -51,8 +52,8 @@ def xgboost(params: Mapping[str, Any], arrays: Any, parts: list[Any], refuses: b
     made = _floats(booster, len(parts), params["missing"])
     if a_number:
         return _said(made, parts, "total", None)
-    likely = "cast(cast(1D / (1D + exp(-total)) as float) as double)"  # it knows no finer probabilities
-    return _said(made, parts, above(0.0), likely)
+    likely = "cast(cast(1D / (float(1) + cast(exp(-total) as float)) as float) as double)"  # step by step in 32 bits
+    return _said(made, parts, f"if({likely} > 0.5D, 1D, 0D)", likely)
 
 
 def _forest(arrays: Any, parts: list[Any], refuses: bool) -> Forest:
@@ -70,7 +71,7 @@ def _floats(booster: Booster, features: int, missing: float | None) -> Forest:
     if not np.isfinite(before[split]).all():
         raise NotCompiled("trees of XGBoost with a threshold that is no number")
     feature = nodes["feature"] + np.where(split & nodes["missing_left"], features, 0)
-    gap = float("nan") if missing is None else float(missing)
+    gap = float("nan") if missing is None else float(np.float32(missing))
     return Forest(
         {**nodes, "feature": feature, "threshold": before}, nodes["value"][:, 0], features,
         single=True, missing=gap, base=float(booster.base[0]),
@@ -80,6 +81,17 @@ def _floats(booster: Booster, features: int, missing: float | None) -> Forest:
 def _said(made: Forest, parts: list[Any], prediction: str, probability: str | None) -> Said:
     if any(isinstance(part, Hot) for part in parts):
         raise NotCompiled("trees over a 1 at the place of a text")
-    function = Function(packed(made))
-    total = f"{function.name}(array({', '.join(part.sql for part in parts)}))"
+    narrowed, asked = (made, parts) if made.refuses else _narrowed(made, parts)
+    function = Function(packed(narrowed))
+    total = f"{function.name}(array({', '.join(part.sql for part in asked)}))"
     return Said(total, prediction, probability, function)
+
+
+def _narrowed(made: Forest, parts: list[Any]) -> tuple[Forest, list[Any]]:
+    """With the features alone that a split looks at."""
+    feature = made.nodes["feature"]
+    split = feature >= 0
+    used = np.unique(feature[split] % made.features) if split.any() else np.array([0])
+    place = np.searchsorted(used, feature % made.features) + np.where(feature >= made.features, len(used), 0)
+    nodes = {**made.nodes, "feature": np.where(split, place, -1)}
+    return replace(made, nodes=nodes, features=len(used)), [parts[at] for at in used]

@@ -47,7 +47,7 @@ class Function:
             if not session.catalog().functionExists(self.name):
                 made = _instance(spark, self.name, self.trees)
                 session.udf().register(self.name, made, session.parseDataType('"double"'))
-        except (PySparkException, Py4JError):
+        except (PySparkException, Py4JError, OSError, TypeError):  # no such compiler, no such folder, no JVM at hand
             return False
         return True
 
@@ -62,7 +62,8 @@ def _instance(spark: SparkSession, name: str, trees: bytes) -> Any:
     jar = Path(SparkFiles.getRootDirectory(), _PACKAGE, f"{name}.jar")  # until Spark ends
     if not jar.exists():  # executors may have it open
         _write(jar, _classes(context, name), f"{_PACKAGE}/{name}.bin", trees)
-    spark.sql(f"add jar '{jar}'")
+    session: Any = spark._jsparkSession
+    session.sessionState().resourceLoader().addJar(jar.as_uri())  # as SQL's `add jar`, which takes no quotes
     none = context._gateway.new_array(java.Class, 0), context._gateway.new_array(java.Object, 0)
     made = java.Class.forName(f"{_PACKAGE}.{name}", True, java.Thread.currentThread().getContextClassLoader())
     return made.getDeclaredConstructor(none[0]).newInstance(none[1])

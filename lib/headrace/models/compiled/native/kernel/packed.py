@@ -78,7 +78,7 @@ def _trees(forest: Forest) -> list[dict[str, Any]]:
 def _tree(forest: Forest, part: slice) -> dict[str, Any]:
     nodes = {name: forest.nodes[name][part] for name in ("feature", "threshold", "left", "right")}
     order = by_level(nodes["left"], nodes["right"])
-    at = np.empty(len(order), np.int64)
+    at = np.zeros(len(nodes["left"]), np.int64)  # some nodes may belong to no tree any more
     at[order] = np.arange(len(order))
     leaf = nodes["feature"][order] < 0
     made = {
@@ -92,7 +92,7 @@ def _tree(forest: Forest, part: slice) -> dict[str, Any]:
 
 
 def _depth(nodes: dict[str, Any], order: Any) -> int:
-    level = np.zeros(len(order), np.int64)
+    level = np.zeros(len(nodes["left"]), np.int64)
     for node in order:
         if nodes["feature"][node] >= 0:
             level[[nodes["left"][node], nodes["right"][node]]] = level[node] + 1
