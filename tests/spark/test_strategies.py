@@ -8,6 +8,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pyspark.sql import functions as F
 
 from headrace.cli.experiment import experiment
 from headrace.config.reading import read_pipeline
@@ -16,8 +17,10 @@ from headrace.models.assignment import assigned
 from headrace.models.predict import predict
 from headrace.models.promotion import Word, promote
 from headrace.models.store import ModelStore
+from headrace.models.version import COMPILED
 from headrace.runtime.home import places
 from headrace.runtime.runner import Options
+from headrace.scoring import ways
 from tests.support.runs import Project
 
 pytestmark = pytest.mark.usefixtures("interpreted")
@@ -130,6 +133,33 @@ def test_each_row_is_scored_once_by_whom_the_strategy_says(
     text = YAML % "decision_tree" + f"scoring: {{output: p_canary, strategy: {STRATEGIES['canary']}}}\n"
     scratch.run(text, only="score")
     assert scratch.rows("p_canary", "id", "model_version") == before
+
+
+def test_a_challenger_that_fails_while_it_scores_leaves_all_rows_to_the_champion(
+    scratch: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = write(scratch)
+    scratch.run(YAML % "logistic_regression", to="register")
+    scratch.run(YAML % "decision_tree", to="register")
+    pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
+    store = ModelStore(places(pipeline, environment).tracking_uri)
+    promote(store, "shop", 1, Word("it goes on"))
+    store.tag(store.version("shop", 2), {COMPILED: "not for this"})
+    card = store.card(store.version("shop", 2).run_id)
+
+    def failing(model, its, rows, keep):
+        found = predict(model, its, rows, keep)
+        stops = F.when(F.col("id") % 50 == 7, F.raise_error(F.lit("it stumbles"))).otherwise(F.col("prediction"))
+        return found.withColumn("prediction", stops.cast("boolean")) if its == card else found
+
+    monkeypatch.setattr(ways, "predict", failing)
+    text = YAML % "decision_tree" + f"scoring: {{strategy: {STRATEGIES['arms']}}}\n"
+    scratch.run(text, only="score")
+    assert "2 (version 2) scored beside the champion Spark failed" in "".join(capsys.readouterr())
+    assert {row["id"]: row["model_version"] for row in scratch.table("predictions").collect()} == dict.fromkeys(
+        waiting, 1
+    )
+    assert scratch.table("predictions").count() == 150
 
 
 def test_a_test_is_read_from_when_both_score(scratch: Project) -> None:

@@ -58,6 +58,7 @@ class Output:
             wrong, what is to be written in its place; its rows are taken out before. A run that is killed before it has
             verified what it wrote leaves a commit without a fingerprint, whose rows the next one takes out.
         made: With `verify`, SQL that the rows written fulfil, and no others of the table.
+        failed: Called where Spark cannot make the rows: what is to be written in their place.
         optional: Where it cannot be written, people are told, and the step goes on.
     """
 
@@ -79,6 +80,7 @@ class Output:
     change_feed: bool = False
     verify: Callable[[int], Output | None] | None = None
     made: str | None = None
+    failed: Callable[[Exception], Output] | None = None
     optional: bool = False
 
 

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JError
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import functions as F
 
 from headrace.config.texts import TableText
@@ -124,7 +125,12 @@ class Tables:
         """
         said = {**note, "fingerprint": None, UNSETTLED: output.made} if output.verify else note
         for attempt in range(ATTEMPTS):
-            commit = self._try_write(output, said, text or TableText())
+            try:
+                commit = self._try_write(output, said, text or TableText())
+            except (PySparkException, Py4JError) as error:
+                if output.failed is None:
+                    raise
+                return self.write(output.failed(error), note, text)
             if commit is not None:
                 self._check_rows(output, commit)
                 if output.verify:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from headrace.config.secrets import redacted
 from headrace.config.types import Pipeline
 from headrace.errors import DataError
 from headrace.models.admission import admitted
@@ -87,8 +88,22 @@ def answers(run: Run, version: Version, rows: Rows, made_of: Callable[[], Made])
     if run.pipeline.search.transformers:
         _check_kept(scored, count)
     outputs = [_checked(run, table, one, key) for table, one in zip(_shadow(run.pipeline), shadows, strict=False)]
-    outputs.append(_checked(run, run.pipeline.scoring.output, main, key, scored, None if run.rescore else count))
+    table, expected = run.pipeline.scoring.output, None if run.rescore else count
+    alone = partial(_alone, run, Arm(version, frame, count), beside, key, expected) if len(arms) > 1 else None
+    outputs.append(_checked(run, table, main, key, scored, expected, alone))
     return Answers(tuple(outputs), tuple(main.counted()), (*main.warnings(), *told), release)
+
+
+def _alone(
+    run: Run, champion: Arm, beside: Mapping[str, Version], key: tuple[str, ...], expected: int | None, error: Exception
+) -> Output:
+    """The champion's predictions of all rows, where a version beside it may have failed on one; if it was the champion, that fails too."""
+    names = ", ".join(f"{name} (version {one.number})" for name, one in sorted(beside.items()))
+    run.say(
+        f"while {names} scored beside the champion Spark failed ({redacted(str(error)).splitlines()[0][:300]}): nothing was "
+        "written, and the champion scores all rows of this run"
+    )
+    return _checked(run, run.pipeline.scoring.output, _scorings(run, [champion], key), key, None, expected)
 
 
 def verified(pipeline: Pipeline) -> tuple[str, ...]:
@@ -113,10 +128,12 @@ def _checked(
     key: tuple[str, ...],
     frame: DataFrame | None = None,
     count: int | None = None,
+    failed: Callable[[Exception], Output] | None = None,
 ) -> Output:
     """The table of predictions; when it is written, some rows are compared with `transform`.
 
     `count`: of the rows to be scored; where fewer were written, some may have no answer, and are entered as rejected.
+    `failed`: what to write where Spark cannot score them.
     """
     earlier = run.read(table) if run.rescore and run.exists(table) else None
     versions = [arm.version for arm in scorings.arms]
@@ -134,11 +151,12 @@ def _checked(
         if anew is None:
             refused(whole, written)
             return None
-        return replace(revised(anew), verify=lambda rows: refused(anew, rows), made=made)
+        return replace(revised(anew), verify=lambda rows: refused(anew, rows), made=made, failed=failed)
 
     made = f"run_id = '{run.run_id}'"
     whole = scorings.frame() if frame is None else frame
-    return replace(revised(whole), verify=verify, made=made, optional=table != run.pipeline.scoring.output)
+    optional = table != run.pipeline.scoring.output
+    return replace(revised(whole), verify=verify, made=made, failed=failed, optional=optional)
 
 
 def _check_kept(scored: DataFrame, count: int) -> None:
