@@ -32,6 +32,9 @@ class FakeRun:
     def read(self, table):
         return self.tables[table]
 
+    def exists(self, table):
+        return table in self.tables
+
     def read_version(self, table, version):
         assert table == "test_predictions"
         return self.versions[version]

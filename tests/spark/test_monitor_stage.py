@@ -161,6 +161,34 @@ def test_of_a_regression_the_predicted_numbers_drift_for_there_is_no_probability
     assert (output[0].current_mean, output[0].current_null_share) == (pytest.approx(9.5), 0.0)
 
 
+@pytest.mark.parametrize(("wordless", "moved", "alarm"), [(0.1, False, False), (0.1, True, True), (0.5, False, True)])
+def test_rows_without_a_topic_are_on_both_sides_though_scoring_sets_them_aside(
+    spark, run_stage, wordless, moved, alarm
+):
+    """A tenth of the test part has no known word; as many of the rows scored are no drift, half of them are."""
+    tables = stage_tables(spark, 1_200, 600)
+    for name, share in (("test_predictions", 0.1), ("predictions", wordless)):
+        rows = tables[name].withColumn("prediction", (F.col("id") % 3).cast("int"))
+        if moved and name == "predictions":
+            rows = rows.withColumn("prediction", F.when(F.col("id") % 4 > 0, F.lit(0)).otherwise(F.col("prediction")))
+        none = F.pmod(F.xxhash64("id"), F.lit(100)) < 100 * share
+        tables[name] = rows.withColumn("prediction", F.when(~none, F.col("prediction")))
+    scored = tables["predictions"]
+    tables["predictions"] = scored.where("prediction is not null")
+    other = scored.withColumn("model_version", F.lit(2))  # of another version: no matter
+    rejected = scored.where("prediction is null").union(other).select("id", "predict_at", "model_version")
+    tables["predictions_rejected"] = rejected
+    changes = {"training_set": {"from": "customers", "task": "topics", "texts": ["same_text"]}}
+    _, done = run_stage(tables, changes=changes, notes={"task": "topics", "labels": []})
+    (row,) = done.outputs[1].frame.where("feature = 'prediction:prediction'").collect()
+    assert row.alarm == alarm
+    assert (row.baseline_rows, row.current_rows) == (tables["test_predictions"].count(), 600)
+    assert row.baseline_null_share == pytest.approx(0.1, abs=0.03)
+    assert row.current_null_share == pytest.approx(wordless, abs=0.04)
+    if alarm is False:
+        assert row.effect < 0.05
+
+
 def test_without_time_quality_has_no_window(spark, run_stage):
     tables = few(spark)
     none = F.lit(None).cast("timestamp")

@@ -156,7 +156,7 @@ gates: [{metric: perplexity, at_most: 20}, {metric: perplexity, at_most: 25, sli
         assert named[topic] == {subject}
         assert 1 / 3 < share <= 1
     assert {row[0]: row[1] for row in project.rows("predictions_rejected", "letter", "reason")} == dict.fromkeys(
-        (240, 241, 242), "the model gives no prediction"
+        (240, 241, 242), "no known word"
     )
     assert project.table("predictions").schema["prediction"].dataType.simpleString() == "int"
     assert ("prediction:prediction", False) in project.rows("drift_metrics", "feature", "alarm")
@@ -168,6 +168,12 @@ gates: [{metric: perplexity, at_most: 20}, {metric: perplexity, at_most: 25, sli
     reproduced(project)
     again = against_the_champion(project, yaml.replace("max_evals: 2", "max_evals: 1"))
     assert "beats champion: perplexity better by" in again
+    fewer = yaml.replace("max_evals: 2,", "max_evals: 1, preparation: {vocabulary: {size: 6}},")
+    again = project.run(fewer, to="register")  # a smaller perplexity, and less said of the same words
+    assert "beats champion: perplexity better by -" in again.refused
+    left = yaml.replace("max_evals: 2,", "max_evals: 1, preparation: {vocabulary: {leave_out: [seaa]}},")
+    again = project.run(left, to="register")
+    assert "beats champion: the champion makes other words of the same texts" in again.refused
 
 
 def test_recommendations(project):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,16 +17,17 @@ from scipy.special import gammaln
 from headrace.config.preparation import Preparation
 from headrace.errors import ConfigError, DataError
 from headrace.evaluation import special as evaluation
+from headrace.metrics.measure import Difference
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
-from headrace.models.topics import BOUND, TOKENS, Topics, vocabulary, with_bound, with_shares
-from headrace.registry import special
+from headrace.models.topics import BOUND, SMOOTHING, TOKENS, Topics, vocabulary, with_bound, with_shares
+from headrace.registry import topics
+from headrace.registry.gates import Incomparable
 from headrace.search.columns import Columns
 from headrace.search.grouping import GROUPING
 from headrace.search.plan import Plan, plan
-from headrace.search.topics import SMOOTHING, TopicModelling, told
+from headrace.search.topics import BATCH, TopicModelling, told
 from headrace.search.words import fit_words, stop_words, text_columns
-from tests.spark.modelling import pipeline
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 
@@ -67,7 +66,7 @@ def fitted(spark: SparkSession):
     """Training rows and held-out ones, odd ones among both; a model of three topics of the former."""
     trains, judged = texts(150, 0) + ODD, texts(60, 1) + ODD
     train, held = framed(spark, trains), framed(spark, judged)
-    of = TopicModelling(COLUMNS, planned())
+    of = TopicModelling(COLUMNS, planned(), len(trains))
     preparation = of.prepare(train, COLUMNS, of.plan)
     recipe = GROUPING["lda"]
     estimator = recipe.build("topics", {**recipe.first, "topics": 3}, 1, 1)
@@ -216,15 +215,110 @@ def test_the_tests_perplexity_is_of_words_and_not_of_rows(fitted) -> None:
         assert slices[third] == pytest.approx(np.exp(-some[BOUND].sum() / some[TOKENS].sum()))
 
 
-def test_models_of_other_words_are_not_compared(fitted) -> None:
-    """Fewer words are easier to foretell, whatever the topics are."""
-    of, preparation, model, train, _, _, _ = fitted
-    card = ModelCard("topics", TYPES, "int", key=("id",), estimator="lda")
-    fewer = of.prepare(train, COLUMNS, planned(size=10))
-    pair = [(PipelineModel([*one.stages, model]), card) for one in (preparation, fewer)]
-    run: Any = SimpleNamespace(pipeline=pipeline())
-    told_ = special.compared(run, (pair[0], pair[1]), "perplexity")
-    assert told_ == "the champion knows other words, and perplexities are only comparable over the same ones"
+def test_a_share_of_rows_counts_whole_rows(spark: SparkSession) -> None:
+    """Floats do not decide: 100 * 0.29 is 28.999999999999996."""
+    frame = framed(spark, [("often" if number < 29 else "", "always") for number in range(100)])
+    assert vocabulary(fit_words(frame, planned(max_share=0.29))) == ["often"]
+    frame = framed(
+        spark, [("often" if number < 30 else "seldom" if number < 40 else "", None) for number in range(100)]
+    )
+    assert vocabulary(fit_words(frame, planned(max_share=0.29))) == ["seldom"]
+
+
+def test_a_round_looks_at_a_batch_and_not_at_a_share(fitted) -> None:
+    """Rows are counted once for all trials, and however many there are, a round reads no more of them."""
+    _, preparation, _, train, _, _, _ = fitted
+    recipe = GROUPING["lda"]
+    for rows, share in ((1_000_000, 0.01), (BATCH, 1.0), (10, 1.0), (0, 1.0)):
+        estimator = recipe.build("topics", {**recipe.first, "topics": 2}, 1, 1).setMaxIter(2)
+        TopicModelling(COLUMNS, planned(), rows).fit(estimator, preparation, preparation.transform(train))
+        assert estimator.getSubsamplingRate() == share
+
+
+CARD = ModelCard("topics", TYPES, "int", key=("id",), estimator="lda")
+
+
+def trained(frame: DataFrame, how: Plan, iterations: int = 25, **params: object) -> tuple[PipelineModel, ModelCard]:
+    of = TopicModelling(COLUMNS, how, frame.count())
+    preparation, recipe = of.prepare(frame, COLUMNS, how), GROUPING["lda"]
+    estimator = recipe.build("topics", {**recipe.first, "topics": 3, **params}, 1, 1).setMaxIter(iterations)
+    return PipelineModel([*preparation.stages, of.fit(estimator, preparation, preparation.transform(frame))]), CARD
+
+
+def test_versions_of_other_words_are_compared_over_all_of_them(fitted) -> None:
+    """Against a plain count. A word that a version does not know is as likely to it as in the training rows."""
+    _, _, _, train, held, trains, judged = fitted
+    good, few = trained(train, planned()), trained(train, planned(size=6))
+    bad = trained(train.union(framed(train.sparkSession, [("rare rare", "thing")] * 2)), planned(), 1, topics=2)
+    known = [set(vocabulary(one)) for one, _ in (good, few, bad)]
+    assert (len(known[0] - known[1]), known[2] - known[0]) == (12, {"rare", "thing"})
+    naive = {}
+    for name, (one, its) in {"good": good, "few": few}.items():
+        rows = predict(one, its, held, ["id"], (BOUND, TOKENS)).toPandas()
+        naive[name] = np.exp(-rows[BOUND].sum() / rows[TOKENS].sum())
+    assert naive["few"] < naive["good"]  # fewer words are easier to foretell
+    for new, old, better in ((good, few, True), (few, good, False), (good, bad, True), (bad, good, False)):
+        found = topics.compared((new, old), train, held, ["id"], 0)
+        assert isinstance(found, Difference)
+        assert (found.lower > 0, found.upper < 0) == (better, not better)
+        every = set(vocabulary(new[0])) | set(vocabulary(old[0]))
+        seen = Counter(word for row in trains for word in words_of(row))
+        each = [_plain(one, its, held, judged, seen, every) for one, its in (new, old)]
+        assert found.value == pytest.approx(each[1] - each[0], rel=1e-6)
+    same = topics.compared((good, good), train, held, ["id"], 0)
+    assert (same.value, same.lower, same.upper) == (0, 0, 0)
+
+
+def _plain(
+    model: PipelineModel,
+    card: ModelCard,
+    held: DataFrame,
+    judged: list[tuple[str | None, str | None]],
+    seen: Counter[str],
+    every: set[str],
+) -> float:
+    known = set(vocabulary(model))
+    share = {word: (seen[word] + SMOOTHING) / sum(seen[one] + SMOOTHING for one in every) for word in every}
+    among = np.log(sum(share[word] for word in known))
+    bounds = predict(model, card, held, ["id"], (BOUND,)).toPandas().set_index("id")[BOUND].fillna(0)
+    asked = [[word for word in words_of(row) if word in every] for row in judged]
+    besides = [sum(among if word in known else np.log(share[word]) for word in words) for words in asked]
+    return float(np.exp(-(bounds.sum() + sum(besides)) / sum(map(len, asked))))
+
+
+def test_of_the_same_words_it_is_the_perplexities_own_difference(fitted) -> None:
+    _, _, _, train, held, _, _ = fitted
+    pair = trained(train, planned()), trained(train, planned(), 1)
+    assert vocabulary(pair[0][0]) == vocabulary(pair[1][0])
+    found = topics.compared(pair, train, held, ["id"], 0)
+    each = []
+    for one, its in pair:
+        rows = predict(one, its, held, ["id"], (BOUND, TOKENS)).toPandas()
+        each.append(np.exp(-rows[BOUND].sum() / rows[TOKENS].sum()))
+    assert found.value == pytest.approx(each[1] - each[0])
+
+
+def test_versions_that_make_other_words_of_a_text_are_not_compared(fitted) -> None:
+    """Also where their vocabularies are the same."""
+    _, preparation, model, train, held, _, _ = fitted
+    whole = PipelineModel([*preparation.stages, model]), CARD
+    counts = preparation.stages[-1]
+    titles = Columns((), (), {}, TYPES, {}, texts=("title",))
+    conf = Preparation.model_validate({"vocabulary": {"min_rows": 1}})
+    others = [
+        fit_words(train, plan("words", titles, conf)),
+        fit_words(train, planned(ngrams=2)),
+        fit_words(train, planned(leave_out=["beea"])),
+    ]
+    for other in others:
+        same = PipelineModel([*other.stages[:-1], counts, model]), CARD
+        assert vocabulary(same[0]) == vocabulary(whole[0])
+        assert topics.compared((whole, same), train, held, ["id"], 0) == Incomparable(topics.OTHER_WORDS)
+    unused = fit_words(train, planned(leave_out=["nowhere"]))  # makes the same words
+    same = PipelineModel([*unused.stages[:-1], counts, model]), CARD
+    assert isinstance(topics.compared((whole, same), train, held, ["id"], 0), Difference)
+    unknown = held.where("id >= 60 and id < 64")
+    assert topics.compared((whole, whole), train, unknown, ["id"], 0) == Incomparable(topics.NO_WORD)
 
 
 def test_columns_that_are_no_texts_are_refused_in_words() -> None:

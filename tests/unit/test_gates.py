@@ -8,7 +8,7 @@ from headrace.config.learning import Gate
 from headrace.config.types import Pipeline
 from headrace.errors import ConfigError
 from headrace.metrics.measure import Difference
-from headrace.registry.gates import judge
+from headrace.registry.gates import Incomparable, judge
 from headrace.registry.stage import steps
 
 
@@ -57,6 +57,12 @@ def test_the_champion_is_beaten_when_the_whole_interval_is_above_zero(lower, pas
 
     [found] = judge([Gate(beats="champion")], ROWS, "binary", beats)
     assert (found.passed, asked) == (passed, ["areaUnderROC"])
+
+
+def test_a_champion_that_cannot_be_compared_is_not_beaten():
+    [found] = judge([Gate(beats="champion")], ROWS, "topics", lambda _: Incomparable("other words"))
+    assert not found.passed
+    assert found.text.startswith("beats champion: other words; to take it all the same: headrace promote")
 
 
 def test_a_metric_of_another_task_is_a_mistake():

@@ -32,6 +32,8 @@ CENSORED = "censored"
 """The column of a training set that says which labels are only lower bounds."""
 UNLABELLED = ("clustering", "anomaly", "topics")
 """Tasks that learn without a label."""
+REJECTED = "_rejected"
+"""What the table's name of rows without an answer is that of the predictions, and this."""
 NAMING = ("clustering", "topics")
 """Tasks whose predictions are numbers that are only names: those of another version mean something else."""
 MOST_IN_TIME = 1000

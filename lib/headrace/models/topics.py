@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from pyspark.ml.clustering import LDAModel
 
 Array = npt.NDArray[np.float64]
-SHARES, BOUND, TOKENS = "__shares", "__bound", "__tokens"
+SHARES, BOUND, TOKENS, WORDS = "__shares", "__bound", "__tokens", "__words"
+"""Columns that a model makes on its way; the last are a row's words, those that it does not know among them."""
+SMOOTHING = 0.1
+"""Of one topic: so many times each word is seen beforehand."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,25 @@ def with_bound(frame: DataFrame, of: Topics) -> DataFrame:
     tokens = F.aggregate(counts, F.lit(0.0), lambda total, count: total + count)
     found = frame.withColumn(TOKENS, F.when(tokens > 0, tokens))
     return found.withColumn(BOUND, udf(F.col(SHARES), words["indices"], counts))
+
+
+def counted(rows: DataFrame, column: str = "features") -> Array:
+    """How often each word is there, in all rows together. Runs a Spark job."""
+    from pyspark.ml.stat import Summarizer
+
+    found = rows.select(Summarizer.sum(F.col(column)).alias("sum")).collect()[0]
+    return np.asarray(found["sum"].toArray())
+
+
+def one_topic(counts: Array) -> Array:
+    """The logarithm of each word's probability, where all texts are drawn from one topic.
+
+    Args:
+        counts: How often each was seen.
+    """
+    seen = counts + SMOOTHING
+    likely: Array = np.log(seen / seen.sum())
+    return likely
 
 
 def surprise() -> Column:

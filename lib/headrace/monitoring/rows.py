@@ -75,11 +75,19 @@ def sides(
     )
 
 
-def prediction_sides(test_predictions: DataFrame, predictions: DataFrame, task: str = "") -> DataFrame | None:
+def prediction_sides(
+    test_predictions: DataFrame, predictions: DataFrame, task: str = "", unanswered: DataFrame | None = None
+) -> DataFrame | None:
     """The model's own output: on the test part (baseline) and on the rows scored.
 
     Of a clustering the cluster, of topics the topic, which are names though they are numbers; of a task that predicts
     numbers the prediction, for it has no probability, only the column.
+
+    Args:
+        test_predictions: Of the test part, rows without a topic among them.
+        predictions: Of the rows scored, where there are none of these.
+        task: Of the model.
+        unanswered: Rows that were scored and have no topic; only of tasks in `NAMING`.
 
     Returns:
         One column, `prediction:probability` where it is a number, else `prediction:prediction`, and boolean `_current`;
@@ -88,6 +96,8 @@ def prediction_sides(test_predictions: DataFrame, predictions: DataFrame, task: 
     if task in NAMING:
         frames = (test_predictions, predictions)
         old, new = (f.select(F.col("prediction").cast("string").alias(PREDICTION + "prediction")) for f in frames)
+        if unanswered is not None:
+            new = new.unionByName(unanswered.select(F.lit(None).cast("string").alias(PREDICTION + "prediction")))
         return old.withColumn(CURRENT, F.lit(False)).unionByName(new.withColumn(CURRENT, F.lit(True)))
     for name in ("prediction",) if task in NUMBERS else ("probability", "prediction"):
         both = (test_predictions, predictions)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
-from headrace.config.learning import CENSORED
+from headrace.config.learning import CENSORED, NAMING, REJECTED
 from headrace.config.metrics import DEFAULT_METRIC
 from headrace.config.strategies import CHAMPION
 from headrace.engine.time import moment
@@ -162,10 +162,23 @@ def _drift(
         before = None if test.predictions is None else _tested_rows(run, version, test.predictions)
         if before is not None:
             now_given = predictions.where(F.col("model_version").cast("string") == version)
-            output = rows.prediction_sides(before, now_given, facts["task"])
+            unanswered = _unanswered(run, version) if facts["task"] in NAMING else None
+            output = rows.prediction_sides(before, now_given, facts["task"], unanswered)
             drifts += drift.measure(output, output.columns[:1]) if output is not None else []
     stamp = drift.Stamp(run.model_name, run.run_id, now, *map(verdicts.moment, (scored["first"], scored["last"])))
     return drift.records(drifts, run.pipeline.monitoring.alarms, stamp)
+
+
+def _unanswered(run: Run, model: str) -> DataFrame | None:
+    """Rows that a model version had no answer for, in the time that is looked at; None: there are none.
+
+    The table is none of the step's inputs: it changes only when rows are scored.
+    """
+    table = f"{run.pipeline.scoring.output}{REJECTED}"
+    if not run.exists(table):
+        return None
+    rejected = rows.to_come(run.read(table), _learned_until(run))
+    return rejected.where(F.col("model_version").cast("string") == model)
 
 
 def _tested_rows(run: Run, model: str, table: int) -> DataFrame | None:

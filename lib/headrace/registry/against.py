@@ -22,6 +22,7 @@ from headrace.models.predict import predict
 from headrace.models.store import ModelStore
 from headrace.models.version import Version
 from headrace.registry import special
+from headrace.registry.gates import Compared
 from headrace.runtime.step import Run
 
 LEAST = 100
@@ -30,7 +31,7 @@ LEAST = 100
 
 def against(
     run: Run, store: ModelStore, version: Version | None, champion: Version | None, rows: Made | None, metric: str
-) -> Difference | str:
+) -> Compared:
     """How much better the new model is than the champion on the same rows, or why there is nothing to compare.
 
     The champion predicts the test rows of now. Where their features are others than it learned from, which would count

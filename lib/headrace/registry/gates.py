@@ -20,8 +20,17 @@ class Verdict:
     text: str
 
 
-Beats = Callable[[str], "Difference | str"]
-"""From a metric to how much better the new version is than the champion, or why there is nothing to compare."""
+@dataclass(frozen=True)
+class Incomparable:
+    """Why two models that score the same rows cannot be compared: nobody knows whether the new one is better."""
+
+    why: str
+
+
+Compared = Difference | Incomparable | str
+"""How much better the new version is than the champion, or why there is nothing to compare."""
+Beats = Callable[[str], Compared]
+"""From a metric to that."""
 
 
 def judge(
@@ -77,7 +86,10 @@ def _holds(gate: Gate, value: float | None) -> bool:
     return value >= gate.at_least if gate.at_least is not None else value <= (gate.at_most or 0.0)
 
 
-def _champion(compared: Difference | str) -> Verdict:
+def _champion(compared: Compared) -> Verdict:
+    if isinstance(compared, Incomparable):
+        advice = 'to take it all the same: headrace promote FILE.yaml VERSION --force --why "..."'
+        return Verdict(False, f"beats champion: {compared.why}; {advice}")
     if isinstance(compared, str):
         return Verdict(True, f"beats champion: {compared}")
     if compared.lower is None or compared.upper is None:

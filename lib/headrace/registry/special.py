@@ -8,13 +8,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.metrics.lists import list_metrics
-from headrace.metrics.measure import Difference
 from headrace.metrics.rowwise import difference_of_rows
 from headrace.metrics.silhouette import SILHOUETTE, with_silhouette
 from headrace.models import recommend
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
-from headrace.models.topics import BOUND, TOKENS, surprise, vocabulary
+from headrace.registry import topics
+from headrace.registry.gates import Compared
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Model = tuple["PipelineModel", ModelCard]
 
 
-def compared(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | str:
+def compared(run: Run, pair: tuple[Model, Model], metric: str) -> Compared:
     """How much better the first of two models is on the same test rows, or why that cannot be said. Runs Spark jobs."""
     (_, card), (_, other) = pair
     seed, key = run.pipeline.search.seed, [*card.key, "predict_at"]
@@ -35,7 +35,8 @@ def compared(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | s
         new, old = (with_silhouette(predict(model, its, test, key, ("features",))) for model, its in pair)
         return difference_of_rows(new, old, F.col(SILHOUETTE), metric, key, seed)
     if card.task == "topics":
-        return _topics(run, pair, metric)
+        test, learned = (run.read("training_set").where(part) for part in ("split = 'test'", topics.LEARNED))
+        return topics.compared(pair, learned, test, key, seed)
     known = dict(card.learned or {})
     if metric == "rmse":
         test = run.read("training_set").where("split = 'test' and label is not null")
@@ -49,16 +50,6 @@ def compared(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | s
         return "no user of the test part has anything to find: nothing to compare"
     value = list_metrics(F.col("items"), F.col("relevant"), int(known["top_k"]))[metric]
     return difference_of_rows(new, old, value, metric, ["__who"], seed)
-
-
-def _topics(run: Run, pair: tuple[Model, Model], metric: str) -> Difference | str:
-    """Words are as likely as there are few of them: only of the same ones two models can be compared."""
-    (model, card), (other, _) = pair
-    if set(vocabulary(model)) != set(vocabulary(other)):
-        return "the champion knows other words, and perplexities are only comparable over the same ones"
-    test, key = run.read("training_set").where("split = 'test'"), [*card.key, "predict_at"]
-    new, old = (predict(model, its, test, key, (BOUND, TOKENS)) for model, its in pair)
-    return difference_of_rows(new, old, surprise(), metric, key, run.pipeline.search.seed, F.col(TOKENS))
 
 
 def _listed(run: Run, model: PipelineModel, known: dict[str, object]) -> DataFrame:

@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
+from headrace.config.learning import REJECTED
 from headrace.runtime.step import Run
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-REJECTED = "_rejected"
-"""What the table's name is that of the predictions, and this."""
+NO_PREDICTION = "the model gives no prediction"
+WHY_NONE = {"topics": "no known word"}
+"""Of tasks of which it is known why a model gives no prediction."""
 
 
-def reason(scored: DataFrame) -> Column:
+def reason(scored: DataFrame, none: str = NO_PREDICTION) -> Column:
     """Why a row has no answer; null where it has one.
 
     Args:
         scored: With `prediction` and `probability`; the latter may be null, or a map.
+        none: What is said where the model gives no prediction.
     """
     prediction, probability = F.col("prediction"), F.col("probability")
-    why = F.when(prediction.isNull(), F.lit("the model gives no prediction"))
+    why = F.when(prediction.isNull(), F.lit(none))
     if isinstance(scored.schema["prediction"].dataType, DoubleType | FloatType):
         why = why.when(F.isnan(prediction), F.lit("the prediction is NaN"))
         why = why.when(F.abs(prediction) == float("inf"), F.lit("the prediction is infinite"))
@@ -50,7 +53,9 @@ def reject(run: Run, table: str, scored: DataFrame, key: Sequence[str]) -> int:
         key: Of the spine.
     """
     stamps = ("model_name", "model_version", "run_id")
-    bad = scored.withColumn("reason", reason(scored)).where("reason is not null")
+    training = run.pipeline.training_set
+    none = WHY_NONE.get(str(training.kind), NO_PREDICTION) if training else NO_PREDICTION
+    bad = scored.withColumn("reason", reason(scored, none)).where("reason is not null")
     rows = bad.select(*key, "predict_at", "reason", *stamps, F.col("scored_at").alias("rejected_at")).persist()
     try:
         found = rows.groupBy("reason").count().orderBy(F.desc("count")).collect()  # a row per reason

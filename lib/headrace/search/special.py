@@ -181,7 +181,7 @@ class Recommendation:
 
 
 def special(training: TrainingSet, task: str, columns: Columns, plan: Plan, train: DataFrame) -> Special | None:
-    """Of a task; None for one with a label. Of ratings the mean is asked for, a Spark job.
+    """Of a task; None for one with a label. Of ratings the mean is asked for, of texts how many there are: a Spark job.
 
     Args:
         training: The configuration.
@@ -195,7 +195,7 @@ def special(training: TrainingSet, task: str, columns: Columns, plan: Plan, trai
     if task == "anomaly":
         return Anomaly(columns, plan, contamination=training.contamination)
     if task == "topics":
-        return TopicModelling(columns, plan)
+        return TopicModelling(columns, plan, train.count())
     if task != "recommendation":
         return None
     relevant = training.relevant

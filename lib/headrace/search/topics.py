@@ -9,19 +9,28 @@ from typing import Any
 
 import numpy as np
 from pyspark.ml import Model, PipelineModel
-from pyspark.ml.stat import Summarizer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from headrace.models.topics import TOKENS, Array, Topics, surprise, topic, vocabulary, with_bound, with_shares
+from headrace.models.topics import (
+    TOKENS,
+    Array,
+    Topics,
+    counted,
+    one_topic,
+    surprise,
+    topic,
+    vocabulary,
+    with_bound,
+    with_shares,
+)
 from headrace.search.columns import Columns
 from headrace.search.plan import Plan
 from headrace.search.words import fit_words
 
-SMOOTHING = 0.1
-"""Of the baseline: so many times each word is seen beforehand."""
-BATCH, LEAST = 10_000, 0.05
-"""Rows that each iteration looks at, and the least share of all."""
+BATCH = 10_000
+"""About so many rows each round looks at, however many there are: what counts is the size of a batch and not its share,
+and of millions of texts some thousand each do best (Hoffman, Blei and Bach, Online Learning for LDA, NIPS 2010)."""
 SHOWN = 10
 """Words that are told of a topic."""
 
@@ -33,10 +42,12 @@ class TopicModelling:
     Attributes:
         columns: What was learned of the features.
         plan: How words are counted for the baseline; the same for all trials, or perplexities could not be compared.
+        rows: How many there are to learn from.
     """
 
     columns: Columns
     plan: Plan
+    rows: int
     guess: str = "one topic"
     keep: tuple[str, ...] = ("features", "label")
 
@@ -46,8 +57,7 @@ class TopicModelling:
 
     def fit(self, estimator: Any, preparation: PipelineModel, train: DataFrame) -> Model:
         """See `Special`; of many rows each iteration looks at some."""
-        share = max(LEAST, min(1.0, BATCH / max(1, train.count())))
-        return estimator.setSubsamplingRate(share).fit(train)
+        return estimator.setSubsamplingRate(min(1.0, BATCH / max(1, self.rows))).fit(train)
 
     def value(self, model: Any, preparation: PipelineModel, train: DataFrame, judged: DataFrame, metric: str) -> float:
         """See `Special`; of rows without any known word it is not defined."""
@@ -58,9 +68,8 @@ class TopicModelling:
     def baseline(self, train: DataFrame, judged: DataFrame, metric: str) -> float:
         """See `Special`."""
         preparation = self.prepare(train, self.columns, self.plan)
-        learned, asked = (_counted(preparation.transform(rows)) for rows in (train, judged))
-        likely = np.log((learned + SMOOTHING) / (learned + SMOOTHING).sum())
-        return math.exp(-float(asked @ likely) / asked.sum()) if asked.sum() else float("nan")
+        learned, asked = (counted(preparation.transform(rows)) for rows in (train, judged))
+        return math.exp(-float(asked @ one_topic(learned)) / asked.sum()) if asked.sum() else float("nan")
 
     def stages(self, model: Model) -> list[Any]:
         """See `Special`."""
@@ -74,12 +83,6 @@ class TopicModelling:
         rows = {row["topic"]: row["count"] for row in found}
         each = [{"rows": rows.get(place, 0), "words": _likeliest(words, of)} for place, of in enumerate(matrix.T)]
         return {"topics": each, "wordless": rows.get(None, 0)}
-
-
-def _counted(rows: DataFrame) -> Array:
-    """How often each word is there, in all rows together. Runs a Spark job."""
-    found = rows.select(Summarizer.sum(F.col("features")).alias("sum")).collect()[0]
-    return np.asarray(found["sum"].toArray())
 
 
 def _likeliest(words: list[str], of: Array) -> dict[str, float]:

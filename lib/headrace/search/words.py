@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,12 +14,12 @@ from pyspark.sql import functions as F
 from headrace.config.file.complaints import meant
 from headrace.config.preparation import Preparation, Vocabulary
 from headrace.errors import ConfigError, DataError
+from headrace.models.topics import WORDS
 from headrace.search import roles
 from headrace.search.columns import Columns
 from headrace.search.plan import Plan
 from headrace.search.texts import as_text, tokens
 
-WORDS = "__words"
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -94,7 +95,7 @@ def stop_words(conf: Vocabulary) -> tuple[str, ...]:
 
 def _vocabulary(rows: DataFrame, conf: Vocabulary) -> list[str]:
     each = rows.select(F.explode(F.array_distinct(WORDS)).alias("word"))
-    most = rows.count() * conf.max_share
+    most = math.floor(rows.count() * conf.max_share + 1e-9)  # 100 * 0.29 is 28.999999999999996
     found = each.groupBy("word").count().where((F.col("count") >= conf.min_rows) & (F.col("count") <= most))
     kept = found.orderBy(F.desc("count"), "word").limit(conf.size).collect()  # bounded: `size`
     return [row["word"] for row in kept]
