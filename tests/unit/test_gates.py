@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from headrace.config.learning import Gate
@@ -57,6 +59,21 @@ def test_the_champion_is_beaten_when_the_whole_interval_is_above_zero(lower, pas
 
     [found] = judge([Gate(beats="champion")], ROWS, "binary", beats)
     assert (found.passed, asked) == (passed, ["areaUnderROC"])
+
+
+@pytest.mark.parametrize(
+    ("compared", "passed", "says"),
+    [
+        (Difference("profit", 0.01), True, "(a metric in Python: no interval)"),
+        (Difference("profit", 0.0), False, "(a metric in Python: no interval), wanted above zero"),
+        (Difference("concordance", 0.01), False, "+0.0100 on the same rows (too few, or too alike, for an interval)"),
+        (Difference("concordance", math.nan), False, "concordance of one of the two is not defined on the same rows"),
+    ],
+)
+def test_without_an_interval_only_a_metric_in_python_can_beat_the_champion(compared, passed, says):
+    [found] = judge([Gate(beats="champion")], ROWS, "survival", lambda _: compared)
+    assert found.passed == passed
+    assert says in found.text
 
 
 def test_a_metric_of_another_task_is_a_mistake():
