@@ -77,7 +77,7 @@ def test_without_an_interval_only_a_metric_in_python_can_beat_the_champion(compa
 
 
 def test_a_metric_of_another_task_is_a_mistake():
-    with pytest.raises(ConfigError, match="'rmse' is no metric of binary task"):
+    with pytest.raises(ConfigError, match="'rmse' is no metric of the task binary"):
         judge([Gate(metric="rmse", at_most=1.0)], ROWS, "binary", lambda _: "")
     pipeline = Pipeline.model_validate(
         {

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.metrics.concordance import BY, Cuts, binned, concordances, cuts_of, in_buckets
-from headrace.metrics.frame import OVERALL, judged, unit_group
+from headrace.metrics.frame import FLAG, OVERALL, judged, unit_group
 from headrace.metrics.gather import Slice, chunks, only, slices_with
 from headrace.metrics.measure import GROUPS, Difference, Measure
 from headrace.metrics.statistics import Array, interval, real, weights
@@ -37,11 +37,12 @@ def comparable(frame: DataFrame) -> bool:
     """Whether any two rows can be compared: of the first event and what comes last it is so, or of none. Runs a Spark job.
 
     Args:
-        frame: As in `evaluated`.
+        frame: `label`, and `FLAG` where there is such a thing.
     """
-    rows = judged(frame, "regression", (), F.lit(0))
-    when = F.struct("y", "censored")  # of equal times what is censored comes later
-    found: Any = rows.agg(F.min(F.when(~F.col("censored"), when)).alias("event"), F.max(when).alias("last")).first()
+    late = F.col(FLAG) if FLAG in frame.columns else F.lit(False)
+    when = F.struct(F.col("label").cast("double"), late)  # of equal times what is censored comes later
+    rows = frame.where("label is not null")
+    found: Any = rows.agg(F.min(F.when(~late, when)).alias("event"), F.max(when).alias("last")).first()
     return found["event"] is not None and tuple(found["event"]) < tuple(found["last"])
 
 
