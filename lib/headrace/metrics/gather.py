@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.metrics.frame import OVERALL
 from headrace.metrics.statistics import EPSILON, GRID, ClassStatistics, RegressionStatistics, Statistics
+
+if TYPE_CHECKING:  # a plan imports this, and needs no pandas
+    import pandas as pd
 
 MAX_SLICES = 1000
 MAX_CELLS = 1_000_000
