@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
+from headrace.metrics import gather, survival
 from headrace.metrics.concordance import concordances, cuts_of
 from headrace.metrics.evaluators import model_metric
 from headrace.metrics.frame import FLAG, judged
-from headrace.metrics.survival import difference_in_concordance, measure_concordance
+from headrace.metrics.survival import comparable, difference_in_concordance, measure_concordance
 from tests.support.pairwise import harrell
 
 SCHEMA = f"id int, kind string, label double, prediction double, {FLAG} boolean"
@@ -27,6 +28,13 @@ def rows(seed: int, count: int, times: int, levels: int, share: float) -> list[t
 
 def known(some: list[tuple]) -> float | None:
     return harrell([r[2] for r in some], [r[3] for r in some], [r[4] for r in some])
+
+
+def widths(some: list[tuple], other: list[tuple]) -> tuple[float, float]:
+    """Of 95 % intervals by a slow bootstrap of rows: of the concordance of some, and of what it is above the others'."""
+    draws = np.random.default_rng(0).integers(0, len(some), (60, len(some)))
+    both = [(known([some[i] for i in draw]), known([other[i] for i in draw])) for draw in draws]
+    return 2 * 1.96 * np.std([one for one, _ in both]), 2 * 1.96 * np.std([one - two for one, two in both])
 
 
 @pytest.mark.parametrize(
@@ -98,3 +106,65 @@ def test_measures_and_their_intervals(spark):
     assert 0 < better.lower < better.value < better.upper
     same = difference_in_concordance(frame, frame, ["id"])
     assert (same.value, same.lower, same.upper) == (0.0, 0.0, 0.0)
+
+
+def test_intervals_of_few_values(spark):
+    """Eight times and five predictions: as wide as they ought to be, and never a point."""
+    rng = np.random.default_rng(8)
+    time, late = rng.integers(1, 9, 240), rng.random(240) < 0.3
+    good, poor = (np.clip(np.round(time / 2 + rng.normal(size=240) * noise), 0, 4) for noise in (1.0, 2.0))
+    new, old = ([(i, "a", float(time[i]), float(said[i]), bool(late[i])) for i in range(240)] for said in (good, poor))
+    frames = [spark.createDataFrame(some, SCHEMA) for some in (new, old)]
+    [whole] = measure_concordance(frames[0], ["id"], seed=1)
+    better = difference_in_concordance(*frames, ["id"], seed=1)
+    assert whole.value == pytest.approx(known(new))
+    assert better.value == pytest.approx(known(new) - known(old))
+    for one, wanted in zip((whole, better), widths(new, old), strict=True):
+        assert one.lower < one.value < one.upper
+        assert 0.7 < (one.upper - one.lower) / wanted < 1.4
+
+
+def test_buckets_that_do_not_tell_rows_apart_give_no_interval(spark):
+    """The slice lies between two cuts: by its buckets all is tied, and a point would be no interval."""
+    rng = np.random.default_rng(3)
+    some = [(i, "near" if 2 <= i < 32 else "all", float(rng.integers(1, 900)), float(i), False) for i in range(800)]
+    found = {m.slice_value: m for m in measure_concordance(spark.createDataFrame(some, SCHEMA), ["id"], ["kind"], 20)}
+    near = [r for r in some if r[1] == "near"]
+    assert found["near"].value == pytest.approx(known(near)) != 0.5
+    assert (found["near"].lower, found["near"].upper) == (None, None)
+    assert found["all"].lower < found["all"].value < found["all"].upper
+
+
+def test_the_values_of_all_slices_are_counted_at_once(spark, monkeypatch):
+    frame = spark.createDataFrame(rows(6, 90, 30, 9, 0.3), SCHEMA).withColumn("kind", F.col("id") % 3)
+    at_once = measure_concordance(frame, ["id"], ["kind"], 10)
+    calls = []
+    monkeypatch.setattr(survival, "concordances", lambda *asked: calls.append(asked) or concordances(*asked))
+    monkeypatch.setattr(gather, "MAX_DENSE", 1)
+    assert measure_concordance(frame, ["id"], ["kind"], 10) == at_once
+    assert len(at_once) == 4
+    assert len(calls) == 1
+
+
+def test_parts_are_as_large_as_the_cells_of_their_slices_allow():
+    slices = [gather.SliceRows(("a", str(number)), 10**7) for number in range(10)]
+    assert [len(part) for part in gather.chunks(slices, most=100_000)] == [10]
+    assert [len(part) for part in gather.chunks(slices, most=500_000)] == [2] * 5
+
+
+def test_whether_any_pair_can_be_compared(spark):
+    seen = set()
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        count = int(rng.integers(1, 5))
+        time, late = rng.integers(1, 4, count), rng.random(count) < 0.6
+        some = [(i, "a", float(time[i]), 1.0, bool(late[i])) for i in range(count)]
+        wanted = known(some)
+        frame = spark.createDataFrame(some, SCHEMA).drop("prediction")
+        assert comparable(frame) == (wanted is not None), some
+        assert wanted in (None, 0.5)
+        seen.add(wanted)
+    assert seen == {None, 0.5}
+    assert not comparable(frame.where("false"))
+    assert comparable(spark.createDataFrame([(1.0,), (2.0,)], "label double"))
+    assert not comparable(spark.createDataFrame([(1.0,), (1.0,), (None,)], "label double"))

@@ -8,7 +8,7 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import functions as F
 
 from headrace.errors import HeadraceError
-from headrace.search.baseline import best, constant
+from headrace.search.baseline import Guess, best, constant
 from headrace.search.columns import columns
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.plan import plan
@@ -108,6 +108,18 @@ def test_by_time_the_last_value_is_a_guess_as_well(spark, tmp_path):
     assert constant("rmse", problem.folds[0].last, problem.folds[0].parts.validation) == pytest.approx(
         rmse["last value"]
     )
+
+
+def test_a_constant_says_nothing_of_the_order_and_is_no_last_value(spark, tmp_path):
+    by_time = {"by": "time", "train_until": "2024-01-01", "validation_until": "2024-01-02", "test_until": "2024-01-03"}
+    run = FakeRun(spark, tmp_path, pipeline({"metric": "concordance"}, label="id", split=by_time), sqlite(tmp_path))
+    run.put("training_set", training_set(spark, "cast(id as double)", 300), facts("regression", []))
+    problem = look(run)
+    assert problem.folds[0].last is None
+    assert best(problem) == Guess("constant", 0.5)
+    alike = training_set(spark, "cast(if(split = 'validation', 1, id) as double)", 300)  # no two can be compared
+    run.put("training_set", alike, facts("regression", []))
+    assert np.isnan(best(look(run)).value)
 
 
 def test_a_survival_regression_says_how_many_labels_are_no_times(prepared):

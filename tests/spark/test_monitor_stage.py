@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from headrace.monitoring import stage
 from headrace.monitoring.versions import Tested
 from tests.spark.monitored import NOW, FakeRun, a_training_set, pipeline, to_spark
+from tests.support.pairwise import harrell
 
 NOTES = {"key": ["id"], "task": "binary", "labels": ["No", "Yes"]}
 THREE = {"3": Tested({"areaUnderROC": 0.99, "logLoss": 0.9}, 7)}
@@ -187,6 +188,36 @@ def test_rows_without_a_topic_are_on_both_sides_though_scoring_sets_them_aside(
     assert row.current_null_share == pytest.approx(wordless, abs=0.04)
     if alarm is False:
         assert row.effect < 0.05
+
+
+def test_times_until_an_event_are_joined_once_and_count_where_they_say_what_they_are(spark, run_stage):
+    tables = few(spark)
+    said = F.when(F.col("id") % 9 != 0, F.col("id") % 3 == 0)
+    label = {"label": F.col("id") % 7 + F.lit(1.0), "censored": said}
+    tables["training_set"] = tables["training_set"].withColumns(label)
+    made = spark.sparkContext.accumulator(0)
+
+    def guess(number):
+        made.add(1)
+        return float(number % 5)
+
+    others = ["id", "predict_at", "revision", "model_version"]
+    number = F.udf(guess, "double")("id").alias("prediction")
+    tables["predictions"] = tables["predictions"].select(
+        *others, number, F.lit(None).cast("double").alias("probability")
+    )
+    held = spark.sparkContext._jsc.sc().getPersistentRDDs().size()
+    changes = {"training_set": {"from": "customers", "label": "churn", "censored": "late"}}
+    _, done = run_stage(tables, {}, changes=changes, notes={"task": "regression", "labels": []})
+    assert made.value == 200
+    assert spark.sparkContext._jsc.sc().getPersistentRDDs().size() == held
+    known = [i for i in range(100, 300) if i % 9]
+    assert labelled(done) == len(known) == 178
+    assert any(note.startswith("quality: 22 of the labels count as unknown") for note in done.notes)
+    whole = done.outputs[0].frame.where("granularity = 'all'").first()
+    wanted = harrell([i % 7 + 1.0 for i in known], [i % 5 for i in known], [i % 3 == 0 for i in known])
+    assert (whole.metric, whole.value) == ("concordance", pytest.approx(wanted))
+    assert whole.lower < whole.value < whole.upper
 
 
 def test_without_time_quality_has_no_window(spark, run_stage):

@@ -10,9 +10,12 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.regression import AFTSurvivalRegression
 from pyspark.sql import functions as F
 
+from headrace.config.learning import Search, TrainingSet
 from headrace.errors import DataError
 from headrace.models.store import ModelStore
 from headrace.monitoring import quality, verdicts
+from headrace.search.tallies import ROW
+from headrace.search.wanted import rows_named
 from tests.spark.modelling import shared_home, sqlite
 from tests.support.pairwise import harrell
 from tests.support.runs import Project, statuses
@@ -85,6 +88,9 @@ def test_from_the_file_to_what_is_scored(project):
     scored = {r["machine"]: r["prediction"] for r in project.table("predictions").collect()}
     assert len(scored) == 20
     assert len(tested) > 120
+    table = project.table("test_predictions")
+    assert table.columns[:5] == ["machine", "predict_at", "split", "label", "censored"]
+    assert {r["machine"]: r["censored"] for r in table.collect()} == {m: known[m]["censored"] for m in tested}
     for machine, value in {**tested, **scored}.items():
         assert value == pytest.approx(wanted[machine], rel=2e-3)
 
@@ -119,6 +125,37 @@ def test_what_is_no_time_or_does_not_say_what_it_is(project, changed, says):
     write(project, [changed.get(i, line) for i, line in enumerate(lines)])
     with pytest.raises(DataError, match=says):
         project.run(YAML, to="training_set")
+
+
+def still_running(project: Project, lines: list[str], which: str) -> None:
+    """Write the machines again; those of some rows of the training set have not failed by then."""
+    some = {r["machine"] for r in project.table("training_set").where(which).collect()}
+    write(project, [line.replace("failed", "running") if i in some else line for i, line in enumerate(lines)])
+
+
+def test_a_part_or_a_fold_where_nothing_happened(project):
+    lines, folds = machines(100), YAML.replace("0.25]}", "0.25], folds: 2}")
+    write(project, lines)
+    project.run(folds, to="training_set")
+    still_running(project, lines, "split = 'validation'")
+    with pytest.raises(DataError, match=r"every row with a label is censored in validation, so .*'validation': '0 of"):
+        project.run(YAML, to="training_set")
+    assert statuses(project.run(folds, to="training_set"))["training_set"] == "done"  # cut through train and validation
+    still_running(project, lines, "fold = 2")
+    with pytest.raises(DataError, match="fold 1 of 2: there learns no row that had its event, all are censored"):
+        project.run(folds, to="search")
+
+
+def test_rows_are_told_apart_by_their_features_alone(spark):
+    told = "label double, censored boolean, fold int, split string, label_known_at timestamp, x int"
+    values = [
+        (1.0, True, 1, "train", None, 1),
+        (2.0, False, 2, "validation", None, 1),
+        (1.0, True, 1, "train", None, 2),
+    ]
+    training = TrainingSet.model_validate({"from": "t", "label": "y", "censored": "late", "split": {"folds": 2}})
+    found = [r[ROW] for r in rows_named(spark.createDataFrame(values, told), Search(), training, ()).collect()]
+    assert found[0] == found[1] != found[2]
 
 
 def test_folds_slices_and_a_regression_that_is_judged_by_order(project):

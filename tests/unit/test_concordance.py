@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from headrace.metrics import alone
+from headrace.metrics.concordance import CUTS, Cuts
 from headrace.metrics.pairs import concordance
 from tests.support.pairwise import harrell
 
@@ -50,3 +53,18 @@ def test_ties_and_what_cannot_be_compared(time: list, predicted: list, censored:
 def test_without_censoring_it_is_a_metric_of_any_regression() -> None:
     label, said = np.array([3.0, 1.0, 2.0, 2.0]), np.array([2.0, 1.0, 3.0, 1.0])
     assert alone.value("regression", "concordance", label, said) == harrell(list(label), list(said), [False] * 4)
+
+
+@pytest.mark.parametrize("most", [0, 1, 7, 20, CUTS])
+@pytest.mark.parametrize("count", [0, 1, 5, 20, 21, 40, 199, CUTS])
+def test_of_few_cuts_all_are_taken_and_of_many_evenly_as_many_as_are_wanted(count: int, most: int) -> None:
+    every = tuple(float(one) for one in range(count))
+    few = Cuts(every, every[:8], 1000).of(most)
+    if most >= 8:  # each is thinned by its own number
+        assert few.predictions == every[:8]
+    if count <= most:
+        assert few.times == every
+    else:
+        assert most / 2 <= len(few.times) <= most
+        assert set(few.times) <= set(every)
+        assert len({after - before for before, after in pairwise(few.times)}) <= 1

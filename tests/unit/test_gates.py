@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from headrace.config.learning import Gate
@@ -65,8 +67,23 @@ def test_a_champion_that_cannot_be_compared_is_not_beaten():
     assert found.text.startswith("beats champion: other words; to take it all the same: headrace promote")
 
 
+@pytest.mark.parametrize(
+    ("compared", "passed", "says"),
+    [
+        (Difference("profit", 0.01), True, "(a metric in Python: no interval)"),
+        (Difference("profit", 0.0), False, "(a metric in Python: no interval), wanted above zero"),
+        (Difference("concordance", 0.01), False, "+0.0100 on the same rows (too few, or too alike, for an interval)"),
+        (Difference("concordance", math.nan), False, "concordance of one of the two is not defined on the same rows"),
+    ],
+)
+def test_without_an_interval_only_a_metric_in_python_can_beat_the_champion(compared, passed, says):
+    [found] = judge([Gate(beats="champion")], ROWS, "survival", lambda _: compared)
+    assert found.passed == passed
+    assert says in found.text
+
+
 def test_a_metric_of_another_task_is_a_mistake():
-    with pytest.raises(ConfigError, match="'rmse' is no metric of binary task"):
+    with pytest.raises(ConfigError, match="'rmse' is no metric of the task binary"):
         judge([Gate(metric="rmse", at_most=1.0)], ROWS, "binary", lambda _: "")
     pipeline = Pipeline.model_validate(
         {

@@ -7,10 +7,11 @@ import pytest
 from headrace.config.checks import references
 from headrace.config.checks.leaks import hidden_columns
 from headrace.config.checks.training_scope import check as scope
-from headrace.config.metrics import larger_is_better
+from headrace.config.metrics import larger_is_better, unknown_metric
 from headrace.config.types import Pipeline
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, DataError
 from headrace.search.estimators import ESTIMATORS, chosen
+from headrace.training.task import refuse_no_events
 
 TIMES = {"label": "hours", "censored": "not failed"}
 LATER = {"from": "t", "aggregate": "sum(x)", "within": "7 days"}
@@ -78,13 +79,32 @@ def test_what_goes_together(training: dict, more: dict) -> None:
             "takes it for the label",
         ),
         (TIMES, {"search": {"points": [{"estimator": "xgboost"}]}}, "search.points[0]", "allowed: survival_regression"),
-        (TIMES, {"search": {"metric": "rmse"}}, "search.metric", "only a lower bound then; allowed: concordance"),
-        (TIMES, {"gates": [{"metric": "mae", "at_most": 3}]}, "gates[0].metric", "only a lower bound then"),
+        (TIMES, {"search": {"metric": "rmse"}}, "search.metric", "only a lower bound; allowed: concordance"),
+        (TIMES, {"gates": [{"metric": "mae", "at_most": 3}]}, "gates[0].metric", "only a lower bound"),
         (TIMES, {"gates": [{"metric": "concordance", "at_least": 3}]}, "gates[0].at_least", "between 0 and 1"),
         (TIMES, {"metrics": {"m": {"python": "m:f"}}}, "metrics.m", "use concordance"),
         (TIMES, {"search": {"ensemble": {}}}, "search.ensemble", "leave it out"),
         (TIMES, {"search": {"segments": {"by": "x"}}}, "search.segments", "leave it out"),
-        (TIMES, {"search": {"balance": "weights"}}, "search.balance", "the task is regression"),
+        (TIMES, {"search": {"balance": "weights"}}, "search.balance", "the task is regression with censored"),
+        (
+            TIMES,
+            {"search": {"calibration": "sigmoid"}},
+            "search.calibration",
+            "the task is regression with censored: a number is predicted",
+        ),
+        (TIMES, {"search": {"threshold": 0.4}}, "search.threshold", "a number is predicted, without a probability"),
+        (
+            TIMES,
+            {"search": {"preparation": {"vocabulary": {"size": 100}}}},
+            "search.preparation.vocabulary",
+            "the task is regression with censored",
+        ),
+        (
+            TIMES,
+            {"search": {"preparation": {"categories": {"encode": "woe"}}}},
+            "search.preparation.categories.encode",
+            "the task is regression with censored; write frequency",
+        ),
         (
             TIMES,
             {"search": {"preparation": {"categories": {"encode": "target"}}}},
@@ -104,6 +124,7 @@ def test_what_goes_together(training: dict, more: dict) -> None:
 def test_what_does_not(training: dict, more: dict, where: str, says: str) -> None:
     found = [message for place, message in mistakes(training, **more) if place == where]
     assert any(says in message for message in found), mistakes(training, **more)
+    assert not any(word in message for message in found for word in ("task survival", "task is survival"))
 
 
 def test_whether_it_was_censored_gives_the_label_away() -> None:
@@ -118,6 +139,31 @@ def test_whether_it_was_censored_gives_the_label_away() -> None:
 def test_the_default_is_what_understands_it() -> None:
     assert chosen((), "survival", explicit=False) == ("survival_regression",)
     assert larger_is_better("concordance")
-    with pytest.raises(ConfigError, match="a label that may be censored; write any of survival_regression"):
+    assert str(unknown_metric("rmse", "survival")).startswith(
+        "'rmse' is no metric of the task regression with censored;"
+    )
+    with pytest.raises(ConfigError, match="cannot learn the task regression with censored; write any of survival_"):
         chosen(("xgboost",), "survival", explicit=True)
     assert [name for name, one in ESTIMATORS.items() if "survival" in one.tasks] == ["survival_regression"]
+
+
+@pytest.mark.parametrize(
+    ("events", "folds", "says"),
+    [
+        ((3, 1, 1), False, None),
+        ((0, 1, 1), False, "is censored in train, so"),
+        ((3, 0, 0), False, "is censored in validation, test, so"),
+        ((3, 0, 1), True, None),  # the folds are cut through both
+        ((0, 0, 1), True, "is censored in train and validation, so"),
+        ((3, 1, 0), True, "is censored in test, so"),
+    ],
+)
+def test_a_part_where_nothing_happened_is_refused(events: tuple, folds: bool, says: str | None) -> None:
+    names = ("train", "validation", "test")
+    parts = {name: {"events": one, "labelled": 9} for name, one in zip(names, events, strict=True)}
+    if says is None:
+        refuse_no_events(parts, folds)
+        return
+    with pytest.raises(DataError, match=says) as told:
+        refuse_no_events(parts, folds)
+    assert f"'test': '{events[2]} of 9'" in str(told.value)

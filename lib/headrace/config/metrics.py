@@ -68,12 +68,17 @@ def larger_is_better(metric: str) -> bool:
     raise KeyError(metric)
 
 
+def task_named(way: str) -> str:
+    """The task as the file has it: `survival` is a word that nobody writes."""
+    return "regression with censored" if way == "survival" else way
+
+
 def unknown_metric(metric: str, task: str | None, own: Iterable[str] = ()) -> str | None:
     """What is wrong with a metric's name, or None where nothing is.
 
     Args:
         metric: The name as written.
-        task: `binary`, `multiclass` and so on, or None while it is not known.
+        task: `binary`, `multiclass`, `survival` and so on, or None while it is not known.
         own: Names of the user's metrics.
     """
     allowed = [*(METRICS[task] if task else ALL_METRICS), *own]
@@ -81,4 +86,5 @@ def unknown_metric(metric: str, task: str | None, own: Iterable[str] = ()) -> st
         return None
     close = [name for name in allowed if name.lower() == metric.lower().replace("_", "")]
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{metric!r} is no metric of {task or 'any'} task; write one of {', '.join(allowed)}{hint}"
+    of = f"the task {task_named(task)}" if task else "any task"
+    return f"{metric!r} is no metric of {of}; write one of {', '.join(allowed)}{hint}"

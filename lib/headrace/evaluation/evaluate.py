@@ -11,7 +11,7 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from headrace.config.learning import UNLABELLED
+from headrace.config.learning import CENSORED, UNLABELLED
 from headrace.config.metrics import ALL_METRICS
 from headrace.errors import ConfigError, DataError
 from headrace.evaluation import special
@@ -116,6 +116,7 @@ def predictions_frame(scored: DataFrame, key: Sequence[str], model_name: str, ru
         "predict_at",
         "split",
         "label",
+        *([F.col(FLAG).alias(CENSORED)] if FLAG in scored.columns else []),
         "prediction",
         "probability",
         F.lit(model_name).alias("model_name"),

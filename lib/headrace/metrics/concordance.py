@@ -37,10 +37,14 @@ class Cuts:
     predictions: tuple[float, ...]
     rows: int
 
+    @property
+    def buckets(self) -> tuple[int, int]:
+        """How many there are of times and of predictions, see `in_buckets`."""
+        return 3 * len(self.times) + 1, 2 * len(self.predictions) + 1
+
     def of(self, most: int) -> Cuts:
         """With `most` cuts at the most."""
-        step = max(1, -(-CUTS // most)) if most else CUTS + 1
-        return Cuts(self.times[step - 1 :: step], self.predictions[step - 1 :: step], self.rows)
+        return Cuts(_thinned(self.times, most), _thinned(self.predictions, most), self.rows)
 
 
 def cuts_of(judged: DataFrame) -> Cuts:
@@ -107,6 +111,12 @@ def binned(counts: Array, events: Array) -> Array:
     right = (events * (above + 0.5 * later)).sum(axis=(1, 2))
     compared = (events * later.sum(axis=2, keepdims=True)).sum(axis=(1, 2))
     return np.divide(right, compared, out=np.full(len(right), np.nan), where=compared > 0)
+
+
+def _thinned(values: tuple[float, ...], most: int) -> tuple[float, ...]:
+    """All of few values; of others evenly many, at most so many."""
+    step = -(-len(values) // most) if most else len(values) + 1
+    return values[step - 1 :: step] if values else ()
 
 
 def _finite(values: Sequence[float] | None) -> tuple[float, ...]:

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.metrics.frame import OVERALL
 from headrace.metrics.statistics import EPSILON, GRID, ClassStatistics, RegressionStatistics, Statistics
+
+if TYPE_CHECKING:  # a plan imports this, and needs no pandas
+    import pandas as pd
 
 MAX_SLICES = 1000
 MAX_CELLS = 1_000_000
@@ -43,18 +46,21 @@ def slices_with(judged: DataFrame, min_rows: int) -> list[SliceRows]:
     return [SliceRows((row["slice_column"], row["slice_value"]), row["rows"]) for row in found]
 
 
-def chunks(slices: Sequence[SliceRows], limit: int = MAX_CELLS, dense: int = 0) -> Iterator[list[SliceRows]]:
+def chunks(
+    slices: Sequence[SliceRows], limit: int = MAX_CELLS, dense: int = 0, most: int = 2 * GRID * 200
+) -> Iterator[list[SliceRows]]:
     """Slices in parts whose statistics fit the driver.
 
     Args:
         slices: With their rows.
         limit: Cells counted by Spark at a time.
         dense: Numbers that the arrays of one slice hold, however few rows it has.
+        most: Cells that one slice has, however many rows it has.
     """
     part: list[SliceRows] = []
     cells = 0
     for one in slices:
-        size = min(one.rows, 2 * GRID * 200)
+        size = min(one.rows, most)
         if part and (cells + size > limit or (len(part) + 1) * dense > MAX_DENSE):
             yield part
             part, cells = [], 0

@@ -13,7 +13,7 @@ from headrace.config.metrics import METRICS, larger_is_better
 from headrace.metrics.frame import OVERALL, judged, unit_group
 from headrace.metrics.gather import Slice, chunks, gather, only, slices_with
 from headrace.metrics.ranking import ranking_metrics
-from headrace.metrics.statistics import GRID, interval, values, weights
+from headrace.metrics.statistics import GRID, interval, real, values, weights
 
 GROUPS = 200
 RANKING = ("areaUnderROC", "areaUnderPR")
@@ -77,7 +77,7 @@ def measure(
                 value = exact.get(one.slice, {}).get(metric, sample[metric]) if metric in RANKING else sample[metric]
                 lower, upper = interval(value, sample[metric], replicates[metric])
                 column, text = one.slice if one.slice[0] != OVERALL else (None, None)
-                found.append(Measure(metric, column, text, _real(value), _real(lower), _real(upper), one.rows))
+                found.append(Measure(metric, column, text, real(value), real(lower), real(upper), one.rows))
     return found
 
 
@@ -85,7 +85,7 @@ def measure(
 class Difference:
     """How much better one model is than another on the same rows (positive: better), with its 95 % interval.
 
-    A metric in Python has none: `lower` and `upper` are None.
+    Where there is none, `lower` and `upper` are None: of a metric in Python, and of rows that are too few or too alike.
     """
 
     metric: str
@@ -120,7 +120,7 @@ def difference(
     sign = 1.0 if larger_is_better(metric) else -1.0
     value = sign * (exact[0] - exact[1])
     lower, upper = interval(value, sign * (samples[0] - samples[1]), sign * (replicates[0] - replicates[1]))
-    return Difference(metric, value, lower, upper)
+    return Difference(metric, value, real(lower), real(upper))
 
 
 def _exact_areas(rows: DataFrame) -> dict[Slice, dict[str, float]]:
@@ -131,7 +131,3 @@ def _exact_areas(rows: DataFrame) -> dict[Slice, dict[str, float]]:
         }
         for row in found
     }
-
-
-def _real(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

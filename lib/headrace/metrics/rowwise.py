@@ -12,7 +12,7 @@ from headrace.config.metrics import larger_is_better
 from headrace.metrics.frame import OVERALL, unit_group
 from headrace.metrics.gather import MAX_SLICES, Slice
 from headrace.metrics.measure import GROUPS, Difference, Measure
-from headrace.metrics.statistics import Array, interval, weights
+from headrace.metrics.statistics import Array, interval, real, weights
 
 _SHAPES: Mapping[str, Callable[[Array], Array]] = {"rmse": np.sqrt, "perplexity": np.exp}
 """What is done to the mean: `rmse` is given as squared errors, `perplexity` as logarithms."""
@@ -48,7 +48,7 @@ def measure_rows(
             value = float(_mean(metric, total, count, np.ones((1, GROUPS)))[0])
             lower, upper = interval(value, value, _mean(metric, total, count, drawn))
             rows = int(sums["rows"][1].sum())
-            found.append(Measure(metric, sliced, named, _real(value), _real(lower), _real(upper), rows))
+            found.append(Measure(metric, sliced, named, real(value), real(lower), real(upper), rows))
     return found
 
 
@@ -80,7 +80,7 @@ def difference_of_rows(
         means.append(_mean(metric, total, count, drawn))
     better = sign * (means[0] - means[1])
     lower, upper = interval(float(better[0]), float(better[0]), better[1:])
-    return Difference(metric, float(better[0]), lower, upper)
+    return Difference(metric, float(better[0]), real(lower), real(upper))
 
 
 def _sums(
@@ -132,7 +132,3 @@ def _mean(metric: str, total: Array, count: Array, drawn: Array) -> Array:
     below = drawn @ count
     mean = np.divide(drawn @ total, below, out=np.full(len(drawn), np.nan), where=below > 0)
     return _SHAPES.get(metric, np.asarray)(mean)
-
-
-def _real(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

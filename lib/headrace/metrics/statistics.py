@@ -94,6 +94,11 @@ def interval(sample: float, binned: float, replicates: Array) -> tuple[float, fl
     return float(lower), float(upper)
 
 
+def real(value: float) -> float | None:
+    """The number; None where it is none."""
+    return float(value) if np.isfinite(value) else None
+
+
 def _ratio(above: Array, below: Array) -> Array:
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 

@@ -60,8 +60,8 @@ def judged(
         timestamp` (when the label is to be counted that is not counted yet; null: never, or it is counted), and, null
         while the label is unknown, `label double` (1 for the last class, else 0; the number itself for regression),
         `prediction double` (for classes: 1 when right, else 0), `probability double` of the last class, and `p_true
-        double`, the probability given to what came true. With `censored` also `FLAG boolean`, and `unit int`, a random
-        group by the keys.
+        double`, the probability given to what came true. With `censored` also `FLAG boolean`, `unit int`, a random
+        group by the keys, and `unsaid boolean`: the label is there and counts as unknown, for the flag is null.
     """
     columns = [F.col(name).alias(f"_{name}") for name in ("label", "label_known_at", "split")]
     columns += [F.col(censored).alias(FLAG)] if censored else []
@@ -79,6 +79,11 @@ def judged(
     due = F.when(F.col("_label").isNotNull() | hidden, F.greatest("_label_known_at", old_enough))
     waiting = due > moment(as_of)
     truth = F.when(~F.coalesce(waiting, F.lit(False)), F.col("_label"))
+    told: list[Column] = []
+    if censored:
+        unsaid = truth.isNotNull() & F.col(FLAG).isNull()
+        truth = F.when(~unsaid, truth)
+        told = [F.col(FLAG), unit_group((*keys, "predict_at"), GROUPS).alias("unit"), unsaid.alias("unsaid")]
     label, prediction = truth, F.col("prediction")
     if labels:
         kind = spine.schema["label"].dataType
@@ -91,7 +96,7 @@ def judged(
         "predict_at",
         F.when(waiting, due).alias("next_due"),
         *[F.when(truth.isNotNull(), value.cast("double")).alias(name) for name, value in doubles.items()],
-        *([F.col(FLAG), unit_group((*keys, "predict_at"), GROUPS).alias("unit")] if censored else []),
+        *told,
     )
 
 
@@ -110,16 +115,17 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
     Returns:
         `model_version string`, `day date` (null: all rows), `window_start`, `window_end`, `next_due timestamp` (the
         first), `rows`, `labelled_rows long`, `metric string`, `value`, `lower`, `upper double` (null
-        where too few rows decide).
+        where too few rows decide); of `survival` also `unsaid long`.
     """
     error = F.col("label") - F.col("prediction")
     given = F.col("p_true")
     surprise = -F.log(F.when(given < IMPOSSIBLE, IMPOSSIBLE).otherwise(given))
     observed = {"accuracy": F.col("prediction"), "logLoss": surprise}
+    told: list[Column] = []
     if task == "regression":
         observed = {"rmse": error * error, "mae": F.abs(error)}
     elif task == "survival":
-        observed = {}
+        observed, told = {}, [F.count_if("unsaid").alias("unsaid")]
     facts = frame.rollup(*_GROUP).agg(
         F.grouping_id().alias("_level"),
         F.min("predict_at").alias("window_start"),
@@ -127,6 +133,7 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
         F.min("next_due").alias("next_due"),
         F.count("*").alias("rows"),
         F.count("label").alias("labelled_rows"),
+        *told,
         *[F.struct(F.avg(x).alias("m"), F.stddev_samp(x).alias("s"), F.count(x).alias("n")).alias(f"_{name}")
           for name, x in observed.items()],
     )  # fmt: skip
@@ -140,7 +147,7 @@ def metrics_of(frame: DataFrame, task: str) -> DataFrame:
         facts = rows.matching(facts, _in_order(frame), _GROUP, "left")
         measured = {CONCORDANCE: F.col(f"_{CONCORDANCE}")}
     metrics = [F.struct(F.lit(name).alias("metric"), m.alias("_")) for name, m in measured.items()]
-    shared = (*_GROUP, "window_start", "window_end", "next_due", "rows", "labelled_rows")
+    shared = (*_GROUP, "window_start", "window_end", "next_due", "rows", "labelled_rows", *["unsaid" for _ in told])
     return facts.select(*shared, F.explode(F.array(*metrics)).alias("_m")).select(*shared, "_m.metric", "_m._.*")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from headrace.config.durations import microseconds
@@ -98,6 +99,7 @@ def monitor(run: Run, spine: Spine, features: Features) -> Done:
         notes=(
             drift_note,
             verdicts.sentence(judged, metric) if _judged(run) else _UNJUDGED,
+            *verdicts.unsaid(found),
             *_arms(run, judged, metric, lambda since: _quality(run, facts, predictions.where(since), spine)),
         ),
         expires=verdicts.next_due(found),
@@ -218,7 +220,13 @@ def _quality(run: Run, facts: Mapping[str, Any], predictions: DataFrame, spine: 
     until = _learned_until(run)
     frame = quality.judged(predictions, labelled, facts["key"], labels, run.as_of, label_delay, until, told)
     task = "regression" if way == "recommendation" else way  # ratings are numbers
-    return verdicts.measured(quality.metrics_of(frame, task))
+    if not told:
+        return verdicts.measured(quality.metrics_of(frame, task))
+    held = frame.persist(StorageLevel.MEMORY_AND_DISK)  # a concordance reads it often
+    try:
+        return verdicts.measured(quality.metrics_of(held, task))
+    finally:
+        held.unpersist()
 
 
 def _way(run: Run, facts: Mapping[str, Any]) -> str:

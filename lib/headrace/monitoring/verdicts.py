@@ -64,6 +64,15 @@ def next_due(rows: Sequence[Mapping[str, Any]]) -> datetime | None:
     return min((r["next_due"] for r in rows if r["next_due"] is not None), default=None)
 
 
+def unsaid(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """How many labels, of rows from `measured`, count as unknown: they do not say whether they are censored."""
+    found = sum({r["model_version"]: r.get("unsaid") or 0 for r in rows if r["day"] is None}.values())
+    if not found:
+        return ()
+    said = f"{found:,} of the labels count as unknown, for training_set.censored is null of them"
+    return (f"quality: {said}; say what that means, as coalesce(..., true)",)
+
+
 def newest(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """The model version that predicted last, of rows over whole versions; without times, the highest number."""
     if not rows:

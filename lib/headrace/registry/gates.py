@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.config.learning import Gate
-from headrace.config.metrics import DEFAULT_METRIC, unknown_metric
+from headrace.config.metrics import ALL_METRICS, DEFAULT_METRIC, unknown_metric
 from headrace.errors import ConfigError
 from headrace.metrics.measure import Difference
 
@@ -92,17 +93,16 @@ def _champion(compared: Compared) -> Verdict:
         return Verdict(False, f"beats champion: {compared.why}; {advice}")
     if isinstance(compared, str):
         return Verdict(True, f"beats champion: {compared}")
-    if compared.lower is None or compared.upper is None:
-        text = (
-            f"beats champion: {compared.metric} better by {compared.value:+.4f} on the same rows (a metric in Python: "
-        )
-        text += "no interval)"
-        return Verdict(compared.value > 0, text if compared.value > 0 else f"{text}, wanted above zero")
-    text = (
-        f"beats champion: {compared.metric} better by {compared.value:+.4f} on the same rows, "
-        f"95 % interval [{compared.lower:+.4f}, {compared.upper:+.4f}]"
-    )
-    passed = compared.lower > 0
+    by = f"beats champion: {compared.metric} better by {compared.value:+.4f} on the same rows"
+    if compared.lower is not None and compared.upper is not None:
+        text = f"{by}, 95 % interval [{compared.lower:+.4f}, {compared.upper:+.4f}]"
+        passed = compared.lower > 0
+    elif compared.metric not in ALL_METRICS:
+        text, passed = f"{by} (a metric in Python: no interval)", compared.value > 0
+    elif math.isnan(compared.value):
+        text, passed = f"beats champion: {compared.metric} of one of the two is not defined on the same rows", False
+    else:
+        text, passed = f"{by} (too few, or too alike, for an interval)", False
     return Verdict(passed, text if passed else f"{text}, wanted above zero")
 
 

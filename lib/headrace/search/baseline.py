@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from headrace.metrics.own import OwnMetric
-from headrace.metrics.survival import CONCORDANCE
+from headrace.metrics.survival import CONCORDANCE, comparable
 from headrace.runtime.step import Run
 from headrace.search.fold import Fold
 from headrace.search.ledger import BASELINE, Ledger, Row
@@ -92,8 +92,8 @@ def _guesses(problem: Problem, fold: Fold) -> dict[str, Guess]:
         guesses = [Guess(known.special.guess, known.special.baseline(parts.train, parts.validation, metric))]
     elif known.target.task != "regression":
         guesses = [Guess("class shares", shares(known.target.task, metric, known.target.rows, parts, own))]
-    elif metric == CONCORDANCE:  # whatever the number is
-        guesses = [Guess("constant", constant(metric, 1.0, parts.validation))]
+    elif metric == CONCORDANCE:  # ties count half, whatever the number is
+        guesses = [Guess("constant", 0.5 if comparable(parts.validation) else float("nan"))]
     else:
         mean = parts.train.agg(F.avg("label")).collect()[0][0]
         guesses = [Guess("mean", constant(metric, mean, parts.validation, own))]

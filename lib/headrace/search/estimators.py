@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.config.metrics import task_named
 from headrace.errors import ConfigError
 from headrace.search.classic import CLASSIC, one_vs_rest
 from headrace.search.factors import RECOMMENDING
@@ -221,7 +222,7 @@ def chosen(
     wrong = sorted(name for name in set(names) if task not in recipes[name].tasks)
     if wrong:
         labels = {"binary": "a binary label", "multiclass": "a multiclass label", "regression": "a regression label"}
-        what = labels.get(task, "a label that may be censored" if task == "survival" else f"task {task}")
+        what = labels.get(task, f"the task {task_named(task)}")
         able = ", ".join(name for name, one in recipes.items() if task in one.tasks)
         raise ConfigError(
             f"search.estimators: {', '.join(wrong)} cannot learn {what}; write any of {able}, or leave the list out"

@@ -10,10 +10,11 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from headrace.config.learning import UNLABELLED, TrainingSet
+from headrace.config.learning import CENSORED, UNLABELLED, TrainingSet
 from headrace.errors import DataError
 from headrace.metrics.frame import with_flag
 from headrace.metrics.own import OwnMetric, own_metric
+from headrace.metrics.survival import CONCORDANCE
 from headrace.models.card import ModelCard
 from headrace.models.predict import in_own_values
 from headrace.runtime.step import Run
@@ -67,7 +68,8 @@ class Fold:
         number: From 1; 0 is the hold-out: the parts train and validation.
         known: What the former say.
         parts: Rows with a label, as the user's stages make them.
-        last: The label of the last row to learn from, where time divides the two: what one would guess without a model.
+        last: The label of the last row to learn from, where time divides the two: what one would guess without a model;
+            None also where the order alone is judged, of which a constant says nothing.
     """
 
     number: int
@@ -145,7 +147,10 @@ class Sight:
         known = self.known(trains, found, facts)
         judged = self._used(self.raw(validates, found), known.raw, known.made, known.columns)
         _check_judged(judged, found, number)
-        last = self._last(found.with_index(trains)) if found.task == "regression" else None
+        if self.training and self.training.censored and number:
+            _check_events(trains, validates)
+        guessed = found.task == "regression" and self.metric != CONCORDANCE  # no constant is better by its order
+        last = self._last(found.with_index(trains)) if guessed else None
         return Fold(number, known, Parts(known.rows, judged), last)
 
     def _used(self, rows: DataFrame, raw: DataFrame, made: PipelineModel, seen: Columns) -> DataFrame:
@@ -178,6 +183,13 @@ def _own(metric: OwnMetric | None, found: Target) -> OwnMetric | None:
         return None
     card = ModelCard(found.task, {}, found.label_type, found.labels)
     return replace(metric, of=lambda output: metric.of(in_own_values(output, card)))
+
+
+def _check_events(trains: DataFrame, validates: DataFrame) -> None:
+    """Refuse a fold where nothing happened: the parts that the training set counts have events, folds may have none."""
+    for rows, does in ((trains, "learns"), (validates, "validates")):
+        if rows.where(~F.col(CENSORED)).isEmpty():
+            raise DataError(f"there {does} no row that had its event, all are censored")
 
 
 def _check_judged(rows: DataFrame, found: Target, number: int) -> None:

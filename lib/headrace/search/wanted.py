@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 
 from headrace.config.checks import preparing
 from headrace.config.file.complaints import meant
+from headrace.config.folds import FOLD
 from headrace.config.learning import UNLABELLED, Search, TrainingSet
 from headrace.errors import ConfigError
 from headrace.metrics.frame import FLAG
@@ -53,7 +54,7 @@ def check_segments(search: Search, types: Mapping[str, str]) -> None:
 def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, key: Sequence[str]) -> DataFrame:
     """The rows of a training set, each with a hash of what it is of, where preparation or balance need one.
 
-    It is of the columns that the split keeps together, else of key and time; where there is neither, of all but the label.
+    It is of the columns that the split keeps together, else of key and time; where there is neither, of all features.
     """
     labelled = training is None or training.kind not in (*UNLABELLED, "recommendation")
     by_label = ("auto", "target", "woe") if labelled else ("target", "woe")
@@ -63,7 +64,8 @@ def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, k
     group = training.split.group if training else ()
     names = [*(group or (*key, "predict_at"))]
     if not (key or group) or any(name not in frame.columns for name in names):
-        names = [name for name in frame.columns if name not in (*BESIDE, "split", "label_known_at")]
+        made = training.made_of_label if training else ("label",)
+        names = [name for name in frame.columns if name not in (*made, "split", FOLD, "label_known_at")]
     return with_rows(frame, names)
 
 

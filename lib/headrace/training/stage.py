@@ -21,7 +21,7 @@ from headrace.training.folds import folded, told
 from headrace.training.rows import add_row_features, drawn, feature_names
 from headrace.training.spine import made_columns, spine, spine_key, spine_table, with_times
 from headrace.training.split import only_scored, split_column, taught
-from headrace.training.task import label_counts, refuse_empty, refuse_no_times, task_of
+from headrace.training.task import label_counts, refuse_empty, refuse_no_events, refuse_no_times, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +136,7 @@ def _training_set(run: Run) -> Done:
     refuse_empty(parts)
     if training.censored:
         refuse_no_times(bare)
+        refuse_no_events(parts, training.split.folds is not None)
     key, rows_in = spine_key(table), sum(int(r["rows"]) for r in parts.values())
     cut, fold = folded(split_spine(run), training, key, task) or (None, None)
     frame, release = training_rows(run, fold=fold), None

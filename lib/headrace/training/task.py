@@ -78,11 +78,16 @@ def _recommendation(spine: DataFrame) -> tuple[str, list[Any]]:
 
 
 def label_counts(spine: DataFrame, needed: bool = True) -> DataFrame:
-    """Rows per split, how many can teach (have a label, if one is `needed`), how many are `only_scored` without one."""
+    """Rows per split: how many can teach (have a label, if one is `needed`), and how many are `only_scored` without one.
+
+    Where labels may be censored, also how many had their `events`.
+    """
+    happened = F.col("label").isNotNull() & ~F.col(CENSORED) if CENSORED in spine.columns else None
     return spine.groupBy("split").agg(
         F.count("*").alias("rows"),
         F.count("label" if needed else "*").alias("labelled"),
         F.count_if("only_scored").alias("only_scored"),
+        *([] if happened is None else [F.count_if(happened).alias("events")]),
     )
 
 
@@ -97,6 +102,26 @@ def refuse_empty(parts: dict[str, Any]) -> None:
         raise DataError(
             f"no labelled row in {', '.join(empty)}; rows per part: "
             f"{ {s: int(r['rows']) for s, r in parts.items()} }. Mend training_set.split, or bring more data"
+        )
+
+
+def refuse_no_events(parts: dict[str, Any], folds: bool) -> None:
+    """Refuse a part whose labels are all censored: nothing is learned from it, and no order can be told in it.
+
+    Args:
+        parts: Of `label_counts`; none is empty.
+        folds: Whether train and validation are one part, cut into folds later.
+
+    Raises:
+        DataError: With the events per part.
+    """
+    wanted = (("train", "validation"), ("test",)) if folds else (("train",), ("validation",), ("test",))
+    without = [" and ".join(names) for names in wanted if not any(parts[name]["events"] for name in names)]
+    if without:
+        seen = {name: f"{parts[name]['events']:,} of {parts[name]['labelled']:,}" for names in wanted for name in names}
+        raise DataError(
+            f"every row with a label is censored in {', '.join(without)}, so that no time of an event is known there; "
+            f"events per part: {seen}. Mend training_set.split, by time with other ends, or bring more data"
         )
 
 

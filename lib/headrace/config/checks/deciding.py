@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headrace.config.learning import UNLABELLED, Search
+from headrace.config.metrics import task_named
 
 Found = tuple[str, str]
+_NUMBER = "a number is predicted, without a probability"
 _WHY = {
     "multiclass": "with more than two classes there is no single cut, and each would need a calibrator of its own",
-    "regression": "a number is predicted, without a probability",
+    "regression": _NUMBER,
+    "survival": _NUMBER,
     "recommendation": "items are ranked, without a probability",
 }
 
@@ -39,10 +42,11 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
     if task in (None, "binary"):
         return
     why = _WHY.get(str(task), "it learns without a label")
+    what = task_named(str(task))
     if search.calibration != "none":
         yield (
             "search.calibration",
-            f"{search.calibration} is for two classes, and the task is {task}: {why}; leave it out",
+            f"{search.calibration} is for two classes, and the task is {what}: {why}; leave it out",
         )
     if search.threshold:
-        yield "search.threshold", f"it is for two classes, and the task is {task}: {why}; leave it out"
+        yield "search.threshold", f"it is for two classes, and the task is {what}: {why}; leave it out"

@@ -11,7 +11,7 @@ from headrace.config.checks import tasks as task_keys
 from headrace.config.file.complaints import meant
 from headrace.config.hook_types import Estimator
 from headrace.config.learning import UNLABELLED, TrainingSet
-from headrace.config.metrics import ALL_METRICS, METRICS, RANGES
+from headrace.config.metrics import ALL_METRICS, METRICS, RANGES, task_named
 from headrace.config.sql import expressions as sql
 from headrace.config.types import Pipeline
 
@@ -153,7 +153,8 @@ def _estimators(pipeline: Pipeline, task: str | None) -> Iterator[Found]:
 
 
 def _named(way: str | None) -> str:
-    return "a label that may be censored, and is only a lower bound then" if way == "survival" else f"the task {way}"
+    why = ", for a censored label is only a lower bound" if way == "survival" else ""
+    return f"the task {task_named(str(way))}{why}"
 
 
 def _parameters(where: str, estimator: Estimator) -> Iterator[Found]:

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.config.checks import deciding
 from headrace.config.file.document import shown
 from headrace.config.learning import UNLABELLED, Search
+from headrace.config.metrics import task_named
 from headrace.config.section import Section
 
 Found = tuple[str, str]
@@ -27,15 +28,14 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
     yield from _words(search, task)
     balance = [how for how in search.balance if how != "none"]
     if balance and task and task not in CLASSES:
-        named = "regression" if task == "survival" else task
-        yield "search.balance", f"{balance[0]} is for classes, and the task is {named}; leave it out"
+        yield "search.balance", f"{balance[0]} is for classes, and the task is {task_named(task)}; leave it out"
     yield from deciding.check(search, task)
     for where, encode in encodings(search):
         if encode in ("target", "woe") and task in UNLABELLED:
             yield where, f"{encode} needs a label, and the task {task} has none; write frequency"
         if encode == "woe" and task in ("regression", "survival"):
             other = "frequency" if task == "survival" else "target"
-            yield where, f"woe (weight of evidence) is for classes, and the task is regression; write {other}"
+            yield where, f"woe (weight of evidence) is for classes, and the task is {task_named(task)}; write {other}"
         if encode == "target" and task == "survival":
             yield where, "target takes the label's mean, and a censored label is only a lower bound; write frequency"
     if any(conf.select.top) and task == "survival":
@@ -66,7 +66,10 @@ def _words(search: Search, task: str | None) -> Iterator[Found]:
         return
     if task != "topics":
         if "vocabulary" in conf.model_fields_set:
-            yield "search.preparation.vocabulary", f"it belongs to task: topics, and the task is {task}; leave it out"
+            yield (
+                "search.preparation.vocabulary",
+                f"it belongs to task: topics, and the task is {task_named(task)}; leave it out",
+            )
         return
     sections: dict[str, Section] = {"texts": conf.texts}
     sections |= {f"columns.{name}": one for name, one in conf.columns.items()}
