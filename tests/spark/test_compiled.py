@@ -102,7 +102,7 @@ def agrees(spark, folder: Path, stages: list, card: ModelCard, rows: pa.Table, e
         wrong = agreement.different(card, pmml.told(made, rows), theirs, documents.tolerance(made))
         assert wrong is None, f"as PMML: {wrong}"
     np.testing.assert_equal(told.to_pydict(), made.score(rows).to_pydict())
-    if running.planned(again):
+    if running.planned(spark, again):
         ours = agreement.answered(spark, card, rows, lambda frame, keep: running.score(again, frame, keep))
         wrong = agreement.different(card, ours, theirs)
         assert wrong is None, f"in Spark's own columns: {wrong}"
@@ -123,7 +123,8 @@ EVERY = [
 
 
 IN_SPARK = {
-    ("binary", "logistic_regression"), ("binary", "gbt"), ("regression", "linear_regression"), ("regression", "gbt"),
+    ("binary", "xgboost"), ("binary", "logistic_regression"), ("binary", "gbt"), ("binary", "random_forest"),
+    ("binary", "decision_tree"), ("regression", "xgboost"), ("regression", "linear_regression"), ("regression", "gbt"),
     ("regression", "random_forest"), ("regression", "decision_tree"), ("regression", "generalized_linear_regression"),
     ("regression", "survival_regression"),
 }  # fmt: skip
@@ -136,7 +137,7 @@ def test_every_estimator_says_the_same_compiled(spark, trained, rows, tmp_path, 
     model = recipe.build(task, {**recipe.first, **params}, 1, 1).fit(prepared)
     made = agrees(spark, tmp_path, [*preparation.stages, model], card, rows, name in formats.ENDLESS)
     assert set(made.inputs) == set(card.features)
-    assert bool(running.planned(made)) == ((task, name) in IN_SPARK)
+    assert bool(running.planned(spark, made)) == ((task, name) in IN_SPARK)
 
 
 def test_naive_bayes_of_counts_refuses_rows_as_spark_does(spark, trained, rows, tmp_path):
@@ -205,7 +206,7 @@ def test_many_values_that_are_the_labels_mean_by_default(spark, tmp_path, name, 
         card = ModelCard(task, known.used, found.label_type, found.labels, ("id",))
         rows = pa.concat_tables([real, extremes.rows(real)])
         made = agrees(spark, tmp_path, [*preparation.model.stages, model], card, rows)
-    assert running.planned(made)
+    assert running.planned(spark, made)
 
 
 NOT_IN_A_GRAPH = [None, "text that is read as double|a date that is taken for a category", None, None]
