@@ -11,6 +11,7 @@ from onnx import helper
 from pyspark.ml import PipelineModel
 from pyspark.ml.classification import NaiveBayes
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from headrace.config.outliers import OutlierTreatment
 from headrace.engine.outliers import Thresholds
@@ -32,7 +33,7 @@ from headrace.search.columns import columns
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.plan import plan
 from headrace.search.preparation import fit_preparation
-from headrace.search.tallies import ROW, with_rows
+from headrace.search.tallies import ROW, Goal, with_rows
 from headrace.search.target import target
 from tests.spark import preparing
 from tests.spark.conftest import INTERPRETED
@@ -101,7 +102,7 @@ def agrees(spark, folder: Path, stages: list, card: ModelCard, rows: pa.Table, e
         wrong = agreement.different(card, pmml.told(made, rows), theirs, documents.tolerance(made))
         assert wrong is None, f"as PMML: {wrong}"
     np.testing.assert_equal(told.to_pydict(), made.score(rows).to_pydict())
-    if running.planned(again):
+    if running.planned(spark, again):
         ours = agreement.answered(spark, card, rows, lambda frame, keep: running.score(again, frame, keep))
         wrong = agreement.different(card, ours, theirs)
         assert wrong is None, f"in Spark's own columns: {wrong}"
@@ -122,7 +123,8 @@ EVERY = [
 
 
 IN_SPARK = {
-    ("binary", "logistic_regression"), ("binary", "gbt"), ("regression", "linear_regression"), ("regression", "gbt"),
+    ("binary", "xgboost"), ("binary", "logistic_regression"), ("binary", "gbt"), ("binary", "random_forest"),
+    ("binary", "decision_tree"), ("regression", "xgboost"), ("regression", "linear_regression"), ("regression", "gbt"),
     ("regression", "random_forest"), ("regression", "decision_tree"), ("regression", "generalized_linear_regression"),
     ("regression", "survival_regression"),
 }  # fmt: skip
@@ -135,7 +137,7 @@ def test_every_estimator_says_the_same_compiled(spark, trained, rows, tmp_path, 
     model = recipe.build(task, {**recipe.first, **params}, 1, 1).fit(prepared)
     made = agrees(spark, tmp_path, [*preparation.stages, model], card, rows, name in formats.ENDLESS)
     assert set(made.inputs) == set(card.features)
-    assert bool(running.planned(made)) == ((task, name) in IN_SPARK)
+    assert bool(running.planned(spark, made)) == ((task, name) in IN_SPARK)
 
 
 def test_naive_bayes_of_counts_refuses_rows_as_spark_does(spark, trained, rows, tmp_path):
@@ -185,6 +187,26 @@ PREPARED = [
     ("native", {"columns": {"note": {"role": "category"}}, "reduce": {"pca": 4}}),
     ("native", {"columns": {"note": {"role": "category"}}}),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "label"), [("xgboost", "int(label)"), ("gbt", "int(label)"), ("gbt", "id * 1.5D")])
+def test_many_values_that_are_the_labels_mean_by_default(spark, tmp_path, name, label):
+    recipe, task = ESTIMATORS[name], "binary" if "int" in label else "regression"
+    train = preparing.framed(spark, preparing.rows(150, 1)).withColumn("label", F.expr(label))
+    found = target(train, {}, task)
+    known = columns(train, ["x", "carrier", "tail"], 5, by_label=True)
+    how = plan(recipe.kind, known)
+    assert {one: told.encode for one, told in how.categories} == {"carrier": "ordinal", "tail": "target"}
+    with held(spark, INTERPRETED):
+        indexed = found.with_index(train)
+        preparation = fit_preparation(indexed, known, how, Goal(len(found.labels)))
+        model = recipe.build(task, {**recipe.first, **SMALL}, 1, 1).fit(preparation.training.transform(indexed))
+        real = train.unionByName(preparing.framed(spark, preparing.new_rows()).withColumn("label", F.lit(0)))
+        real = real.select("x", "carrier", "tail").toArrow()
+        card = ModelCard(task, known.used, found.label_type, found.labels, ("id",))
+        rows = pa.concat_tables([real, extremes.rows(real)])
+        made = agrees(spark, tmp_path, [*preparation.model.stages, model], card, rows)
+    assert running.planned(spark, made)
 
 
 NOT_IN_A_GRAPH = [None, "text that is read as double|a date that is taken for a category", None, None]

@@ -63,7 +63,7 @@ def test_versions_are_written_in_each_format_that_they_go_to(spark, scratch: Pro
     with held(spark, INTERPRETED):
         write(scratch)
         for estimator, more in (
-            ("xgboost", ", calibration: isotonic, threshold: 0.4"),
+            ("xgboost", ", calibration: isotonic, threshold: 0.4, max_categories: 5"),  # of ten customers: their mean
             ("logistic_regression", ""),
         ):
             scratch.run(YAML.format(estimator=estimator, more=more), to="register")
@@ -95,6 +95,7 @@ def test_versions_are_written_in_each_format_that_they_go_to(spark, scratch: Pro
             with pytest.raises(ConfigError, match=f"--format {form} cannot be written"):
                 run(1, form)
 
+        assert "customer__target" in (scratch.folder / "xgboost-1" / "preparation.json").read_text()
         rows = scratch.table("training_set").select("id", *cards[1].features).orderBy("id").limit(50)
         for version in (1, 2):
             expected = (

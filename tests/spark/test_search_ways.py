@@ -8,7 +8,8 @@ from statistics import median
 
 import pytest
 
-from headrace.search import halving
+from headrace.errors import HeadraceError
+from headrace.search import halving, judging
 from headrace.search.brackets import turns
 from headrace.search.stage import steps
 from tests.spark.fake_run import FakeRun
@@ -64,7 +65,7 @@ def test_a_grid_ends_when_all_is_tried_and_the_next_search_begins_with_its_best(
         "parallelism": 1,
     }
     _, then = searched("warm", warm)
-    assert [params for params, _ in then][:2] == [{"l1_ratio": 0.0, "regularization": 0.001}, best]
+    assert [params for params, _ in then][:2] == [{"l1_ratio": 0.0, "regularization": 0.0001}, best]
     assert then[1][1] == pytest.approx(min(loss for _, loss in found), abs=1e-9)
 
 
@@ -81,6 +82,29 @@ def test_a_search_that_finds_nothing_better_ends(searched):
     losses = [loss for _, loss in found]
     assert len(losses) - 1 - losses.index(min(losses)) == 2
     assert len(losses) < 40
+
+
+def test_a_search_of_a_time_ends_when_all_is_tried_and_fits_each_point_once(searched, monkeypatch):
+    fitted, plain = [], judging.run_trial
+    monkeypatch.setattr(judging, "run_trial", lambda point, *of: fitted.append(point) or plain(point, *of))
+    space = {"regularization": {"choice": [0.001, 0.3, 30.0]}}
+    conf = {"estimators": [_logistic(space=space)], "algorithm": "random", "timeout": "5 minutes", "parallelism": 1}
+    said, found = searched("timed", conf)
+    assert said[-1] == "no more trials are started: all 3 points of the space are tried"
+    each = {params["regularization"]: {loss for p, loss in found if p == params} for params, _ in found}
+    assert [len(losses) for losses in each.values()] == [1, 1, 1]
+    assert len(fitted) == 3 <= len(found) < 60
+    assert len({json.dumps(params) for params, _ in found[:-1]}) == 2
+
+    before = len(fitted)
+    _, again = searched("numbered", conf | {"max_evals": 8})
+    assert (len(again), len(fitted) - before) == (8, len({json.dumps(params) for params, _ in again}))
+
+
+def test_a_search_of_a_time_in_which_all_fails_ends(searched):
+    failing = {"name": "decision_tree", "params": {"depth": 40}}  # Spark's go down to 30
+    with pytest.raises(HeadraceError, match="none of 20 trials finished"):
+        searched("hopeless", {"estimators": [failing], "timeout": "5 minutes", "parallelism": 1})
 
 
 @pytest.mark.parametrize("algorithm", ["genetic", "optuna"])

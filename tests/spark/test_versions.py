@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import mlflow
 import pytest
 
-from headrace.cli.reproduce import reproduction
+import headrace
+from headrace.cli.reproduce import of_release, reproduction
 from headrace.config.reading import read_pipeline
 from headrace.errors import ConfigError
 from headrace.models.promotion import Word, promote
@@ -54,7 +55,9 @@ def write(scratch: Project, unlabelled: int) -> None:
     scratch.write("orders.csv", "\n".join(lines) + "\n")
 
 
-def test_a_version_is_reproduced_and_scores_no_rows_of_other_definitions(scratch: Project) -> None:
+def test_a_version_is_reproduced_and_scores_no_rows_of_other_definitions(
+    scratch: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(scratch, 5)
     assert set(statuses(scratch.run(YAML, to="score")).values()) == {"done"}
     pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
@@ -80,6 +83,13 @@ def test_a_version_is_reproduced_and_scores_no_rows_of_other_definitions(scratch
     assert (lines[-1], same) == ("reproduced bit by bit", True), lines
     assert "  rows compared       400" in lines
     assert "  layout              as then" in lines
+    monkeypatch.setattr(headrace, "__version__", "0.0.9")
+    lines, same = reproduction(scratch.spark, pipeline, environment, "champion", -1.0)  # as if all rows differed
+    assert not same
+    assert lines[-2].startswith("not reproduced: 400 rows differ by more than"), lines
+    assert lines[-1].startswith(f"it was trained by Headrace {told['environment']['headrace']}, and this is 0.0.9: ")
+    assert of_release("0.0.9") == []
+    assert "a release of Headrace that it does not name" in of_release(None)[0]
     other = replace(card, trained={**(card.trained or {}), "seed": 1, "partitions": 99})
     run = _then(scratch, version)
     found = reproduce.reproduced(run, store.load(version.uri), other, 1e-6)

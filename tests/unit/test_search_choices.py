@@ -93,7 +93,10 @@ def test_history_of_an_earlier_run_is_understood_by_hyperopt(algorithm):
     ],
 )
 def test_a_time_without_a_number_is_used_up(given, most):
-    assert Search.model_validate(given).max_evals == most
+    conf = Search.model_validate(given)
+    assert conf.most_evals == most
+    assert conf.open_ended == (most == 1000)
+    assert conf.max_evals == given.get("max_evals", 20), "what names a search is as it was"
 
 
 def test_the_task_follows_from_the_label():
@@ -132,6 +135,8 @@ def test_the_step_depends_on_the_search_and_not_on_the_gates():
     changed = _pipeline().model_copy(update={"gates": ("any",)})
     assert steps(changed)[0].config == step.config
     assert steps(_pipeline(max_evals=3))[0].config != step.config
+    timed = steps(_pipeline(timeout="3 minutes"))[0].config["search"]
+    assert timed == {**step.config["search"], "timeout": "3 minutes"}
     assert json.loads(json.dumps(step.config)) == step.config
     with pytest.raises(ConfigError, match=r"search\.metric: 'auc'"):
         steps(_pipeline(metric="auc"))

@@ -104,7 +104,8 @@ def reproduction(
     version = store.resolve(where.schema, wanted)
     card = store.card(version.run_id)
     with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
-        then = of_then(store, version, pipeline, record_of(store, version) or {}, Path(folder))
+        record = record_of(store, version) or {}
+        then = of_then(store, version, pipeline, record, Path(folder))
         run = run_of_then(spark, then, where, version)
         try:
             found = reproduced(run, store.load(version.uri), card, tolerance)
@@ -112,7 +113,23 @@ def reproduction(
             raise
         except Exception as error:  # Spark's errors have no common base; translated() keeps what it does not know
             raise translated(error, "reproduce") from error
-    return told(found, version, run.version("training_set"), card.estimator, tolerance), found.same
+    lines = told(found, version, run.version("training_set"), card.estimator, tolerance)
+    return lines + ([] if found.same else of_release((record.get("environment") or {}).get("headrace"))), found.same
+
+
+def of_release(then: str | None) -> list[str]:
+    """Why rows may differ, where another release of Headrace trained; its defaults may have been others.
+
+    Args:
+        then: The release, if the version tells.
+    """
+    from headrace import __version__
+
+    if then == __version__:
+        return []
+    came = f"Headrace {then}" if then else "a release of Headrace that it does not name"
+    return [f"it was trained by {came}, and this is {__version__}: what nobody wrote may have been otherwise then, as "
+            "how features are prepared. Install the release of then to train it as it was"]  # fmt: skip
 
 
 def of_then(store: ModelStore, version: Version, pipeline: Pipeline, record: dict[str, Any], folder: Path) -> Pipeline:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -244,12 +244,15 @@ class Search(Section):
     seed: Whole = Field(42, ge=0)
     max_categories: Whole = Field(100, ge=2, description="categories kept per column; the rest become one")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _as_many_as_fit(cls, given: Any) -> Any:
-        """Whoever gives a time, and no number, wants the time to be used."""
-        timed = isinstance(given, dict) and given.get("timeout") is not None and "max_evals" not in given
-        return {**given, "max_evals": MOST_IN_TIME} if timed else given
+    @property
+    def open_ended(self) -> bool:
+        """Whether there is a time, and no number: whoever writes so wants the time to be used."""
+        return self.timeout is not None and "max_evals" not in self.model_fields_set
+
+    @property
+    def most_evals(self) -> int:
+        """Trials, at most."""
+        return MOST_IN_TIME if self.open_ended else self.max_evals
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 
 from headrace.runtime.step import Run
+from headrace.search.ending import HOPELESS
 from headrace.search.ledger import BASELINE
 
 
@@ -35,7 +36,9 @@ def attempt(run: Run) -> str:
     )
     if newest is None:
         return begun
-    left = newest["hopeful"] or newest["trials"] < run.pipeline.search.max_evals  # else there is nothing to go on with
+    conf = run.pipeline.search
+    most = HOPELESS if conf.open_ended else conf.max_evals
+    left = newest["hopeful"] or newest["trials"] < most  # else there is nothing to go on with
     interrupted = not newest["won"] and left
     forced = "+" in newest["fingerprint"]
     return str(newest["fingerprint"]) if not run.forced or (forced and interrupted) else begun

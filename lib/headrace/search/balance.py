@@ -40,15 +40,16 @@ def fit_balanced(estimator: Any, rows: DataFrame, how: str) -> Model:
     Raises:
         HeadraceError: If weights are wanted of an estimator that takes none.
     """
+    taught = rows.drop(ROW)  # a hash teaches nothing
     if how == "none":
-        return estimator.fit(rows)
+        return estimator.fit(taught)
     counts = {int(row["label"]): row["count"] for row in rows.groupBy("label").count().collect()}  # one per class
     factors = shares(counts, how)
     if how == "weights":
-        model = weighted(estimator).fit(rows.withColumn(WEIGHT, _by_label(factors)))
+        model = weighted(estimator).fit(taught.withColumn(WEIGHT, _by_label(factors)))
     else:
-        model = estimator.fit(sampled(rows, factors))
-    return _honest(model, rows, factors)
+        model = estimator.fit(sampled(rows, factors).drop(ROW))
+    return _honest(model, taught, factors)
 
 
 def shares(counts: Mapping[int, int], how: str) -> dict[int, float]:

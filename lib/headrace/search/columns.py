@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 
 from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
@@ -18,8 +20,8 @@ __all__ = ["MOMENTS", "NUMBERS", "Columns", "as_category", "as_number", "columns
 
 Facts = Mapping[str, Mapping[str, float]]
 """Of columns; see `looked`."""
-BITS = 2**15
-"""Of Spark's bitmaps: up to some thousand values they are counted to a hundredth, and 300,000 are as good as any number."""
+SKETCH = 12
+"""Binary logarithm of the places of a sketch, a byte each: some hundred values are counted one by one, any number to 2 %."""
 MANY = 1_000
 """Values kept per column where they take no column each."""
 EMPTY = "\\u0000"
@@ -140,7 +142,8 @@ def columns(
         products=products,
         keep=max_categories,
     )
-    kept = _categories(train, found, max(max_categories, roles.most_kept(conf, MANY), MANY if by_label else 0))
+    wanted = {name: roles.most_kept(conf, name, max_categories, MANY, by_label) for name in found.categories}
+    kept = _categories(train, found, wanted)
     many = tuple(name for name, values in kept.items() if by_label and len(values) > max_categories)
     return replace(found, categories=kept, many=many)
 
@@ -195,19 +198,14 @@ def _asked(index: int, name: str, kind: str, role: Role | None) -> tuple[list[Co
     some = [F.count(value).alias(known), F.min(value).alias(low), F.max(value).alias(high)]
     merged = [F.sum(known).alias(known), (F.min(low) != F.max(high)).alias(f"d{index}")]
     if role is None:
-        some += [F.sum(F.size(F.split(F.trim(value), r"\s+"))).alias(words), _marks(value).alias(values)]
-        merged += [F.sum(words).alias(words), F.bitmap_count(F.bitmap_or_agg(values)).alias(values)]
+        some += [F.sum(F.size(F.split(F.trim(value), r"\s+"))).alias(words), _sketch(value).alias(values)]
+        merged += [F.sum(words).alias(words), F.hll_sketch_estimate(F.hll_union_agg(values)).alias(values)]
     return some, merged
 
 
-def _marks(value: Column) -> Column:
-    """A bit for each value, by its hash: such can be put together, and their bits tell how many values there are."""
-    return F.bitmap_construct_agg(F.when(value.isNotNull(), F.pmod(F.xxhash64(value), F.lit(BITS))))
-
-
-def _values(marked: int) -> float:
-    """How many values mark so many bits (Whang et al., A linear-time probabilistic counting algorithm, TODS 1990)."""
-    return -BITS * math.log(1 - marked / BITS) if marked < BITS else math.inf
+def _sketch(value: Column) -> Column:
+    """Tells nearly how many values there are, and can be put together (Flajolet et al., HyperLogLog, AofA 2007)."""
+    return F.hll_sketch_agg(F.when(value.isNotNull(), F.xxhash64(value)), F.lit(SKETCH))  # it passes empty text over
 
 
 def _facts(row: Row | None, index: int, text: bool) -> dict[str, float]:
@@ -216,15 +214,16 @@ def _facts(row: Row | None, index: int, text: bool) -> dict[str, float]:
     found = {"rows": row["rows"], "known": row[f"n{index}"], "differ": float(bool(row[f"d{index}"]))}
     if text:
         words = row[f"w{index}"] or 0
-        found |= {"words": words / row[f"n{index}"] if words else 0.0, "values": _values(row[f"v{index}"])}
+        found |= {"words": words / row[f"n{index}"] if words else 0.0, "values": row[f"v{index}"]}
     return found
 
 
-def _categories(train: DataFrame, found: Columns, keep: int) -> dict[str, tuple[str, ...]]:
-    names = list(found.categories)
-    if not names:
+def _categories(train: DataFrame, found: Columns, wanted: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """The most frequent values of each category, so many as are wanted."""
+    kept: dict[str, list[str]] = {name: [] for name in found.categories}
+    if not kept:
         return {}
-    each = (F.struct(F.lit(n).alias("name"), F.expr(as_category(n, found)).alias("value")) for n in names)
+    each = (F.struct(F.lit(n).alias("name"), F.expr(as_category(n, found)).alias("value")) for n in kept)
     frequent = Window.partitionBy("name").orderBy(F.desc("count"), "value")
     counted = (
         train.select(F.explode(F.array(*each)).alias("pair"))
@@ -233,8 +232,17 @@ def _categories(train: DataFrame, found: Columns, keep: int) -> dict[str, tuple[
         .groupBy("name", "value")
         .count()
         .withColumn("rank", F.row_number().over(frequent))
-        .where(F.col("rank") <= keep)
+        .where(_among(wanted))
         .orderBy("name", "rank")
-        .collect()  # bounded: `keep` per column
+        .select("name", "value")
+        .collect()  # bounded: so many per column as are wanted
     )
-    return {name: tuple(row["value"] for row in counted if row["name"] == name) for name in names}
+    for row in counted:
+        kept[row["name"]].append(row["value"])
+    return {name: tuple(values) for name, values in kept.items()}
+
+
+def _among(wanted: Mapping[str, int]) -> Column:
+    """Whether a value's rank is among those that are wanted of its column."""
+    alike = {most: [name for name in wanted if wanted[name] == most] for most in set(wanted.values())}
+    return reduce(or_, [F.col("name").isin(names) & (F.col("rank") <= most) for most, names in alike.items()])

@@ -19,17 +19,15 @@ from headrace.models.card import ModelCard
 from headrace.models.predict import in_own_values
 from headrace.runtime.step import Run
 from headrace.search.columns import Columns, Facts, columns, looked
-from headrace.search.own import Stage, fit_stages
+from headrace.search.own import Stage, fit_stages, through
 from headrace.search.plan import plan
 from headrace.search.prepared import Parts
+from headrace.search.recipe import Kind
 from headrace.search.special import Special, special
 from headrace.search.tallies import Goal
 from headrace.search.target import Target, target, without_classes
-from headrace.search.wanted import BESIDE, beside, rows_named
+from headrace.search.wanted import BESIDE, beside, by_label, rows_named
 from headrace.search.words import text_columns
-
-BY_LABEL = ("binary", "regression")
-"""Tasks whose label has one mean, by which many values of a category are told apart."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Known:
         made: The stages, fitted.
         own: The metric, where it is the user's.
         special: How the task is learned, where it has a way of its own.
+        by_label: Whether the label's mean tells many values of a category apart, where nothing else is said.
     """
 
     target: Target
@@ -53,6 +52,7 @@ class Known:
     made: PipelineModel
     own: OwnMetric | None
     special: Special | None
+    by_label: bool = False
 
     @property
     def goal(self) -> Goal:
@@ -89,6 +89,7 @@ class Sight:
         metric: What is measured.
         stages: The user's transformers, not fitted yet.
         timed: Whether time divides those who teach from those who judge.
+        kinds: Of the estimators that are searched.
     """
 
     run: Run
@@ -97,12 +98,20 @@ class Sight:
     metric: str
     stages: tuple[Stage, ...]
     timed: bool
+    kinds: frozenset[Kind] = frozenset()
 
     def raw(self, rows: DataFrame, found: Target) -> DataFrame:
         """Label and features of rows of the training set."""
-        named = rows_named(rows, self.run.pipeline.search, self.training, self.facts.get("key") or ())
+        key, by_mean = self.facts.get("key") or (), self.by_label(rows, found)
+        named = rows_named(rows, self.run.pipeline.search, self.training, key, by_mean)
         named = with_flag(named, self.training)
         return found.with_index(named.select(*taken(named, self.facts["features"])))
+
+    def by_label(self, rows: DataFrame, found: Target) -> bool:
+        """Whether the label's mean tells many values of a category apart, where nothing else is said."""
+        every = {one.name: one.dataType.simpleString() for one in rows.schema}
+        types = {name: every[name] for name in self.facts["features"]}
+        return by_label(self.run.pipeline.search, found.task, self.kinds, types)
 
     def looked(self, rows: DataFrame, parts: Mapping[int, Column]) -> dict[int, Facts]:
         """What features of parts of the rows are like, in one pass; nothing where each part has features of its own."""
@@ -114,21 +123,19 @@ class Sight:
         """What rows of the training set say; `facts`: what is known of their features. Runs Spark jobs."""
         conf, features = self.run.pipeline.search, self.facts["features"]
         raw = self.raw(rows, found)
-        made = PipelineModel(fit_stages(self.stages, raw))
+        made, by_mean = PipelineModel(fit_stages(self.stages, raw)), self.by_label(rows, found)
         if self.stages:
-            features = [name for name in made.transform(raw).columns if name not in BESIDE]
+            features = [name for name in through(made, raw).columns if name not in BESIDE]
         if found.task == "recommendation":
             seen = Columns((), (), {}, {}, {})
         elif found.task == "topics":
-            types = {one.name: one.dataType.simpleString() for one in made.transform(raw).schema}
+            types = {one.name: one.dataType.simpleString() for one in through(made, raw).schema}
             read = self.training.texts if self.training else ()
             seen = text_columns({name: types[name] for name in features}, read, conf.preparation)
         else:
             texts = found.task not in UNLABELLED  # thousands of columns are no distance, and no covariance
-            looked_at = made.transform(raw) if self.stages else rows
-            seen = columns(
-                looked_at, features, conf.max_categories, conf.preparation, texts, facts, found.task in BY_LABEL
-            )
+            looked_at = through(made, raw) if self.stages else rows
+            seen = columns(looked_at, features, conf.max_categories, conf.preparation, texts, facts, by_mean)
         if not seen.used and found.task != "recommendation":
             raise DataError(
                 "no feature can teach anything: "
@@ -138,7 +145,7 @@ class Sight:
         first = plan("linear", seen, conf.preparation)
         way = special(self.training, found.task, seen, first, raw) if self.training else None
         own = _own(own_metric(self.run.spark, self.run.pipeline, self.metric), found)
-        return Known(found, seen, raw, self._used(raw, raw, made, seen), made, own, way)
+        return Known(found, seen, raw, self._used(raw, raw, made, seen), made, own, way, by_mean)
 
     def fold(
         self, number: int, trains: DataFrame, validates: DataFrame, found: Target, facts: Facts | None = None
@@ -154,7 +161,7 @@ class Sight:
         return Fold(number, known, Parts(known.rows, judged), last)
 
     def _used(self, rows: DataFrame, raw: DataFrame, made: PipelineModel, seen: Columns) -> DataFrame:
-        return made.transform(rows).select(*taken(raw, seen.used or self.facts["features"]))
+        return through(made, rows).select(*taken(raw, seen.used or self.facts["features"]))
 
     def _last(self, train: DataFrame) -> float | None:
         """The label of the last row by time; of several the one with the greatest key."""

@@ -83,7 +83,7 @@ def read_back(run: Run, attempt: str) -> list[Row]:
         there.where(f"fingerprint = '{attempt}' and status in ('ok', 'pruned', 'failed', 'timed_out')")
         .orderBy("trial")
         .select(*names)
-        .collect()  # bounded by search.max_evals
+        .collect()  # bounded by the trials that the search may have
     )
     return [Row(**_aware(row.asDict())) for row in found]
 

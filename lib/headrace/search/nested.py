@@ -15,6 +15,7 @@ from pyspark.ml import PipelineModel
 from headrace.models.store import ModelStore
 from headrace.runtime.step import Run
 from headrace.search.ledger import Ledger, Row, read_back
+from headrace.search.own import through
 from headrace.search.problem import Problem, within
 from headrace.search.space import Point
 from headrace.search.trial import measured
@@ -70,7 +71,8 @@ def nested(run: Run, problem: Problem, attempt: str, best: Choose, refit: Refit)
             winner = best(earlier + run_trials(run, inner, earlier, ledger, again=True))
             store.client.set_terminated(ledger.wait_for_parent())
         model = refit(inner, winner.point)
-        output = model.transform(judged)
+        stages, own = model.stages, len(inner.stages)
+        output = PipelineModel(stages[own:]).transform(through(PipelineModel(stages[:own]), judged))
         values.append(measured(output, inner.target.task, problem.metric, inner.known.own))
         chosen.append(winner.estimator)
     return Nested(tuple(values), tuple(chosen))

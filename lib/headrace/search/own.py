@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.ml import Estimator, PipelineModel, Transformer
 from pyspark.ml.util import MLReadable, MLWritable
+from pyspark.sql import functions as F
 
 from headrace.config import hook_types
 from headrace.config.hooks import WANTED, Use, use
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.hooks import load, naming
+from headrace.runtime.transforms import KEPT
 from headrace.search import outliers
 from headrace.search.estimators import ESTIMATORS
 from headrace.search.one_core import is_learner, spread
 from headrace.search.recipe import Recipe
 from headrace.search.shaped import parameter, shaped
-from headrace.search.wanted import BESIDE
+from headrace.search.wanted import UNSEEN
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -157,17 +159,17 @@ def fit_stages(own: Sequence[Stage], train: DataFrame) -> list[Transformer]:
         HeadraceError: If one raises.
     """
     fitted: list[Transformer] = []
-    frame = train
+    given = frame = _carrying(train)
     for one in own:
         with naming(one.use):
-            stage = one.made.fit(frame) if isinstance(one.made, Estimator) else one.made
+            stage = one.made.fit(frame.drop(KEPT)) if isinstance(one.made, Estimator) else one.made
             frame = stage.transform(frame)
         check_saveable(one.use, stage)
         fitted.append(stage)
     if own:
         before, after = train.count(), frame.count()
         named = ", ".join(one.use.hook for one in own)
-        gone = [name for name in BESIDE if name in train.columns and name not in frame.columns]
+        gone = [name for name in ("label", KEPT) if name in given.columns and name not in frame.columns]
         if gone or before != after:
             lost = (
                 f"were given {before:,} rows and returned {after:,}"
@@ -180,6 +182,17 @@ def fit_stages(own: Sequence[Stage], train: DataFrame) -> list[Transformer]:
     return fitted
 
 
-def joined(own: Sequence[Transformer], model: PipelineModel) -> PipelineModel:
-    """One pipeline of the user's stages and what follows."""
-    return PipelineModel([*own, *model.stages])
+def through(own: PipelineModel, rows: DataFrame) -> DataFrame:
+    """Rows as the user's fitted stages make them; what these do not see is with the rows again afterwards."""
+    made = own.transform(_carrying(rows)) if own.stages else rows
+    unseen = [name for name in UNSEEN if name in rows.columns]
+    if KEPT not in made.columns or not unseen:
+        return made
+    rest = [F.col(f"`{name}`") for name in made.columns if name != KEPT]
+    return made.select(*rest, *[F.col(f"{KEPT}.`{name}`").alias(name) for name in unseen])
+
+
+def _carrying(rows: DataFrame) -> DataFrame:
+    """Rows with what the user's stages do not see in one column, that goes through them."""
+    unseen = [F.col(name) for name in UNSEEN if name in rows.columns]
+    return rows.withColumn(KEPT, F.struct(*unseen)).drop(*UNSEEN) if unseen else rows

@@ -173,7 +173,8 @@ def _category(told: _Choice, name: str, kind: Kind, columns: Columns, pca: bool)
         hot = kind == "linear" or pca
         encode = "one_hot" if hot else "target" if name in columns.many else "ordinal"
     size = told.of("categories", name, "size") or (1024 if kind == "linear" else 128)
-    kept = told.of("categories", name, "keep") or (MANY if encode in ("frequency", "target", "woe") else columns.keep)
+    wide = encode in ("frequency", "target", "woe")
+    kept = told.of("categories", name, "keep") or (max(MANY, columns.keep) if wide else columns.keep)
     return Category(
         encode=encode,
         keep=0 if encode == "hash" else kept,

@@ -131,7 +131,7 @@ def look(run: Run, judged: bool = True) -> Problem:
     stages = own_stages(run.spark, run.pipeline)
     names = chosen(conf.names, way, "estimators" in conf.model_fields_set, every)
     timed = cut.by == "time" if cut else bool(training and training.split.by == "time")
-    sight = Sight(run, facts, training, metric, stages, timed)
+    sight = Sight(run, facts, training, metric, stages, timed, frozenset(every[name].kind for name in names))
     if cut is None:
         folds = [sight.fold(0, train, validation, found)] if judged else []
         known = folds[0].known if folds else sight.known(train, found)

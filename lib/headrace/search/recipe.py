@@ -59,6 +59,20 @@ class Parameter:
         step = self.step or 1
         return math.ceil(self.low / step - _CLOSE), math.floor(self.high / step + _CLOSE)
 
+    @property
+    def count(self) -> float:
+        """How many values there are.
+
+        >>> Parameter(4, 9, "int").count, Parameter(0, 1, "steps", step=0.5).count, Parameter(0.01, 1, "log").count
+        (6, 3, inf)
+        """
+        if self.scale == "choice":
+            return len(self.options)
+        if self.scale in ("int", "steps"):
+            first, last = self.places
+            return max(0, last - first + 1)
+        return math.inf if self.high > self.low else 1
+
     def holds(self, value: Any) -> bool:
         """Whether a value is one of these; what it may be beyond the ends is less than a step of arithmetic takes."""
         if self.scale == "choice":
@@ -97,3 +111,8 @@ class Recipe:
     def holds(self, params: Mapping[str, Any]) -> bool:
         """Whether all values lie within the space; those of the user's own points need not."""
         return all(one.holds(params[name]) for name, one in self.space.items())
+
+    def placed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Values, those of steps by how many they are: three times 0.1 is a little more than 0.3."""
+        steps = {name: one.step for name, one in self.space.items() if one.scale == "steps"}
+        return {name: round(value / steps[name]) if name in steps else value for name, value in params.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from headrace.config.file.complaints import meant
@@ -116,9 +116,19 @@ def pairs(
     return crosses, tuple(products)
 
 
-def most_kept(conf: Preparation, many: int) -> int:
-    """The most values that are kept of any category."""
-    sections: Sequence[Any] = (conf.categories, *conf.columns.values())
-    kept = [number for one in sections for number in one.keep or ()]
-    wide = any(encode in ("frequency", "target", "woe") for one in sections for encode in one.encode or ())
-    return max([*kept, many if wide else 0])
+def most_kept(conf: Preparation, name: str, keep: int, many: int, by_label: bool) -> int:
+    """The most values of a category that any plan keeps.
+
+    Args:
+        conf: The configuration.
+        name: Of the column, or of a pair.
+        keep: Values that are kept where nothing else is said.
+        many: Values that are kept where they take no column each.
+        by_label: Whether the label's mean tells more values than `keep` apart, where nothing else is said.
+    """
+    own = conf.columns.get(name)
+    asked = (own and own.keep) or conf.categories.keep or ()
+    encodes = (own and own.encode) or conf.categories.encode
+    auto = by_label and "auto" in encodes
+    wide = not asked and (auto or any(encode in ("frequency", "target", "woe") for encode in encodes))
+    return max(keep + auto, *asked, many if wide else 0)  # one more than are kept tells that there are more

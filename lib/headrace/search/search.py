@@ -28,7 +28,7 @@ from headrace.search.ensemble import ENSEMBLE, fit_together, points
 from headrace.search.improved import with_ensemble, with_segments
 from headrace.search.ledger import Ledger, Row, begun_before, frame, read_back
 from headrace.search.nested import Nested, nested
-from headrace.search.own import fit_stages
+from headrace.search.own import fit_stages, through
 from headrace.search.problem import Problem, look
 from headrace.search.recipe import Recipe
 from headrace.search.segment_fits import Fitted, fit_segmented
@@ -183,7 +183,7 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     """
     both, task = problem.rows, problem.target.task
     own = PipelineModel(fit_stages(problem.stages, both))
-    used = own.transform(both).select(*problem.taken(both))
+    used = through(own, both).select(*problem.taken(both))
     if point.estimator == ENSEMBLE:
         after = decided(problem, point, seed, slots) or Decided((), None)
         model = PipelineModel([*own.stages, *fit_together(problem, point, used, seed, slots), *after.stages])

@@ -182,7 +182,7 @@ def _seen(
 
     def seen(size: Size, mine: DataFrame) -> Known:
         of = facts[places[size.value]]
-        found = columns(mine, names, problem.search.max_categories, conf, facts=of)
+        found = columns(mine, names, problem.search.max_categories, conf, facts=of, by_label=known.by_label)
         if not found.used:
             raise DataError("no feature differs within it")
         return replace(known, columns=found)

@@ -17,6 +17,7 @@ from headrace.config.segments import Segments
 from headrace.errors import HeadraceError
 from headrace.models.segmented import SEGMENTS, segment_of
 from headrace.runtime.step import Run
+from headrace.search.own import through
 from headrace.search.problem import Problem
 from headrace.search.segment_fits import AT_ONCE, Fitted, Size, at_once, fit_segmented, sizes
 from headrace.search.space import Point
@@ -80,7 +81,7 @@ def divided(run: Run, problem: Problem, point: Point, slots: int) -> tuple[Divid
         return None, (f"search.segments: {conf.by} is {why}; {alone}",)
     if any(fold.known.target.labels != problem.target.labels for fold in problem.folds):
         return None, (f"search.segments: not every fold has every class, so that nothing can be judged; {alone}",)
-    rows = problem.known.made.transform(problem.rows)
+    rows = through(problem.known.made, problem.rows)
     labels = len(problem.target.labels)
     there = sizes(rows, conf.by, labels, conf.min_rows, conf.min_class_rows, conf.most)
     if not there:

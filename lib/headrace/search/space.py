@@ -79,6 +79,11 @@ def labels(estimators: Sequence[str], recipes: Mapping[str, Recipe] = ESTIMATORS
     return [CHOICE] + [f"{name}:{key}" for name in estimators for key in recipes[name].space]
 
 
+def count(estimators: Sequence[str], recipes: Mapping[str, Recipe] = ESTIMATORS) -> float:
+    """How many points there are; infinite where a range is of real numbers."""
+    return sum(math.prod(one.count for one in recipes[name].space.values()) for name in estimators)
+
+
 def first_points(estimators: Sequence[str], count: int, recipes: Mapping[str, Recipe] = ESTIMATORS) -> list[Point]:
     """The estimators' first points, at most `count`."""
     return [Point(name, dict(recipes[name].first)) for name in estimators][:count]

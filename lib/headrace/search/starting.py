@@ -23,10 +23,10 @@ def starting_points(run: Run, problem: Problem, attempt: str) -> list[Point]:
     """
     conf = problem.search
     asked = [_whole(problem, str(point[CHOICE]), point) for point in conf.points]
-    first = first_points(problem.estimators, conf.max_evals, problem.recipes)
+    first = first_points(problem.estimators, conf.most_evals, problem.recipes)
     found = [*asked, *first, *(_best(run, problem, attempt) if conf.warm_start else [])]
     unique = {json.dumps([point.estimator, dict(point.params)], sort_keys=True): point for point in reversed(found)}
-    return list(reversed(unique.values()))[: conf.max_evals]
+    return list(reversed(unique.values()))[: conf.most_evals]
 
 
 def _whole(problem: Problem, name: str, given: Mapping[str, Any]) -> Point:

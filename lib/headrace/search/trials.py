@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,9 +15,11 @@ from headrace.config.durations import SECOND, microseconds
 from headrace.runtime.step import Run
 from headrace.search import annealing, space
 from headrace.search.begun import Key, key_of
-from headrace.search.brackets import Brackets, brackets
+from headrace.search.book import Book
+from headrace.search.brackets import brackets
 from headrace.search.by_optuna import Optuna
-from headrace.search.driver_trials import DriverTrials, Trial
+from headrace.search.driver_trials import DriverTrials
+from headrace.search.ending import Ending
 from headrace.search.genetic import Genetic
 from headrace.search.grid import Grid
 from headrace.search.judging import Judge
@@ -47,7 +47,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, a
         again: Whether there was one.
     """
     conf = run.pipeline.search
-    left = conf.max_evals - len(earlier)
+    left = conf.most_evals - len(earlier)
     if left <= 0:
         return []
     began, limit = time.monotonic(), _seconds(conf.timeout)
@@ -60,7 +60,8 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, a
         run.say("search.distribute: tasks is for learners of one core, and none of these is one: trials run as jobs")
     prepared = Prepared(problem.folds, wanted, most=min(conf.parallelism, at_once) + 1)
     rungs = brackets(problem, earlier, run.say)
-    book = _Book(run, problem, earlier, ledger, began + limit if limit else None, rungs)
+    ending = Ending(conf, problem.estimators, problem.recipes, len(first))
+    book = Book(run, problem, earlier, ledger, began + limit if limit else None, rungs, ending)
     slots = workers(run.parallelism, conf.parallelism)
     tasks = Tasks(problem, run.spark.sparkContext)
     note = ledger.fold if problem.cut else None
@@ -72,14 +73,18 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, a
         _seconds(conf.trial_timeout),
         began + limit if limit else None,
         book.enter,
-        ready=lambda sample: judge.ready(Point.of(sample, problem.recipes)),
+        ready=lambda sample: ready(Point.of(sample, problem.recipes)),
         hopeful=any(row.status == "ok" for row in earlier),
         enough=book.enough,
     )
     book.open(trials, first)
 
+    def ready(point: Point) -> bool:
+        return book.known(point) is not None or judge.ready(point)
+
     def objective(sample: Mapping[str, Any]) -> dict[str, Any]:
-        return judge.result(Point.of(sample, problem.recipes), book.numbered(trials.number))
+        point = Point.of(sample, problem.recipes)
+        return book.known(point) or judge.result(point, book.numbered(trials.number))
 
     prepared.start()
     try:
@@ -87,7 +92,7 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, a
             objective,
             space.space(problem.estimators, problem.recipes),
             algo=_algorithm(run, problem, len(first)),
-            max_evals=conf.max_evals,
+            max_evals=conf.most_evals,
             timeout=limit,
             trials=trials,
             rstate=np.random.default_rng([conf.seed, len(earlier)]),
@@ -117,7 +122,7 @@ def _at_once(run: Run, problem: Problem) -> int:
     )
 
 
-def _race(problem: Problem, book: _Book) -> Race | None:
+def _race(problem: Problem, book: Book) -> Race | None:
     cut = problem.cut
     if cut is None or problem.search.pruning.kind != "racing":
         return None
@@ -125,107 +130,8 @@ def _race(problem: Problem, book: _Book) -> Race | None:
     return Race(cut.count, shared, problem.larger_is_better, book.best)
 
 
-class _Book:
-    """Numbers trials, keeps and reports their rows."""
-
-    def __init__(
-        self,
-        run: Run,
-        problem: Problem,
-        earlier: list[Row],
-        ledger: Ledger,
-        deadline: float | None,
-        rungs: Brackets | None,
-    ) -> None:
-        self._run, self._problem, self._earlier, self._ledger = run, problem, earlier, ledger
-        self._deadline, self._brackets, self._starting = deadline, rungs, 0
-        self._lock = threading.Lock()
-        self._offset = max((row.trial for row in earlier), default=-1) + 1 - len(earlier)
-        self.rows: list[Row] = []
-
-    def numbered(self, tid: int) -> int:
-        """The number of a trial in the table, of hyperopt's."""
-        return tid + self._offset
-
-    def open(self, trials: DriverTrials, first: Sequence[Point]) -> None:
-        """Put earlier trials into hyperopt's history, then the points to start with that are not among them."""
-        names, conf = self._problem.estimators, self._run.pipeline.search
-        recipes = self._problem.recipes
-        docs: list[dict[str, Any]] = []
-        for row in self._earlier:
-            result = {"status": "fail"} if row.loss is None else {"status": "ok", "loss": row.loss}
-            docs.append(space.document(len(docs), row.point, names, result, recipes))
-        tried = [(row.point.estimator, dict(row.point.params)) for row in self._earlier]
-        self._starting = len(first)
-        for point in first:
-            if (point.estimator, dict(point.params)) not in tried and len(docs) < conf.max_evals:
-                docs.append(space.document(len(docs), point, names, recipes=recipes))
-        trials.insert_trial_docs(docs)
-        trials.refresh()
-        if self._earlier:
-            self._run.say(f"{len(self._earlier)} finished trials of an earlier run are kept")
-
-    def best(self) -> tuple[int, Sequence[float]] | None:
-        """Number and values per fold of the best trial that has finished."""
-        with self._lock:
-            finished = [row for row in (*self._earlier, *self.rows) if row.status == "ok" and row.fold_values]
-        found = min(finished, key=lambda row: (row.loss, row.trial), default=None)
-        return None if found is None else (found.trial, found.fold_values or ())
-
-    def enter(self, trial: Trial) -> None:
-        """A trial is over."""
-        point, number = Point.of(trial.sample, self._problem.recipes), self.numbered(trial.tid)
-        result = trial.result if trial.status in ("ok", "pruned") else {}
-        row = Row(
-            run_id=self._run.run_id,
-            fingerprint=self._ledger.attempt,
-            trial=number,
-            estimator=point.estimator,
-            params=json.dumps(dict(point.params), sort_keys=True),
-            status=trial.status,
-            metric=self._problem.metric,
-            value=result.get("value"),
-            loss=result.get("loss"),
-            seconds=round(trial.seconds, 3),
-            error=trial.error,
-            started_at=trial.started_at,
-            finished_at=datetime.now(UTC),
-            fold_values=result.get("fold_values") if self._problem.cut else None,
-            rungs=result.get("rungs"),
-            bracket=self._brackets.bracket(number) if self._brackets and self._brackets.several else None,
-        )
-        with self._lock:
-            self.rows.append(row)
-        self._ledger.put(row)
-        told = f"{row.metric} {row.value:.4f}" if row.value is not None else f"{row.status}: {row.error}"
-        self._run.say(f"trial {row.trial} {row.estimator}: {told} ({row.seconds:.0f} s); {self._progress()}")
-
-    def _progress(self) -> str:
-        """Trials done, the best so far, the time left."""
-        every = [*self._earlier, *self.rows]
-        said = [f"{len(every)} of at most {self._problem.search.max_evals} done"]
-        good = [row for row in every if row.status == "ok"]
-        if good:
-            best = min(good, key=lambda row: (row.loss, row.trial))
-            said.append(f"best {best.value:.4f} (trial {best.trial})")
-        if self._deadline is not None:
-            said.append(f"{max(0.0, self._deadline - time.monotonic()):.0f} s left")
-        return ", ".join(said)
-
-    def enough(self) -> bool:
-        """Whether `search.patience` is at its end; not before all points to start with are tried."""
-        patience = self._problem.search.patience
-        if patience is None:
-            return False
-        with self._lock:
-            losses = [row.loss if row.status == "ok" else None for row in (*self._earlier, *self.rows)]
-        best = min((loss for loss in losses if loss is not None), default=None)
-        since = len(losses) - 1 - losses.index(best) if best is not None else 0
-        return since >= patience and len(losses) >= self._starting
-
-
 def _algorithm(run: Run, problem: Problem, starting: int) -> Any:
-    name, most = problem.search.algorithm, problem.search.max_evals
+    name, most = problem.search.algorithm, problem.search.most_evals
     if name == "tpe":
         return partial(tpe.suggest, n_startup_jobs=starting + STARTUP, verbose=False)
     if name == "grid":

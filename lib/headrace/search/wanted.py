@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import DataFrame
 
 from headrace.config.checks import preparing
 from headrace.config.file.complaints import meant
 from headrace.config.folds import FOLD
-from headrace.config.learning import UNLABELLED, Search, TrainingSet
+from headrace.config.learning import Search, TrainingSet
 from headrace.errors import ConfigError
 from headrace.metrics.frame import FLAG
 from headrace.search.balance import SAMPLES
+from headrace.search.recipe import Kind
 from headrace.search.tallies import ROW, with_rows
 
 BESIDE = ("label", FLAG, ROW)
 """What rows to learn from have beside their features: the first always."""
+UNSEEN = (FLAG, ROW)
+"""Those of them that the user's stages do not see."""
+BY_LABEL = ("binary", "regression")
+"""Tasks whose label has one mean, by which many values of a category are told apart."""
 SEGMENT_TYPES = ("string", "boolean", "tinyint", "smallint", "int", "bigint")
 
 
@@ -51,14 +56,38 @@ def check_segments(search: Search, types: Mapping[str, str]) -> None:
     )
 
 
-def rows_named(frame: DataFrame, search: Search, training: TrainingSet | None, key: Sequence[str]) -> DataFrame:
+def by_label(search: Search, task: str, kinds: Collection[Kind], types: Mapping[str, str]) -> bool:
+    """Whether the label's mean tells many values of a category apart, where nothing else is said.
+
+    Not after transformers of the user's: a row's hash would have to go through them, and they may know their columns only.
+
+    Args:
+        search: The configuration.
+        task: What is learned.
+        kinds: Of the estimators that are searched.
+        types: Of the features.
+    """
+    conf = search.preparation
+    auto = any(encode == "auto" for _, encode in preparing.encodings(search))
+    text = "string" in types.values() or any(one.role == "category" for one in conf.columns.values())
+    return task in BY_LABEL and auto and text and not search.transformers and not {"tree", "native"}.isdisjoint(kinds)
+
+
+def rows_named(
+    frame: DataFrame, search: Search, training: TrainingSet | None, key: Sequence[str], by_mean: bool = False
+) -> DataFrame:
     """The rows of a training set, each with a hash of what it is of, where preparation or balance need one.
 
     It is of the columns that the split keeps together, else of key and time; where there is neither, of all features.
+
+    Args:
+        frame: The rows.
+        search: The configuration.
+        training: The configuration.
+        key: Of the rows.
+        by_mean: Whether categories may become the label's mean though nobody says so; see `by_label`.
     """
-    labelled = training is None or training.kind not in (*UNLABELLED, "recommendation")
-    by_label = ("auto", "target", "woe") if labelled else ("target", "woe")
-    encoded = any(encode in by_label for _, encode in preparing.encodings(search))
+    encoded = by_mean or any(encode in ("target", "woe") for _, encode in preparing.encodings(search))
     if not encoded and not any(how in SAMPLES for how in search.balance):
         return frame
     group = training.split.group if training else ()

@@ -24,8 +24,8 @@ def check(search: Search, task: str | None) -> Iterator[Found]:
         search: The configuration.
         task: What is learned; None where nobody knows yet.
     """
-    if search.ensemble and search.ensemble.best > search.max_evals:
-        most = search.max_evals
+    if search.ensemble and search.ensemble.best > search.most_evals:
+        most = search.most_evals
         yield (
             "search.ensemble.best",
             f"{search.ensemble.best} of the best are wanted, and search.max_evals lets {most} be tried",
