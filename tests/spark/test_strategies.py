@@ -53,15 +53,21 @@ def write(scratch: Project) -> dict[int, tuple[str, datetime]]:
     return waiting
 
 
-def test_each_row_is_scored_once_by_whom_the_strategy_says(
-    scratch: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
-    waiting = write(scratch)
+def two_versions(scratch: Project) -> ModelStore:
+    """A logistic regression, the champion, and a tree."""
     scratch.run(YAML % "logistic_regression", to="register")
     scratch.run(YAML % "decision_tree", to="register")
     pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
     store = ModelStore(places(pipeline, environment).tracking_uri)
     promote(store, "shop", 1, Word("it goes on"))
+    return store
+
+
+def test_each_row_is_scored_once_by_whom_the_strategy_says(
+    scratch: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = write(scratch)
+    store = two_versions(scratch)
     store.set_alias("shop", 2, "challenger")
     rows = scratch.table("training_set")
     want = {
@@ -139,11 +145,7 @@ def test_a_challenger_that_fails_while_it_scores_leaves_all_rows_to_the_champion
     scratch: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waiting = write(scratch)
-    scratch.run(YAML % "logistic_regression", to="register")
-    scratch.run(YAML % "decision_tree", to="register")
-    pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
-    store = ModelStore(places(pipeline, environment).tracking_uri)
-    promote(store, "shop", 1, Word("it goes on"))
+    store = two_versions(scratch)
     store.tag(store.version("shop", 2), {COMPILED: "not for this"})
     card = store.card(store.version("shop", 2).run_id)
 
@@ -164,11 +166,7 @@ def test_a_challenger_that_fails_while_it_scores_leaves_all_rows_to_the_champion
 
 def test_a_test_is_read_from_when_both_score(scratch: Project) -> None:
     waiting = write(scratch)
-    scratch.run(YAML % "logistic_regression", to="register")
-    scratch.run(YAML % "decision_tree", to="register")
-    pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
-    store = ModelStore(places(pipeline, environment).tracking_uri)
-    promote(store, "shop", 1, Word("it goes on"))
+    two_versions(scratch)
     begins = datetime(2024, 1, 10, tzinfo=UTC)
     scratch.run(YAML % "decision_tree", only="score", options=Options(until=begins))
     assert 0 < scratch.table("predictions").count() < 100
