@@ -154,7 +154,7 @@ def test_rows_are_told_apart_by_their_features_alone(spark):
         (1.0, True, 1, "train", None, 2),
     ]
     training = TrainingSet.model_validate({"from": "t", "label": "y", "censored": "late", "split": {"folds": 2}})
-    found = [r[ROW] for r in rows_named(spark.createDataFrame(values, told), Search(), training, ()).collect()]
+    found = [r[ROW] for r in rows_named(spark.createDataFrame(values, told), Search(), training, (), True).collect()]
     assert found[0] == found[1] != found[2]
 
 
