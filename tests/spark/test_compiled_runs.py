@@ -13,6 +13,7 @@ import pytest
 import headrace
 from headrace.config.reading import read_pipeline
 from headrace.models.compiled import admitting, batch
+from headrace.models.compiled.native.kernel.function import Function
 from headrace.models.compiled.scorer import PLAN
 from headrace.models.predict import predict
 from headrace.models.store import ModelStore
@@ -47,6 +48,7 @@ def test_a_run_scores_by_the_admitted_scorer_and_writes_anew_what_it_got_wrong(
 ):
     used: list[str] = []
     whole = batch.score
+    monkeypatch.setattr(Function, "make", lambda self, session: False)  # else the forest were scored in Spark
     monkeypatch.setattr(batch, "score", lambda *a, **k: used.append("compiled") or whole(*a, **k))
     with held(spark, INTERPRETED):
         write(scratch, 60)
