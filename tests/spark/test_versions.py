@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 import mlflow
 import pytest
 
-import headrace
 from headrace.cli.reproduce import of_release, reproduction
 from headrace.config.reading import read_pipeline
 from headrace.errors import ConfigError
@@ -83,7 +82,7 @@ def test_a_version_is_reproduced_and_scores_no_rows_of_other_definitions(
     assert (lines[-1], same) == ("reproduced bit by bit", True), lines
     assert "  rows compared       400" in lines
     assert "  layout              as then" in lines
-    monkeypatch.setattr(headrace, "__version__", "0.0.9")
+    monkeypatch.setattr("headrace.models.record.environment", lambda _: {"headrace": "0.0.9"})
     lines, same = reproduction(scratch.spark, pipeline, environment, "champion", -1.0)  # as if all rows differed
     assert not same
     assert lines[-2].startswith("not reproduced: 400 rows differ by more than"), lines

@@ -123,12 +123,13 @@ def of_release(then: str | None) -> list[str]:
     Args:
         then: The release, if the version tells.
     """
-    from headrace import __version__
+    from headrace.models.record import environment
 
-    if then == __version__:
+    now = environment("").get("headrace")
+    if then == now:
         return []
     came = f"Headrace {then}" if then else "a release of Headrace that it does not name"
-    return [f"it was trained by {came}, and this is {__version__}: what nobody wrote may have been otherwise then, as "
+    return [f"it was trained by {came}, and this is {now}: what nobody wrote may have been otherwise then, as "
             "how features are prepared. Install the release of then to train it as it was"]  # fmt: skip
 
 
