@@ -53,6 +53,7 @@ def test_a_run_scores_by_the_admitted_scorer_and_writes_anew_what_it_got_wrong(
     with held(spark, INTERPRETED):
         write(scratch, 60)
         scratch.run(YAML, to="score")
+        assert "shop version 1 is scored in Python, at half the speed" in "".join(capsys.readouterr())
         pipeline, environment = read_pipeline(scratch.folder / "pipeline.yaml")
         store = ModelStore(places(pipeline, environment).tracking_uri)
         version = store.resolve("shop")

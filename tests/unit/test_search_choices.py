@@ -137,6 +137,9 @@ def test_the_step_depends_on_the_search_and_not_on_the_gates():
     assert steps(_pipeline(max_evals=3))[0].config != step.config
     timed = steps(_pipeline(timeout="3 minutes"))[0].config["search"]
     assert timed == {**step.config["search"], "timeout": "3 minutes"}
+    numbered = steps(_pipeline(timeout="3 minutes", max_evals=20))[0].config
+    assert numbered["search"] == timed, "the same numbers"
+    assert numbered != steps(_pipeline(timeout="3 minutes"))[0].config, "but one ends after 20 trials"
     assert json.loads(json.dumps(step.config)) == step.config
     with pytest.raises(ConfigError, match=r"search\.metric: 'auc'"):
         steps(_pipeline(metric="auc"))

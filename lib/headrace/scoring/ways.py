@@ -62,6 +62,12 @@ def chosen(run: Run, version: Version, rows: DataFrame, keep: Sequence[str], cou
     if ready is None:
         return Way(transformed(), lambda: None, transformed, warning)
     watch = running.watch(run.spark, ready, count)
+    if running.takes_no_trees(run.spark, ready):
+        run.say(
+            f"{version.name} version {version.number} is scored in Python, at half the speed: this session of Spark takes no jar, in which "
+            "trees are handed to the executors. With Spark Connect, or where spark.jars may not grow, that is so; else look at "
+            "the log of the driver"
+        )
 
     def wrong() -> str | None:
         some, failed = watch.found()

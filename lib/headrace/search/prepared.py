@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark import StorageLevel
 from pyspark.ml import PipelineModel
@@ -26,6 +27,8 @@ Key = tuple[int, Plan]
 """Number of a fold, and how its rows are prepared."""
 KEPT = ("features", "label")
 """Columns of prepared rows."""
+PART = 256 * 2**20
+"""Bytes of a part of them that a task reads at most, where there is a choice."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,13 @@ class Prepared:
         folds: With raw rows, and what was learned of those that train.
         wanted: Numbers of folds, and plans, to be prepared at once in this order.
         most: Of how many rows are kept in memory beside those in use; at least as many as are `wanted`.
+        slots: Task slots that a trial may hold at once; None: rows stay in as many parts as they come.
     """
 
     folds: Sequence[Fold]
     wanted: Sequence[Key]
     most: int = 1
+    slots: int | None = None
     _entries: dict[Key, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -132,6 +137,8 @@ class Prepared:
         validates, more = _kept(made.model.transform(parts.validation).select(*judged), held)
         handed = Handed(trains, validates, rows + more)
         held.append(handed)
+        if self.slots:
+            trains = together(trains, self.slots)
         return Parts(trains, validates, made.model, handed)
 
 
@@ -139,6 +146,16 @@ def _kept(frame: DataFrame, held: list[DataFrame | Handed]) -> tuple[DataFrame, 
     kept = frame.persist(StorageLevel.MEMORY_AND_DISK)
     held.append(kept)
     return kept, kept.count()
+
+
+def together(kept: DataFrame, slots: int) -> DataFrame:
+    """Rows that are in memory, in no more parts than there are slots, but where these would be large.
+
+    An estimator runs a Spark job for each of its many steps, and a task takes longer to begin than a small part takes it.
+    """
+    plan: Any = kept._jdf.queryExecution()
+    wanted = max(slots, math.ceil(int(str(plan.optimizedPlan().stats().sizeInBytes())) / PART))
+    return kept.coalesce(wanted) if wanted < int(plan.toRdd().getNumPartitions()) else kept
 
 
 def _free(entry: _Entry) -> None:

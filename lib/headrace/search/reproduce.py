@@ -16,7 +16,7 @@ from headrace.models.card import ModelCard
 from headrace.models.predict import predict
 from headrace.runtime.step import Run
 from headrace.search.problem import look
-from headrace.search.search import refitted, rounds
+from headrace.search.search import learning, refitted
 from headrace.search.space import Point
 
 LAYOUT = "spark.sql.leafNodeDefaultParallelism"
@@ -75,7 +75,7 @@ def reproduced(run: Run, model: Any, card: ModelCard, tolerance: float) -> Compa
                 "number is in the version's model_card.md"
             )
         point = Point(card.estimator, dict(card.params or {}))
-        with rounds(run.spark, card.task):
+        with learning(run.spark, card.task):
             again = refitted(problem, point, then.get("seed", run.pipeline.search.seed), min(wanted, here))
             new = replace(card, learned=again.learned)
             told = _compared(_predicted(run, model, card), _predicted(run, again.model, new), card, tolerance)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import fmean
@@ -19,6 +19,7 @@ from headrace.models.card import ModelCard
 from headrace.models.segmented import SEGMENTS
 from headrace.models.store import ModelStore
 from headrace.runtime.checkpoints import checkpoints
+from headrace.runtime.settings import held
 from headrace.runtime.step import Done, Output, Run
 from headrace.search.attempt import attempt
 from headrace.search.baseline import Guess, first
@@ -36,6 +37,10 @@ from headrace.search.space import Point
 from headrace.search.topics import told
 from headrace.search.trial import fit_special, fit_whole
 from headrace.search.trials import run_trials
+from headrace.search.vectors.finite import quickly_checked
+
+WIDE = 5000
+"""Columns up to which Spark compiles a step as a whole; by itself it does so up to a hundred, which is soon too few."""
 
 
 def search(run: Run) -> Done:
@@ -50,7 +55,7 @@ def search(run: Run) -> Done:
     name = attempt(run)
     again, earlier = begun_before(run, name), read_back(run, name)
     tags = {"pipeline": run.pipeline.pipeline, "task": problem.target.task}
-    with rounds(run.spark, problem.target.task), Ledger(run, name, store, tags) as ledger:
+    with learning(run.spark, problem.target.task), Ledger(run, name, store, tags) as ledger:
         guess = first(run, problem, ledger)
         rows = earlier + run_trials(run, problem, earlier, ledger, again)
         worth = _worth(run, problem, name) if problem.search.nested and problem.cut else None
@@ -179,7 +184,7 @@ class Refit:
 def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     """Fit a point on the training and validation parts; runs Spark jobs.
 
-    Recommendations need `rounds` around it, and around all that is done with the model.
+    It needs `learning` around it, and around all that is done with the model.
     """
     both, task = problem.rows, problem.target.task
     own = PipelineModel(fit_stages(problem.stages, both))
@@ -206,9 +211,13 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     return Refit(model, after.learned, used.rdd.getNumPartitions(), after.notes)
 
 
-def rounds(spark: SparkSession, task: str) -> AbstractContextManager[None]:
-    """Where the many rounds of a task are cut short by checkpoints."""
-    return checkpoints(spark) if task == "recommendation" else nullcontext()
+@contextmanager
+def learning(spark: SparkSession, task: str) -> Iterator[None]:
+    """Where many columns and vectors go quickly, and the many rounds of a task are cut short by checkpoints."""
+    quickly_checked(spark)
+    cut = checkpoints(spark) if task == "recommendation" else nullcontext()
+    with held(spark, {"spark.sql.codegen.maxFields": WIDE}), cut:
+        yield
 
 
 def _code(run: Run, problem: Problem, recipes: Sequence[Recipe]) -> dict[str, bytes]:

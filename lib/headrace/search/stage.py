@@ -41,6 +41,7 @@ def _config(pipeline: Pipeline) -> Any:
     return {
         "search": pipeline.search.model_dump(mode="json", by_alias=True),
         **({"metrics": {pipeline.search.metric: own.model_dump(mode="json")}} if own else {}),
+        "its time alone ends it": pipeline.search.open_ended,
         "estimators are written out": "estimators" in pipeline.search.model_fields_set,
         "training_set": pipeline.training_set.model_dump(mode="json", by_alias=True, include=LEARNED),
     }

@@ -58,11 +58,11 @@ def run_trials(run: Run, problem: Problem, earlier: list[Row], ledger: Ledger, a
     at_once = _at_once(run, problem)
     if conf.distribute == "tasks" and not any(possible(problem, name) for name in problem.estimators):
         run.say("search.distribute: tasks is for learners of one core, and none of these is one: trials run as jobs")
-    prepared = Prepared(problem.folds, wanted, most=min(conf.parallelism, at_once) + 1)
+    slots = workers(run.parallelism, conf.parallelism)
+    prepared = Prepared(problem.folds, wanted, most=min(conf.parallelism, at_once) + 1, slots=slots)
     rungs = brackets(problem, earlier, run.say)
     ending = Ending(conf, problem.estimators, problem.recipes, len(first))
     book = Book(run, problem, earlier, ledger, began + limit if limit else None, rungs, ending)
-    slots = workers(run.parallelism, conf.parallelism)
     tasks = Tasks(problem, run.spark.sparkContext)
     note = ledger.fold if problem.cut else None
     judge = Judge(problem, prepared, conf.seed, slots, _race(problem, book), rungs, tasks, known, note)

@@ -37,6 +37,12 @@ def _planned(compiled: Compiled) -> Plan | None:
         return None
 
 
+def takes_no_trees(spark: SparkSession, compiled: Compiled) -> bool:
+    """Whether rows go to Python only because a session does not take the model's trees."""
+    made = _planned(compiled) if compiled.in_spark else None
+    return made is not None and not _known(spark, made)
+
+
 def watch(spark: SparkSession, compiled: Compiled, count: int) -> Watch:
     """Who hears what some of so many rows were given."""
     made = planned(spark, compiled)

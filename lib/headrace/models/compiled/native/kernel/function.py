@@ -19,6 +19,8 @@ from py4j.protocol import Py4JError
 from pyspark import SparkFiles
 from pyspark.errors import PySparkException
 
+from headrace.runtime.janino import cooked
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -71,10 +73,7 @@ def _instance(spark: SparkSession, name: str, trees: bytes) -> Any:
 
 def _classes(context: Any, name: str) -> dict[str, bytes]:
     """The class, compiled, by its path in a jar."""
-    compiler = context._jvm.org.codehaus.janino.SimpleCompiler()
-    compiler.setParentClassLoader(context._jvm.java.lang.Thread.currentThread().getContextClassLoader())
-    compiler.cook(_source().replace(_CLASS, name))
-    made = compiler.getBytecodes()
+    made = cooked(context, _source().replace(_CLASS, name)).getBytecodes()
     return {f"{found.replace('.', '/')}.class": bytes(made[found]) for found in made}
 
 

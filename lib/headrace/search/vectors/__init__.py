@@ -1,0 +1,1 @@
+"""What vectors are asked for before a model learns from them."""
