@@ -16,6 +16,20 @@ say() { echo "headrace: $*" >&2; }
 stamp_of() { echo "$root $(cksum <"$root/$1")"; }
 ready() { [[ -x "$python" && "$(cat "$venv/.ready-$1" 2>/dev/null)" == "$(stamp_of "$1")" ]]; }
 
+# The other clone whose code an environment runs, where that clone is still there.
+other_clone() {
+  local stamp of
+  for stamp in "$venv"/.ready-*; do
+    [[ -f "$stamp" ]] || continue
+    of="$(sed -E 's/ [0-9]+ [0-9]+$//' "$stamp")"
+    if [[ -e "$of/setup.sh" && ! "$of" -ef "$root" ]]; then
+      echo "$of"
+      return
+    fi
+  done
+  return 1
+}
+
 find_python() {
   local candidate
   for candidate in python3.12 python3.11 python3.13 python3 python; do
@@ -66,7 +80,12 @@ build_tools_of() { # the same versions and hashes as in the lock; some packages 
 }
 
 make_venv() {
-  local base log="$venv/setup.log"
+  local base log="$venv/setup.log" other
+  if other="$(other_clone)"; then # it would run this clone's code from then on, and nobody there would know
+    say "$venv is the environment of the clone $other, which is still there;" \
+      "give this one its own: remove the link $root/.venv, or set HEADRACE_VENV to a new folder"
+    return 2
+  fi
   if [[ -e "$venv/.unfinished" ]]; then
     say "an earlier set-up was not finished; starting anew in $venv"
     rm -rf "$venv"
@@ -96,7 +115,7 @@ install_all() {
   step "installing the packages of $lock (some minutes the first time)" \
     pip_install --no-build-isolation --require-hashes -r "$root/$lock" || return 1
   step "installing headrace itself" pip_install --no-deps --no-build-isolation -e "$root" || return 1
-  say "$venv is ready: $(du -sm "$venv" | cut -f1) MB"
+  say "$venv is ready: $(du -sm "$venv/" | cut -f1) MB"
   # The lock for development holds all that the one for running holds, in the same versions.
   stamp_of requirements.lock >"$venv/.ready-requirements.lock"
   stamp_of "$lock" >"$venv/.ready-$lock"

@@ -87,6 +87,26 @@ def test_a_folder_with_something_else_is_not_taken_for_the_environment(run, proj
     assert [path.name for path in (tmp_path / "venv").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_environment_of_another_clone_is_left_alone(run, project: Path, tmp_path: Path, linked: bool) -> None:
+    other, venv = tmp_path / "another clone", tmp_path / "venv"
+    (other / ".venv" / "bin").mkdir(parents=True)
+    (other / "setup.sh").touch()
+    stamp = other / ".venv" / ".ready-requirements.lock"
+    stamp.write_text(f"{other} 123 456\n")
+    if linked:
+        venv.symlink_to(other / ".venv")
+    else:
+        venv = other / ".venv"
+    before = sorted(other.rglob("*"))
+    done = run("bash", str(project / "spark-submit.sh"), "--help", HEADRACE_VENV=str(venv))
+    assert done.returncode == 2
+    assert f"{venv} is the environment of the clone {other}, which is still there" in done.stderr
+    assert "set HEADRACE_VENV to a new folder" in done.stderr
+    assert sorted(other.rglob("*")) == before
+    assert stamp.read_text() == f"{other} 123 456\n"
+
+
 def test_no_python_is_told_with_2(run, project: Path, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
