@@ -44,13 +44,15 @@ def schedule(
             metavar="PLACE", help="what holds secrets and variables: a file, in pods a Secret and a ConfigMap"
         ),
     ] = None,
-    image: Annotated[str, typer.Option(help="the container's image, for pods")] = "",
+    image: Annotated[str, typer.Option(help="the container's image: kubernetes and spark-operator need it")] = "",
 ) -> None:
-    """Write the files by which Airflow, cron, systemd or Kubernetes run the `schedules` of a pipeline.
+    """Write the files by which Airflow, cron, systemd, Kubernetes or its Spark operator run the `schedules` of a pipeline.
 
     Examples: headrace schedule conf/flights.yaml --to cron
 
       headrace schedule conf/flights.yaml --to airflow --env prod --out dags
+
+      headrace schedule conf/flights.yaml --to kubernetes --image REGISTRY/headrace:1.0
     """
     sets = list(set_ or ())
     asked = Asked()
