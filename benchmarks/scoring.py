@@ -6,7 +6,8 @@
 trained by the search's own functions on 40,000 rows. Each contender reads the Delta table and writes key, time,
 prediction and probability to another; they take turns in one JVM on two cores. `scan and write` writes key, time and two numbers
 made of all features, without a model. `mlflow.pyfunc.spark_udf` scores a tenth of the rows, those that lie together, once its
-workers have read the model, and its time is multiplied: a run over all takes an hour.
+workers have read the model, and its time is multiplied; they may be
+one task, so one core: then halve it. In nine minutes it had not ended.
 Rows that differ from `PipelineModel.transform` are counted on all rows. Prints Markdown tables.
 """
 
