@@ -1,7 +1,7 @@
 """Searches: against Spark's CrossValidator and hyperopt's SparkTrials; what a trial costs, pruning, a kill, many trials.
 
-    .venv/bin/python benchmarks/search.py [--what validator|tasks|cost|memory|killed|halving] [--rounds 3] [--parallelism 2]
-        [--pruning halving|hyperband] [--over rows|iterations] [--estimator xgboost]   (of `halving`)
+    .venv/bin/python benchmarks/search.py [--what validator|tasks|cost|memory|ways|killed|halving] [--rounds 3] [--parallelism 2]
+        [--pruning halving|hyperband] [--over rows|iterations] [--estimator xgboost] [--seeds 5]   (of `halving`)
 
 `validator`: 18 fits (6 settings, 3 folds) of the whole pipeline (preparation and estimator) on the flights of January to
 October, and the refit of the best. CrossValidator fits the preparation again for each; it is Headrace's own, so that both do the
@@ -85,6 +85,7 @@ def main() -> int:
     parser.add_argument("--pruning", default="halving", choices=["halving", "hyperband"])
     parser.add_argument("--over", default="rows", choices=["rows", "iterations"])
     parser.add_argument("--estimator", default="xgboost")
+    parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     if given.what == "validator":
         return against_validator(given)
@@ -116,14 +117,21 @@ def _halving(place: Path, given: argparse.Namespace) -> None:
     how = f"{given.pruning} over {given.over}"
     print(f"| seed | 30 trials, s | their best found, s | {how} finds as good a one, s |\n| --- | --- | --- | --- |")
     pruning = f"{{{given.pruning}: {{over: {given.over}}}}}"
-    for row in trials.halving(file, os.environ["HEADRACE_HOME"], 5, "25%", pruning):
+    for row in trials.halving(file, os.environ["HEADRACE_HOME"], given.seeds, "25%", pruning):
         print("| {} | {:.0f} | {:.0f} | {:.0f} |".format(*row))
+
+
+def _ways(place: Path, _: argparse.Namespace) -> None:
+    print("| rows | MiB that train | as jobs, s | as tasks, s | jobs / tasks |\n| --- | --- | --- | --- | --- |")
+    for rows, size, jobs, tasks in trials.ways(place, (40_000, 160_000, 320_000, 640_000)):
+        print(f"| {rows:,} | {size:.0f} | {jobs:.1f} | {tasks:.1f} | {jobs / tasks:.2f} |")
 
 
 PARTS = {
     "tasks": _tasks,
     "cost": lambda place, _: _told(trials.cost(place)),
     "memory": lambda place, _: _told(trials.memory(place)),
+    "ways": _ways,
     "killed": lambda place, _: _told(trials.killed(place)),
     "halving": _halving,
 }

@@ -17,6 +17,7 @@ from typing import Any
 
 import hyperopt
 import numpy as np
+import pandas as pd
 from contest import PROJECT, contest, session
 from hyperopt import hp
 
@@ -29,6 +30,12 @@ pipeline: small
 tables: {{rows: {{source: {{format: csv, path: {csv}}}, key: id}}}}
 training_set: {{from: rows, label: "y = 1"}}
 search: {{estimators: [{estimator}], max_evals: {evals}, parallelism: {parallelism}, algorithm: random, timeout: 2 hours}}
+"""
+WAYS = """\
+pipeline: {name}
+tables: {{rows: {{source: {{format: parquet, path: {rows}}}, key: id}}}}
+training_set: {{from: rows, label: "y", split: {{shares: [0.8, 0.1, 0.1]}}}}
+search: {{estimators: [{{name: xgboost, params: {{trees: 50}}}}], max_evals: {evals}, parallelism: 2, algorithm: random, timeout: 2 hours}}
 """
 
 
@@ -127,6 +134,42 @@ def memory(folder: Path, counts: tuple[int, int] = (20, 200)) -> dict[str, dict[
             "Python": int(resident) / 1024,
         }
     return found
+
+
+def ways(
+    folder: Path, rows: tuple[int, ...], features: int = 32, evals: int = 6
+) -> list[tuple[int, float, float, float]]:
+    """Of so many rows: MiB of their numbers, and seconds of the same trials as jobs and as tasks, two at a time.
+
+    Args:
+        folder: Scratch.
+        rows: How many, from contest to contest; 80 % of them train.
+        features: Columns of numbers.
+        evals: Trials of each kind: XGBoost, 50 trees.
+    """
+    found = []
+    chance = np.random.default_rng(0)
+    for count in rows:
+        x = chance.normal(size=(count, features))
+        y = x[:, 0] + x[:, 1] * x[:, 2] + chance.normal(size=count) > 0.5
+        frame = pd.DataFrame(x, columns=[f"x{n}" for n in range(features)]).assign(id=range(count), y=y)
+        frame.to_parquet(folder / "rows.parquet", index=False)
+        file = folder / f"ways_{count}.yaml"
+        file.write_text(WAYS.format(name=f"ways_{count}", rows=folder / "rows.parquet", evals=evals))
+        headrace.Pipeline.from_yaml(file).run(to="training_set")
+        took = [_took(file, how) for how in ("jobs", "tasks")]
+        found.append((count, 0.8 * count * features * 8 / 2**20, *took))
+        print(f"  {found[-1]}", file=sys.stderr)
+    return found
+
+
+def _took(file: Path, how: str) -> float:
+    """From the beginning of the first trial to the end of the last."""
+    pipeline = headrace.Pipeline.from_yaml(file, sets=[f"search.distribute={how}"])
+    pipeline.run(only="search", force="search")
+    rows = pipeline.table("trials").where("trial >= 0 and status = 'ok'").orderBy("started_at").collect()
+    mine = [row for row in rows if row["fingerprint"] == rows[-1]["fingerprint"]]
+    return (max(row["finished_at"] for row in mine) - mine[0]["started_at"]).total_seconds()
 
 
 def _written(home: Path) -> int:

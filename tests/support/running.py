@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,30 +80,59 @@ def headrace(home: Path, *arguments: str, timeout: int = 300, **env: str) -> End
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def kill_in(step: str, job: str, config: Path, home: Path, *arguments: str, after: float, timeout: int = 600) -> bool:
+def kill_in(step: str, job: str, config: Path, home: Path, *arguments: str, after: float) -> bool:
     """Start a job and kill it, with all its processes, so many seconds after a step has begun.
 
     Returns:
         Whether the step had begun; False where the job ended before.
     """
-    line = command(job, config, *arguments)
+    with _begun(step, command(job, config, *arguments), home, after) as (process, _):
+        return process.poll() is None
+
+
+def terminate_in(step: str, job: str, config: Path, home: Path, *arguments: str, after: float) -> str:
+    """Start a job and ask Spark to end, as schedulers do, so many seconds after a step has begun.
+
+    Returns:
+        What was said, once no process of the job is left.
+    """
+    with _begun(step, command(job, config, *arguments), home, after) as (process, log):
+        process.terminate()
+        deadline = time.monotonic() + 60
+        while (left := _alive(process.pid)) and time.monotonic() < deadline:
+            process.poll()
+            time.sleep(0.2)
+        assert not left, f"{left} did not end: {log.read_text()[-2000:]}"
+        return log.read_text()
+
+
+@contextmanager
+def _begun(step: str, line: list[str], home: Path, after: float) -> Iterator[tuple[subprocess.Popen, Path]]:
+    """A job, so many seconds after a step has begun, or after its end, and where it writes what it says; it is killed afterwards."""
     log = home / "killed.log"
     with log.open("w") as err:
         process = subprocess.Popen(
             line, cwd=PROJECT, env=environment(home), stdout=err, stderr=err, start_new_session=True
         )
-        deadline = time.monotonic() + timeout
         try:
+            deadline = time.monotonic() + 600
             while process.poll() is None and time.monotonic() < deadline:
-                if any(
-                    text.strip().startswith(step) and text.rstrip().endswith("...")
-                    for text in log.read_text().splitlines()
-                ):
+                said = [text.strip() for text in log.read_text().splitlines()]
+                if any(text.startswith(step) and text.endswith("...") for text in said):
                     time.sleep(after)
-                    return True
+                    break
                 time.sleep(0.05)
-            return False
+            if process.poll() is None and time.monotonic() >= deadline:
+                raise TimeoutError(f"{step} did not begin: {log.read_text()[-2000:]}")
+            yield process, log
         finally:
-            if process.poll() is None:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _alive(group: int) -> list[str]:
+    """Processes of a group."""
+    said = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    fields = [line.split(maxsplit=2) for line in said.splitlines()]
+    return [command for of, state, command in fields if int(of) == group and not state.startswith("Z")]

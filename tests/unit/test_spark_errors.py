@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from py4j.protocol import Py4JNetworkError
+
 from headrace.errors import ConfigError, DataError
 from headrace.runtime.spark_errors import translated
 
@@ -19,6 +21,19 @@ def test_an_error_of_a_value_names_the_sql_and_advises_nothing_that_is_refused()
     assert str(found).startswith("validate:t: Division by zero. Use `try_divide`")
     assert "In: 1/(n-5). A value in the data" in str(found)
     assert "ansi" not in str(found)
+
+
+def test_a_job_that_was_stopped_says_that_it_can_go_on() -> None:
+    found = translated(Py4JNetworkError("Answer from Java side is empty"), "search")
+    assert "search: Spark ended while it worked" in str(found)
+    assert "the same command goes on from there" in str(found)
+    cancelled = RuntimeError("Job 7 cancelled because SparkContext was shut down")
+    assert "Spark ended while it worked" in str(translated(cancelled, "clean:t"))
+
+
+def test_a_server_that_refuses_is_not_a_spark_that_ended() -> None:
+    refused = ConnectionRefusedError(111, "Connection refused")
+    assert translated(refused, "publish") is refused
 
 
 def test_a_regular_expression_that_java_refuses_is_a_mistake_in_the_file() -> None:

@@ -110,8 +110,11 @@ def _run(job: str, arguments: argparse.Namespace) -> None:
 
     def started(name: str) -> SparkSession:
         from headrace.runtime.session import session
+        from headrace.runtime.signals import end_when_asked
 
-        return session(name)
+        spark = session(name)
+        end_when_asked(spark)
+        return spark
 
     report = report_to(arguments.summary)
     perform(pipeline, environment, request_of(job, arguments, pipeline), arguments.config, started, report)

@@ -22,3 +22,9 @@ def cooked(context: Any, source: str) -> Any:
     compiler.setParentClassLoader(context._jvm.java.lang.Thread.currentThread().getContextClassLoader())
     compiler.cook(source)
     return compiler
+
+
+def instance(context: Any, loaded: Any) -> Any:
+    """An object of a class that was loaded, by its constructor that takes nothing."""
+    java, made = context._jvm.java.lang, context._gateway.new_array
+    return loaded.getDeclaredConstructor(made(java.Class, 0)).newInstance(made(java.Object, 0))

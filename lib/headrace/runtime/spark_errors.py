@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from traceback import extract_tb
 
 from headrace.config import secrets
 from headrace.errors import ConfigError, DataError, HeadraceError
@@ -111,6 +112,11 @@ def translated(error: Exception, step: str) -> Exception:
     message = secrets.redacted(str(error))
     if isinstance(error, HeadraceError):
         return error if message == str(error) else type(error)(message)
+    if spark_ended(error):
+        return HeadraceError(
+            f"{step}: Spark ended while it worked: somebody stopped the job (SIGTERM, Ctrl-C), the cluster took its driver back, or "
+            "memory ran out. What was finished stands; the same command goes on from there"
+        )
     found = _condition(message)
     advice = next((told for said, told in _ELSEWHERE.items() if re.search(said, message)), None)
     if found is None and advice and _foreign(error):
@@ -133,6 +139,15 @@ def translated(error: Exception, step: str) -> Exception:
             "(try_cast, try_divide, try_to_timestamp, ...) or set such rows aside with a rule"
         )
     return HeadraceError(f"{step}: {text} [{condition}]")
+
+
+def spark_ended(error: Exception) -> bool:
+    """Whether there is no Spark any more that could answer."""
+    if isinstance(error, OSError):  # of the connection to the JVM, not to some server
+        return isinstance(error, ConnectionError) and any(
+            "/py4j/" in one.filename for one in extract_tb(error.__traceback__)
+        )
+    return type(error).__name__ == "Py4JNetworkError" or "SparkContext was shut down" in str(error)
 
 
 _ANSI = re.compile(r"""\s*If necessary,? set "spark\.sql\.ansi\.enabled" to "false"[^.]*\.""")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -75,27 +74,12 @@ class Stop:
         self.wanted = threading.Event()
         self._asked = 0.0
 
-    def handle(self, _signal: Any) -> None:
-        """Called by the JVM, which signals reach first. Who asks twice does not want to wait."""
+    def ask(self, _: str = "") -> None:
+        """Somebody wants it to end. Who asks twice does not want to wait."""
         if self.wanted.is_set() and time.monotonic() - self._asked > TWICE:
             os._exit(130)
         self._asked = self._asked or time.monotonic()
         self.wanted.set()
-
-    class Java:
-        """For py4j."""
-
-        implements = ("sun.misc.SignalHandler",)
-
-    def listen(self, spark: SparkSession) -> None:
-        """From here on SIGTERM and SIGINT are wishes: to this process, and to the JVM around it."""
-        from pyspark.java_gateway import ensure_callback_server_started
-
-        gateway: Any = spark.sparkContext._gateway
-        ensure_callback_server_started(gateway)
-        for name in ("TERM", "INT"):
-            signal.signal(getattr(signal, f"SIG{name}"), lambda *_: self.handle(None))
-            gateway.jvm.sun.misc.Signal.handle(gateway.jvm.sun.misc.Signal(name), self)
 
 
 def follow(

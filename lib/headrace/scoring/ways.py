@@ -62,7 +62,7 @@ def chosen(run: Run, version: Version, rows: DataFrame, keep: Sequence[str], cou
     if ready is None:
         return Way(transformed(), lambda: None, transformed, warning)
     watch = running.watch(run.spark, ready, count)
-    if running.takes_no_trees(run.spark, ready):
+    if running.takes_no_trees(ready, watch):
         run.say(
             f"{version.name} version {version.number} is scored in Python, at half the speed: this session of Spark takes no jar, in which "
             "trees are handed to the executors. With Spark Connect, or where spark.jars may not grow, that is so; else look at "

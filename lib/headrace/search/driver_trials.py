@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,9 +18,11 @@ from typing import Any
 import hyperopt
 from hyperopt.base import JOB_STATE_DONE, JOB_STATE_NEW, JOB_STATE_RUNNING, spec_from_misc
 from hyperopt.fmin import FMinIter
+from py4j.protocol import Py4JError
 from pyspark import SparkContext
 
 from headrace.config.secrets import redacted
+from headrace.runtime.spark_errors import spark_ended
 
 POLL = 0.1
 """Seconds between two looks at times; what happens meanwhile wakes the dispatcher."""
@@ -37,6 +40,7 @@ class Trial:
         doc: hyperopt's record.
         sample: What hyperopt chose.
         status: `ok`, `pruned`, `failed`, `timed_out` or `cancelled`.
+        lost: The error of one that did not fail by itself: there is no Spark any more.
     """
 
     doc: dict
@@ -48,6 +52,7 @@ class Trial:
     status: str = "ok"
     result: Any = None
     error: str | None = None
+    lost: Exception | None = None
     over: threading.Event = field(default_factory=threading.Event)
     stopping: float | None = None
 
@@ -138,14 +143,20 @@ class DriverTrials(hyperopt.Trials):
             self._broken = error
         finally:
             self._fmin_cancelled = True
-            while self._running:
-                for trial in self._running:
-                    self._cancel(trial, "cancelled")
-                self._reap(quiet=self._broken is not None)
-                time.sleep(POLL)
+            self._cancel_all()
             self._drop_queue()
             while not self._stop.wait(POLL):  # fmin may have been choosing a point just now
                 self._drop_queue()
+
+    def _cancel_all(self) -> None:
+        while self._running:
+            for trial in self._running:
+                self._cancel(trial, "cancelled")
+            try:
+                self._reap(quiet=self._broken is not None)
+            except BaseException as error:  # noqa: BLE001 (as in `_dispatch`)
+                self._broken = error
+            time.sleep(POLL)
 
     def _step(self, fn: Callable[[Any], Mapping[str, Any]], space: Any) -> None:
         late = self._deadline is not None and time.monotonic() >= self._deadline
@@ -191,6 +202,7 @@ class DriverTrials(hyperopt.Trials):
                 trial.result = fn(sample)
             except Exception as error:  # noqa: BLE001 (any reason at all is the trial's result, not the search's end)
                 trial.error = reason(error)
+                trial.lost = error if spark_ended(error) or self._stopped() else None
             finally:
                 trial.over.set()
                 self._news.set()
@@ -198,32 +210,48 @@ class DriverTrials(hyperopt.Trials):
         self._running.append(trial)
         threading.Thread(target=body, name=trial.group, daemon=True).start()
 
+    def _stopped(self) -> bool:
+        """Whether Spark has ended, or is about to: then all may fail, with whatever error."""
+        try:
+            return bool(self._context._jsc.sc().isStopped())  # type: ignore[union-attr]
+        except (Py4JError, OSError):
+            return True
+
     def _cancel(self, trial: Trial, status: str) -> None:
         now = time.monotonic()
         if trial.stopping is None:
             trial.status = status
         if trial.stopping is None or now - trial.stopping >= CANCEL_EVERY:
             trial.stopping = now
-            self._context.cancelJobGroup(trial.group)
+            with suppress(Py4JError, OSError):  # without Spark the trial ends by itself
+                self._context.cancelJobGroup(trial.group)
 
     def _reap(self, quiet: bool = False) -> None:
         for trial in [one for one in self._running if one.over.is_set()]:
             self._running.remove(trial)
-            trial.seconds = time.monotonic() - trial.began
-            if trial.error is None and trial.result is not None:
-                trial.error = trial.result.get("pruned")
-                trial.status = "pruned" if trial.error else "ok"  # it came in before the cancel took hold
-            elif trial.status == "ok":
-                trial.status = "failed"
-            else:
-                trial.error = _OVER[trial.status]
-            ok = trial.status == "ok"
-            self._hopeful = self._hopeful or ok
-            told = ok or trial.status == "pruned"
-            trial.doc["result"] = {"status": "ok", "loss": float(trial.result["loss"])} if told else {"status": "fail"}
-            if not quiet:
-                self._finished(trial)
-            trial.doc["state"] = JOB_STATE_DONE
+            self._settle(trial)
+            try:
+                if trial.lost and not quiet:
+                    raise trial.lost
+                if not quiet:
+                    self._finished(trial)
+            finally:
+                trial.doc["state"] = JOB_STATE_DONE  # hyperopt waits for all of them, whatever happens
+
+    def _settle(self, trial: Trial) -> None:
+        """What became of a trial that is over, for us and for hyperopt."""
+        trial.seconds = time.monotonic() - trial.began
+        if trial.error is None and trial.result is not None:
+            trial.error = trial.result.get("pruned")
+            trial.status = "pruned" if trial.error else "ok"  # it came in before the cancel took hold
+        elif trial.status == "ok":
+            trial.status = "failed"
+        else:
+            trial.error = _OVER[trial.status]
+        ok = trial.status == "ok"
+        self._hopeful = self._hopeful or ok
+        told = ok or trial.status == "pruned"
+        trial.doc["result"] = {"status": "ok", "loss": float(trial.result["loss"])} if told else {"status": "fail"}
 
     def _drop_queue(self) -> None:
         """Points that nobody will try: as if they had never been chosen."""

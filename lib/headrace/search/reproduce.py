@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +13,10 @@ from headrace.config.learning import NAMING, UNLABELLED
 from headrace.errors import DataError
 from headrace.models.card import ModelCard
 from headrace.models.predict import predict
+from headrace.runtime.settings import held
 from headrace.runtime.step import Run
 from headrace.search.problem import look
-from headrace.search.search import learning, refitted
+from headrace.search.search import learning, refitted, rounds
 from headrace.search.space import Point
 
 LAYOUT = "spark.sql.leafNodeDefaultParallelism"
@@ -64,7 +64,8 @@ def reproduced(run: Run, model: Any, card: ModelCard, tolerance: float) -> Compa
     """
     then: Mapping[str, int] = card.trained or {}
     wanted, here = then.get("slots", run.parallelism), max(1, run.parallelism)
-    with _read_as_then(run, then.get("parallelism")):
+    layout = {LAYOUT: then["parallelism"]} if then.get("parallelism") else {}
+    with held(run.spark, layout), learning(run.spark):  # read in as many partitions as on the cluster of then
         conf = run.pipeline.search
         stacked = (card.params or {}).get("by") == "stacking"
         problem = look(run, judged=stacked or conf.calibration != "none" or conf.threshold is not None)
@@ -75,7 +76,7 @@ def reproduced(run: Run, model: Any, card: ModelCard, tolerance: float) -> Compa
                 "number is in the version's model_card.md"
             )
         point = Point(card.estimator, dict(card.params or {}))
-        with learning(run.spark, card.task):
+        with rounds(run.spark, card.task):
             again = refitted(problem, point, then.get("seed", run.pipeline.search.seed), min(wanted, here))
             new = replace(card, learned=again.learned)
             told = _compared(_predicted(run, model, card), _predicted(run, again.model, new), card, tolerance)
@@ -83,21 +84,6 @@ def reproduced(run: Run, model: Any, card: ModelCard, tolerance: float) -> Compa
     pairs = (("task slots", wanted, min(wanted, here)), ("partitions", then.get("partitions", partitions), partitions))
     other = tuple(f"{now} {what} in place of {before}" for what, before, now in pairs if before != now)
     return replace(told, layout=other)
-
-
-@contextmanager
-def _read_as_then(run: Run, parallelism: int | None) -> Iterator[None]:
-    """Tables are read in as many partitions as on the cluster of then."""
-    before = run.spark.conf.get(LAYOUT, None)
-    if parallelism:
-        run.spark.conf.set(LAYOUT, str(parallelism))
-    try:
-        yield
-    finally:
-        if before is None:
-            run.spark.conf.unset(LAYOUT)
-        else:
-            run.spark.conf.set(LAYOUT, before)
 
 
 def _predicted(run: Run, model: Any, card: ModelCard) -> DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import fmean
@@ -50,12 +50,16 @@ def search(run: Run) -> Done:
         DataError: If there is nothing to learn from.
         HeadraceError: If every trial failed, or none finished in time.
     """
-    problem = look(run)
+    with learning(run.spark):
+        return _searched(run, look(run))
+
+
+def _searched(run: Run, problem: Problem) -> Done:
     store = ModelStore(run.tracking_uri)
     name = attempt(run)
     again, earlier = begun_before(run, name), read_back(run, name)
-    tags = {"pipeline": run.pipeline.pipeline, "task": problem.target.task}
-    with learning(run.spark, problem.target.task), Ledger(run, name, store, tags) as ledger:
+    task = problem.target.task
+    with rounds(run.spark, task), Ledger(run, name, store, {"pipeline": run.pipeline.pipeline, "task": task}) as ledger:
         guess = first(run, problem, ledger)
         rows = earlier + run_trials(run, problem, earlier, ledger, again)
         worth = _worth(run, problem, name) if problem.search.nested and problem.cut else None
@@ -184,7 +188,7 @@ class Refit:
 def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
     """Fit a point on the training and validation parts; runs Spark jobs.
 
-    It needs `learning` around it, and around all that is done with the model.
+    It needs `learning` and `rounds` around it, and around all that is done with the model.
     """
     both, task = problem.rows, problem.target.task
     own = PipelineModel(fit_stages(problem.stages, both))
@@ -212,12 +216,16 @@ def refitted(problem: Problem, point: Point, seed: int, slots: int) -> Refit:
 
 
 @contextmanager
-def learning(spark: SparkSession, task: str) -> Iterator[None]:
-    """Where many columns and vectors go quickly, and the many rounds of a task are cut short by checkpoints."""
+def learning(spark: SparkSession) -> Iterator[None]:
+    """Where many columns and vectors go quickly."""
     quickly_checked(spark)
-    cut = checkpoints(spark) if task == "recommendation" else nullcontext()
-    with held(spark, {"spark.sql.codegen.maxFields": WIDE}), cut:
+    with held(spark, {"spark.sql.codegen.maxFields": WIDE}):
         yield
+
+
+def rounds(spark: SparkSession, task: str) -> AbstractContextManager[None]:
+    """Where the many rounds of a task are cut short by checkpoints, if it needs that."""
+    return checkpoints(spark) if task == "recommendation" else nullcontext()
 
 
 def _code(run: Run, problem: Problem, recipes: Sequence[Recipe]) -> dict[str, bytes]:

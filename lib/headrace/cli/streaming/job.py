@@ -66,6 +66,7 @@ def _run(pipeline: Pipeline, environment: Environment, when: str | None, summary
     from headrace.cli.streaming.stream import Scorer, require
     from headrace.runtime.progress import Progress
     from headrace.runtime.session import session
+    from headrace.runtime.signals import hear
     from headrace.runtime.streams import Stop
     from headrace.runtime.webhook import failures_told
 
@@ -73,7 +74,7 @@ def _run(pipeline: Pipeline, environment: Environment, when: str | None, summary
     progress = Progress()
     with failures_told(pipeline, environment, None, progress) as watch:
         spark, stop = session(f"headrace stream {pipeline.pipeline}"), Stop()
-        stop.listen(spark)
+        hear(spark, stop.ask)
         scorer = Scorer(spark, pipeline, environment, progress)
         watch.outcome = scorer.outcome
         try:

@@ -37,16 +37,15 @@ def _planned(compiled: Compiled) -> Plan | None:
         return None
 
 
-def takes_no_trees(spark: SparkSession, compiled: Compiled) -> bool:
-    """Whether rows go to Python only because a session does not take the model's trees."""
-    made = _planned(compiled) if compiled.in_spark else None
-    return made is not None and not _known(spark, made)
-
-
 def watch(spark: SparkSession, compiled: Compiled, count: int) -> Watch:
     """Who hears what some of so many rows were given."""
     made = planned(spark, compiled)
     return batch.Watch(spark, count) if made is None else scoring.Watch(compiled, made, count)
+
+
+def takes_no_trees(compiled: Compiled, watch: Watch) -> bool:
+    """Whether rows go to Python only because the session of a watch does not take the model's trees."""
+    return isinstance(watch, batch.Watch) and compiled.in_spark and _planned(compiled) is not None
 
 
 def score(compiled: Compiled, frame: DataFrame, keep: Sequence[str] = (), watch: Watch | None = None) -> DataFrame:

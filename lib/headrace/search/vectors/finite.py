@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from py4j.protocol import Py4JError
 
-from headrace.runtime.janino import cooked
+from headrace.runtime.janino import cooked, instance
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,7 +34,5 @@ def quickly_checked(spark: SparkSession) -> bool:
 
 def _rule(spark: SparkSession) -> Any:
     context: Any = spark.sparkContext
-    java, made = context._jvm.java.lang, context._gateway.new_array
     compiler = cooked(context, files(__package__).joinpath(f"{_CLASS}.java").read_text())
-    rule = compiler.getClassLoader().loadClass(f"headrace.{_CLASS}")
-    return rule.getDeclaredConstructor(made(java.Class, 0)).newInstance(made(java.Object, 0))
+    return instance(context, compiler.getClassLoader().loadClass(f"headrace.{_CLASS}"))

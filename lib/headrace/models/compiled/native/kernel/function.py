@@ -19,7 +19,7 @@ from py4j.protocol import Py4JError
 from pyspark import SparkFiles
 from pyspark.errors import PySparkException
 
-from headrace.runtime.janino import cooked
+from headrace.runtime.janino import cooked, instance
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -66,9 +66,8 @@ def _instance(spark: SparkSession, name: str, trees: bytes) -> Any:
         _write(jar, _classes(context, name), f"{_PACKAGE}/{name}.bin", trees)
     session: Any = spark._jsparkSession
     session.sessionState().resourceLoader().addJar(jar.as_uri())  # as SQL's `add jar`, which takes no quotes
-    none = context._gateway.new_array(java.Class, 0), context._gateway.new_array(java.Object, 0)
-    made = java.Class.forName(f"{_PACKAGE}.{name}", True, java.Thread.currentThread().getContextClassLoader())
-    return made.getDeclaredConstructor(none[0]).newInstance(none[1])
+    loader = java.Thread.currentThread().getContextClassLoader()
+    return instance(context, java.Class.forName(f"{_PACKAGE}.{name}", True, loader))
 
 
 def _classes(context: Any, name: str) -> dict[str, bytes]:
