@@ -14,6 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from headrace.cli.publishing.definitions import made_now
 from headrace.cli.publishing.job import published
 from headrace.config.reading import read_pipeline
 from headrace.config.strategies import Strategy
@@ -22,18 +23,23 @@ from headrace.engine.online import values_at
 from headrace.engine.time import known_by, moment
 from headrace.errors import ConfigError
 from headrace.models.card import ModelCard
+from headrace.models.definitions import digest, whole
 from headrace.models.entities import entity_text
-from headrace.models.version import Version
+from headrace.models.record import DEFINITIONS, RECORD_FILE
+from headrace.models.store import CARD_FILE, ModelStore
+from headrace.models.version import PREFIX, Version
 from headrace.runtime.home import places
 from headrace.runtime.progress import Progress
 from headrace.runtime.tables import Tables
 from headrace.serving import typed
 from headrace.serving.body import BadRequestError
 from headrace.serving.models import Served
+from headrace.serving.online.sqlite import SqliteStore
 from headrace.serving.online.store import Found, OnlineStore, Written, opened, sqlite_path
 from headrace.serving.service import Service
 from headrace.training.rows import add_row_features
 from headrace.training.stage import reader
+from tests.spark.modelling import shared_home, sqlite
 from tests.support.runs import Project
 from tests.support.servers import Server, postgres
 from tests.support.serving import Registry, store_url
@@ -311,3 +317,49 @@ def test_what_cannot_be_published(shop: Project, server: Server) -> None:
     with pytest.raises(ConfigError, match="there is nothing to publish"):
         publish(shop, "sqlite", at)
     assert not sqlite_path("shop").exists()
+
+
+def test_what_the_champion_did_not_learn_from_is_not_published(
+    shop: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    at, home = START + timedelta(hours=70), shop.folder / "home"
+    shared = shared_home(tmp_path_factory) / "mlflow"
+    shared.mkdir(parents=True, exist_ok=True)
+    (home / "mlflow").symlink_to(shared)
+    features = {"spending__amount_sum_3d": "double", "shouted": "string", "customer__vip": "string"}
+    store = ModelStore(sqlite(home))
+    learned(store, whole(made_now(shop.pipeline, tables_of(shop)), features), features)
+    try:
+        first = publish(shop, "sqlite", at)
+        assert first.rows == first.added > 0
+        shop.write(
+            "pipeline.yaml",
+            YAML.replace("windows: [6 hours, 3 days]}", "windows: [6 hours, 3 days], where: amount > 1}"),
+        )
+        with pytest.raises(ConfigError, match="nothing was published: version 1 of shop learned from other") as raised:
+            publish(shop, "sqlite", at + DAY)
+        assert "+ feature_tables.spending.amount_sum_3d: sum of amount over 3 days where amount > 1" in str(
+            raised.value
+        )
+        assert "amount_count" not in str(raised.value)  # the model does not use it
+        shop.write("pipeline.yaml", YAML.replace("length(shouted) * 3", "length(shouted) * 4"))
+        assert publish(shop, "sqlite", at).rows == first.rows  # nor this
+        shop.write("pipeline.yaml", YAML)
+        publish(shop, "sqlite", at)
+        found = SqliteStore(sqlite_path("shop")).publish()
+        assert found is not None
+        assert found.made is not None
+        assert whole(found.made, features) == whole(made_now(shop.pipeline, tables_of(shop)), features)
+    finally:
+        store.client.delete_registered_model("shop")
+
+
+def learned(store: ModelStore, definitions: dict[str, str], features: dict[str, str]) -> None:
+    """A champion of these features that says what it learned from."""
+    run = store.client.create_run(store.experiment("shop")).info.run_id
+    store.client.log_dict(run, ModelCard("binary", features, "boolean", (False, True)).as_dict(), CARD_FILE)
+    store.client.log_dict(run, {"definitions": definitions}, RECORD_FILE)
+    store.client.create_registered_model("shop")
+    tags = {f"{PREFIX}{DEFINITIONS}": digest(definitions), f"{PREFIX}card": "{}"}
+    version = store.client.create_model_version("shop", f"runs:/{run}/model", run_id=run, tags=tags).version
+    store.client.set_registered_model_alias("shop", "champion", version)

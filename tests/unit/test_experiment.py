@@ -8,6 +8,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from headrace.cli.experiment import check_detectable
+from headrace.errors import ConfigError
 from headrace.models.experiment import needed
 from headrace.monitoring.arms import began, compared
 
@@ -77,3 +79,10 @@ def test_arms_are_held_against_the_champion() -> None:
     assert compared(bare, "own", 1, [2]) == [
         "version 2 against 1: own +1.0000 (8 and 9 labelled rows; the metric has no interval)"
     ]
+
+
+def test_a_difference_that_no_metric_can_show_is_refused() -> None:
+    check_detectable("areaUnderROC", 0.01)
+    check_detectable("rmse", 1000.0)
+    with pytest.raises(ConfigError, match="--detect 2: areaUnderROC lies between 0 and 1"):
+        check_detectable("areaUnderROC", 2.0)

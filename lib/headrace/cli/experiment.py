@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
 
 from headrace.cli.promote import Env, File, Sets, opened
-from headrace.config.metrics import DEFAULT_METRIC
+from headrace.config.metrics import DEFAULT_METRIC, RANGES
 from headrace.config.strategies import CHAMPION, Strategy
 from headrace.errors import ConfigError
 
@@ -36,6 +37,7 @@ def experiment(
     task = store.card(version.run_id).task
     training = pipeline.training_set
     wanted = metric or pipeline.search.metric or DEFAULT_METRIC[str(training.way(task) if training else task)]
+    check_detectable(wanted, detect)
     known = record.get("metrics", {})
     found = known.get(wanted)
     if found is None:
@@ -53,6 +55,19 @@ def experiment(
     head = f"to see a difference of {detect:g} in {wanted} with a chance of {power:.0%} (by chance alone: {alpha:.0%})"
     now = f"version {version.number} had {found['value']:.4f} [{found['lower']:.4f}, {found['upper']:.4f}] on its test part"
     typer.echo("\n".join([head, *lines, f"together {sum(arms.values()):,}; {now}"]))
+
+
+def check_detectable(metric: str, detect: float) -> None:
+    """Refuse a difference that no two values of a metric can have.
+
+    Raises:
+        ConfigError: Says between what it lies.
+    """
+    low, high = RANGES.get(metric, (-math.inf, math.inf))
+    if detect > high - low:
+        raise ConfigError(
+            f"--detect {detect:g}: {metric} lies between {low:g} and {high:g}; write a smaller difference"
+        )
 
 
 def _shares(strategy: Strategy) -> dict[str, float]:

@@ -104,7 +104,11 @@ def _next(moved: Moved, pipeline: Pipeline) -> str:
     wanted = pipeline.scoring.model
     if wanted.isdigit():
         return f"`score` goes on with version {wanted}, which scoring.model names"
-    return "the next run of `score` uses it" if moved.champion else "`score` scores nothing until there is one"
+    return (
+        "the next run of `score` uses it"
+        if moved.champion
+        else "`score` scores nothing until there is one; servers that run go on with what they have"
+    )
 
 
 def told(change: Change) -> str:

@@ -49,8 +49,14 @@ class ModelStore:
     def __init__(self, tracking_uri: str, artifact_root: str | None = None) -> None:
         self.tracking_uri = tracking_uri = secrets.reveal(tracking_uri)
         path = tracking_uri.removeprefix("sqlite:///") if tracking_uri.startswith("sqlite:///") else None
-        self._folder = Path(path).resolve().parent if path else None
+        self._file = Path(path).resolve() if path else None
+        self._folder = self._file.parent if self._file else None
         self.artifact_root = artifact_root or (str(self._folder / "artifacts") if self._folder else None)
+
+    @property
+    def there(self) -> bool:
+        """Whether there may be models: a SQLite file is made when it is first used."""
+        return self._file is None or self._file.exists()
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -59,11 +65,13 @@ class ModelStore:
         import mlflow
 
         logging.getLogger("mlflow.spark").setLevel(logging.WARNING)  # it tells of every copy it makes
-        if self._folder:
-            self._folder.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_registry_uri(self.tracking_uri)
-        return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+        if self._folder is None:
+            return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with cache.alone(self._folder):  # of two that make the tables at the same time one would fail
+            return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def experiment(self, name: str) -> str:
         """Id of the experiment of this name; created where there is none."""

@@ -45,12 +45,17 @@ def service_of(settings: Settings) -> Service:
         HeadraceError: If the registry does not answer.
     """
     from headrace.models.store import ModelStore
+    from headrace.serving.fitting import Fitting
     from headrace.serving.loading import loaded
 
-    strategy = settings.chosen
-    models = Models(ModelStore(settings.tracking_uri), settings.model, (settings.alias, *strategy.others), loaded)
+    strategy, store, online = (
+        settings.chosen,
+        ModelStore(settings.tracking_uri),
+        opened(settings.online, settings.model),
+    )
+    models = Models(store, settings.model, (settings.alias, *strategy.others), loaded, Fitting(store, online))
     log = InferenceLog(Path(settings.log)) if settings.log else None
-    return Service(models, strategy, opened(settings.online, settings.model), log, Metrics())
+    return Service(models, strategy, online, log, Metrics())
 
 
 def from_environment() -> FastAPI:

@@ -74,12 +74,18 @@ class Models:
         name: Of the registered model.
         wanted: Aliases and numbers of versions; the first one must be there.
         load: Loads a version.
+        fit: Refuses one that must not answer now; asked at each look.
     """
 
     def __init__(
-        self, store: ModelStore, name: str, wanted: Sequence[str], load: Callable[[ModelStore, Version], Served]
+        self,
+        store: ModelStore,
+        name: str,
+        wanted: Sequence[str],
+        load: Callable[[ModelStore, Version], Served],
+        fit: Callable[[Served], None] = lambda _: None,
     ) -> None:
-        self._store, self._name, self._load = store, name, load
+        self._store, self._name, self._load, self._fit = store, name, load, fit
         self._wanted = tuple(dict.fromkeys(wanted))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -150,7 +156,12 @@ class Models:
         return aliases | {role: int(role) for role in self._wanted if role.isdigit()}
 
     def _version(self, number: int | None, role: str, old: State) -> Served:
-        """A version: the one in memory, or loaded."""
+        """A version that may answer: the one in memory, or loaded."""
+        served = self._there(number, role, old)
+        self._fit(served)
+        return served
+
+    def _there(self, number: int | None, role: str, old: State) -> Served:
         if number is None:
             raise ConfigError(
                 f"no version of {self._name} is {role}; promote one: headrace promote FILE.yaml VERSION, or set the alias "

@@ -76,7 +76,7 @@ class Service:
         self.models, self.strategy, self.store, self.log = models, strategy, store, log
         self.metrics, self.name = metrics or Metrics(), models.state.champion.version.name
         self.problem: str | None = None
-        self._lock = threading.Lock()
+        self._lock, self._renewing = threading.Lock(), threading.Lock()
         self._known = self._learned(self.models.state, self._published())
 
     @property
@@ -104,7 +104,13 @@ class Service:
         """
         known = self.known
         rows = known.form.rows(given)
-        known, looked = self._looked(known, rows)
+        looked = self._looked(known, rows)
+        if looked is None:
+            known = self._renewed(known)
+            rows = known.form.rows(given)
+            looked = self._looked(known, rows)
+        if looked is None:
+            raise HeadraceError("features are being published at this moment; ask again")
         if known.form.computed:
             _computed(known, rows, looked)
         answers = [self._assigned(known, row, one) for row, one in zip(rows, looked, strict=True)]
@@ -152,17 +158,21 @@ class Service:
         form = Form(state.champion, others, publish, entity, (*key, *state.champion.card.key))
         return Known(state, publish, form, Lookup(form, publish) if publish and form.tables else None)
 
-    def _looked(self, known: Known, rows: Sequence[Row]) -> tuple[Known, list[Looked]]:
-        if known.lookup is None or self.store is None:
-            return known, [Looked({}) for _ in rows]
-        publish, found = fetch(self.store, rows)
-        if publish.number != known.lookup.number:
-            with self._lock:
-                known = self._known = self._learned(known.state, publish)
+    def _looked(self, known: Known, rows: Sequence[Row]) -> list[Looked] | None:
+        """What is looked up; None where something newer was published."""
         lookup = known.lookup
-        if lookup is None:
-            raise HeadraceError("what was looked up is published no more; ask again")
-        return known, [lookup.looked(row, found) for row in rows]
+        if lookup is None or self.store is None:
+            return [Looked({}) for _ in rows]
+        publish, found = fetch(self.store, rows)
+        return [lookup.looked(row, found) for row in rows] if publish.number == lookup.number else None
+
+    def _renewed(self, known: Known) -> Known:
+        """What there is since something was published: perhaps for another version, which answers from then on."""
+        with self._renewing:
+            if self._known is known:  # else another request has done it
+                self.models.refresh()
+                self.look()
+        return self.known
 
     def _assigned(self, known: Known, row: Row, looked: Looked) -> Answer:
         champion, main = known.state.champion, known.state.main

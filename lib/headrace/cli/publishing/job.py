@@ -66,9 +66,10 @@ def published(
         progress: Told what is done.
 
     Raises:
-        ConfigError: If there is nothing to publish, or nowhere to.
+        ConfigError: If there is nothing to publish, or nowhere to, or the champion learned from other definitions.
         HeadraceError: If another publish is at work.
     """
+    from headrace.cli.publishing.definitions import made_now, refuse_others
     from headrace.cli.publishing.derived import row_features
     from headrace.cli.publishing.rows import made_of, online_table, read_by
     from headrace.runtime.tables import Tables
@@ -87,6 +88,8 @@ def published(
     check(to)
     where = places(pipeline, environment)
     tables = Tables(spark, where.root, where.schema, where.elsewhere)
+    made = made_now(pipeline, tables)
+    refuse_others(pipeline, where, made, progress)
     before = _before(to, where.schema)
     described, frames = {}, {}
     for name in training.features:
@@ -101,7 +104,7 @@ def published(
         columns, computed, others = row_features(pipeline, tables, described)
         if others:
             progress.say(f"requests have to give these row features, which need Spark: {', '.join(others)}")
-        publish = Publish(0, at, described, columns, tuple(computed))
+        publish = Publish(0, at, described, columns, tuple(computed), made)
         rows = reduce(lambda a, b: a.unionByName(b), frames.values()) if frames else None
         if to == SQLITE:
             return _to_sqlite(spark, rows, where.schema, publish, tuple(frames))

@@ -10,7 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from headrace.config.secrets import redacted
 from headrace.errors import ConfigError
+from headrace.models.made import Made
 from headrace.runtime.home import home
 from headrace.serving.derived import RowFeature
 
@@ -55,6 +57,7 @@ class Publish:
         tables: Feature tables by name.
         columns: The spine's columns and the row features; their SQL types.
         row_features: Those that a server can compute, in their order.
+        made: How the features are made; None where an older release has published.
     """
 
     number: int
@@ -62,13 +65,15 @@ class Publish:
     tables: Mapping[str, OnlineTable]
     columns: Mapping[str, str] = field(default_factory=dict)
     row_features: tuple[RowFeature, ...] = ()
+    made: Made | None = None
 
     def to_json(self) -> str:
         """One line."""
         tables = {name: asdict(table) for name, table in self.tables.items()}
         rows = [{name: getattr(one, name) for name in ("name", "sql", "kind", "reads")} for one in self.row_features]
         told = {"tables": tables, "columns": dict(self.columns), "row_features": rows}
-        return json.dumps({"format": FORMAT, "as_of": self.as_of.isoformat(), **told})
+        told["made"] = asdict(self.made) if self.made else None
+        return redacted(json.dumps({"format": FORMAT, "as_of": self.as_of.isoformat(), **told}))
 
     @classmethod
     def from_json(cls, number: int, text: str) -> Publish:
@@ -85,7 +90,8 @@ class Publish:
             )
         tables = {name: OnlineTable.from_dict(table) for name, table in data["tables"].items()}
         rows = tuple(RowFeature(**one) for one in data["row_features"])
-        return cls(number, datetime.fromisoformat(data["as_of"]), tables, data["columns"], rows)
+        made = Made(**data["made"]) if data.get("made") else None
+        return cls(number, datetime.fromisoformat(data["as_of"]), tables, data["columns"], rows, made)
 
 
 def next_number(before: int) -> int:
